@@ -1,0 +1,104 @@
+# The front door: `make run` does the whole job, `make test` checks all of it, `make` alone explains.
+
+# Given to make, as in `make run EPOCHS=5`; variables of the environment with these names do not count.
+MODEL :=   ## network: mobilenet_thin or lightweight
+WIDTH :=   ## width of the network; 1 is the published one
+SIZE :=    ## side of the training input in pixels
+EPOCHS :=  ## passes over the training pictures
+BATCH :=   ## pictures in one training step
+LR :=      ## highest learning rate
+SEED :=    ## seed of the sample data, the weights and the augmentation
+DATA :=    ## folder with COCO-format data; when not given, sample data is drawn
+OUT :=     ## folder for everything that is written
+PYTHON :=  ## Python 3.11 that .venv is made with
+
+python := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-dev sample compile tensorboard test test-fast lint format bench lock clean
+
+##@ Use
+
+run: setup  ## run the whole pipeline here: data, records, training, evaluation, export
+	@$(python) -m pipelines.local \
+	  $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
+	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \
+	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"}
+
+setup:  ## make .venv from the hashed lock, if it is not there or the lock changed
+	@$(call install,runtime)
+
+sample: setup  ## draw only the sample data, into OUT/sample
+	@$(python) -m openpose.sample --out "$${OUT:-out}/sample" $${SEED:+--seed "$$SEED"}
+
+compile: setup  ## compile only the pipeline, into build/training.yaml
+	@$(python) -m pipelines.training
+
+tensorboard: setup  ## show the training curves of OUT in a browser
+	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"
+
+##@ Develop
+
+test: lint  ## check everything: rules, format, types, all tests
+	$(python) -m pytest
+
+test-fast: setup-dev  ## run the tests that take seconds
+	$(python) -m pytest -m "not slow"
+
+lint: setup-dev  ## check rules, format and types
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+format: setup-dev  ## mend rules and format where ruff can
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+bench: setup-dev  ## run all benchmarks; fails at the end if one missed its bound
+	@rm -rf build/bench && mkdir -p build/bench
+	@for file in benchmarks/[!_]*.py; do \
+	  name=$$(basename "$$file" .py); echo "== $$name"; \
+	  { $(python) -m "benchmarks.$$name" || echo "$$name" >> build/bench/failed; } | tee "build/bench/$$name.txt"; \
+	done
+	@echo "== all"; for log in build/bench/*.txt; do tail -n 1 "$$log"; done
+	@test ! -e build/bench/failed || { echo "error: failed:" $$(cat build/bench/failed) >&2; exit 1; }
+
+# uv only makes the locks, so it has an environment of its own and is in none of them.
+lock: setup  ## make requirements/*.txt again from pyproject.toml
+	@test -x .venv-lock/bin/uv || { $(python) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q --disable-pip-version-check uv; }
+	@$(call lock,pyproject.toml,runtime)
+	@$(call lock,pyproject.toml --extra dev -c requirements/runtime.txt,dev)
+	@echo setuptools | $(call lock,- -c requirements/runtime.txt,build)
+
+clean:  ## remove .venv, build and caches, but nothing in OUT
+	rm -rf .venv .venv-lock build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-dev:
+	@$(call install,dev)
+
+help:
+	@awk -F ' *## *' ' \
+	  function line(name) { return sprintf("  %-17s %s\n", name, $$2) } \
+	  /^##@/ { printf "%s%s\n", part++ ? "\n" : "", substr($$0, 5) } \
+	  /^[a-z-]+:.*##/ { split($$0, name, ":"); printf "%s", line("make " name[1]) } \
+	  /^[A-Z]+ :=.*##/ { split($$0, name, " "); variables = variables line(name[1]) } \
+	  END { printf "\nVariables, as in: make run EPOCHS=5 OUT=/tmp/run\n%s", variables }' Makefile
+
+# $(call install,runtime): .venv as requirements/runtime.txt says, by PYTHON or by the first Python 3.11 there is.
+define install
+for python in $(if $(PYTHON),"$$PYTHON",$(python) python3.11 python3); do \
+  version=$$("$$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue; \
+  case $$version in 3.11.*) exec "$$python" requirements/install.py .venv requirements/$(1).txt;; esac; \
+  found="$$python is $$version"; \
+done; \
+echo "error: Python 3.11 is needed, but $(if $(PYTHON),PYTHON=)$${found:-$${PYTHON:-python3} cannot be run};" \
+  "give another one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; \
+exit 1
+endef
+
+# $(call lock,<source>,<name>): the versions and hashes of everything that the source needs, on every platform's wheels.
+define lock
+.venv-lock/bin/uv pip compile $(1) --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
+  --quiet -o requirements/$(2).txt
+endef

@@ -1,0 +1,115 @@
+"""One affine transform per sample: scale, rotation, flip, translation and crop in a single matrix.
+
+Image, mask and keypoints go through that one matrix; coordinates stay floating point; both axes have one
+scale. A matrix is float32 [3, 3] and maps (x, y, 1) of the source image to the network's input, both in pixels
+whose integers are centres.
+"""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+PADDING_GREY = 128.0
+
+
+@dataclass(frozen=True)
+class AugmentParameters:
+    """The recipe of Lightweight OpenPose (arXiv:1811.12004), in proportion to the input's height.
+
+    Attributes:
+        target_height: height of the centre person's box, as a share of the input's height, at scale 1.
+        min_scale: smallest factor on that.
+        max_scale: largest factor on that.
+        max_rotation: degrees, either way.
+        max_shift: share of the input's height, either way; 40 of 368 pixels.
+        flip: probability of mirroring.
+    """
+
+    target_height: float = 0.6
+    min_scale: float = 0.5
+    max_scale: float = 1.1
+    max_rotation: float = 40.0
+    max_shift: float = 40 / 368
+    flip: float = 0.5
+
+
+# Centre the person at 0.6 of the input's height and do nothing else: what tests compare with by hand.
+NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
+
+
+def random_affine(
+    bbox: tf.Tensor, main: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, parameters: AugmentParameters
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws one sample's transform, centred on one of the main persons.
+
+    Args:
+        bbox: float32 [P, 4] in the source image.
+        main: bool [P]; at least one is true.
+        size: (height, width) of the input.
+        seed: int64 [2], decides everything that is random here.
+        parameters: how much of each.
+
+    Returns:
+        The matrix, and bool []: whether it mirrors (left and right parts must then be swapped).
+    """
+    draws = tf.random.stateless_uniform([6], seed)
+    candidates = tf.boolean_mask(bbox, main)
+    count = tf.shape(candidates)[0]
+    x, y, width, height = tf.unstack(candidates[tf.cast(draws[0] * tf.cast(count, tf.float32), tf.int32) % count])
+    scale = parameters.min_scale + draws[1] * (parameters.max_scale - parameters.min_scale)
+    scale *= parameters.target_height * size[0] / tf.maximum(height, 1.0)
+    angle = (2 * draws[2] - 1) * (parameters.max_rotation * 3.14159265 / 180)
+    shift = (2 * draws[3:5] - 1) * (parameters.max_shift * size[0])
+    flip = draws[5] < parameters.flip
+    sign = tf.where(flip, -1.0, 1.0)
+    cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
+    linear = tf.reshape(tf.stack([sign * cosine, -sign * sine, sine, cosine]), [2, 2])
+    centre = tf.stack([x + width / 2 - 0.5, y + height / 2 - 0.5])
+    offset = [(size[1] - 1) / 2, (size[0] - 1) / 2] + shift - tf.linalg.matvec(linear, centre)
+    return _matrix(linear, offset), flip
+
+
+def fit_affine(height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The transform for validation: the whole image, aspect kept, at the input's top left."""
+    scale = tf.minimum(size[0] / tf.cast(height, tf.float32), size[1] / tf.cast(width, tf.float32))
+    offset = 0.5 * scale - 0.5
+    return _matrix(scale * tf.eye(2), tf.stack([offset, offset]))
+
+
+def to_cells(matrix: tf.Tensor, stride: int) -> tf.Tensor:
+    """The same transform, from the source image to the cells of the grid."""
+    offset = (0.5 - stride / 2) / stride
+    return _matrix(tf.eye(2) / stride, tf.constant([offset, offset], tf.float32)) @ matrix
+
+
+def warp_image(image: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Image float32 [H, W, C] through the matrix to [height, width, C]: bilinear, grey outside."""
+    return _warp(image, matrix, size, "BILINEAR", PADDING_GREY)
+
+
+def warp_mask(mask: tf.Tensor, matrix: tf.Tensor, grid: tuple[int, int]) -> tf.Tensor:
+    """Mask float32 [H, W, 1] through a matrix of `to_cells` to [h, w, 1]: the pixel at a cell's centre, 0 outside."""
+    return _warp(mask, matrix, grid, "NEAREST", 0.0)
+
+
+def warp_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Points float32 [..., 2] through the matrix."""
+    return tf.einsum("...c,dc->...d", points, matrix[:2, :2]) + matrix[:2, 2]
+
+
+def _matrix(linear: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    return tf.concat([tf.concat([linear, offset[:, None]], 1), [[0.0, 0.0, 1.0]]], 0)
+
+
+def _warp(image: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int], how: str, fill: float) -> tf.Tensor:
+    # The operation wants the way back, from output to source, as the matrix's first eight numbers.
+    back = tf.reshape(tf.linalg.inv(matrix), [9])[:8]
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=back[None],
+        output_shape=list(size),
+        fill_value=fill,
+        interpolation=how,
+        fill_mode="CONSTANT",
+    )[0]
+    return tf.ensure_shape(warped, [*size, image.shape[-1]])

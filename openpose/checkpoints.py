@@ -1,0 +1,59 @@
+"""Checkpoints that are whole or not there: written under a temporary name, then renamed."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+KEEP = 2
+
+
+class Checkpoints:
+    """The newest states of a training in a folder, one folder `step-…` for each.
+
+    Args:
+        folder: where they are; made when the first is saved.
+        **objects: what is saved: model, optimizer, anything that TensorFlow tracks.
+    """
+
+    def __init__(self, folder: Path, **objects: tf.Module) -> None:
+        self.folder = folder
+        self._state = tf.train.Checkpoint(**objects)
+
+    def save(self, step: int) -> Path:
+        """Saves the state after `step` steps and removes all but the newest."""
+        final = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f".{final.name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            self._state.write(str(temporary / "state"))
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        for old in self.saved()[:-KEEP]:
+            shutil.rmtree(old)
+        return final
+
+    def restore(self) -> int:
+        """Restores the newest whole state.
+
+        Returns:
+            After how many steps it was saved; 0 when there is none. One that cannot be read is passed over with a
+            warning on stderr.
+        """
+        for path in reversed(self.saved()):
+            try:
+                self._state.read(str(path / "state")).assert_consumed()
+                return int(path.name.removeprefix("step-"))
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                print(f"warning: {path} cannot be used ({reason}); trying the one before", file=sys.stderr)
+        return 0
+
+    def saved(self) -> list[Path]:
+        """The states' folders, oldest first."""
+        return sorted(self.folder.glob("step-*"))

@@ -1,0 +1,144 @@
+"""Skeletons, heatmaps and vectmaps (PAF) over a picture: RGB uint8 [H, W, 3]. Inputs are not changed."""
+
+import colorsys
+
+import cv2
+import numpy as np
+
+from openpose.decode import People
+from openpose.skeleton import Skeleton
+
+# OpenPose finds these limbs, which tie a head to its shoulders, but does not draw them.
+_NOT_DRAWN = {("right_shoulder", "right_ear"), ("left_shoulder", "left_ear")}
+_OPACITY = 0.7
+_SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
+
+
+def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
+    """The people's limbs and parts, each part in its own colour and each limb in that of its second part.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        people: in pixels of this image.
+
+    Returns:
+        A new picture of the same shape.
+    """
+    colours = part_colours(skeleton)
+    painted = image.copy()
+    for person in people.keypoints:
+        for width, start, end, part in _limb_lines(person, skeleton, image.shape):
+            cv2.line(painted, start, end, colours[part], width, cv2.LINE_AA, _SHIFT)
+    painted = cv2.addWeighted(painted, _OPACITY, image, 1 - _OPACITY, 0)
+    for person in people.keypoints:
+        radius = round(0.6 * _thickness(person, image.shape) * 2**_SHIFT)
+        for part in np.flatnonzero(person[:, 2] > 0):
+            cv2.circle(painted, _fixed_point(person[part]), radius, colours[part], -1, cv2.LINE_AA, _SHIFT)
+    return painted
+
+
+def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
+    """An RGB colour for each part: OpenPose's circle of hues, in which the second part (the neck) is red."""
+    hues = ((part - 1) % skeleton.num_parts / skeleton.num_parts for part in range(skeleton.num_parts))
+    return [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 1, 1)) for hue in hues]  # type: ignore[misc]
+
+
+def heatmap(
+    image: np.ndarray, heatmap: np.ndarray, cell: float | tuple[float, float] | None = None
+) -> np.ndarray:
+    """The highest of the parts' heatmaps at each pixel, over the picture.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        heatmap: float [h, w, K + 1]; background, the last channel, is left out.
+        cell: size of one cell in pixels of the image, one number or (x, y), when the maps also cover
+            padding; without it the maps cover just the image.
+    """
+    strength = _stretch(heatmap[..., :-1].max(-1).clip(0, 1), image, cell)
+    coloured = cv2.applyColorMap((255 * strength).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
+    return _blend(image, coloured, 0.15 + 0.6 * strength)
+
+
+def vectmap(
+    image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, float] | None = None
+) -> np.ndarray:
+    """The limb with the longest vector at each pixel, over the picture: hue is direction, opacity is length.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        vectmap: float [h, w, 2 L].
+        cell: as in `heatmap`.
+    """
+    (h, w, channels), factor = vectmap.shape, 4
+    # The longest limb is chosen between cells too, or its edges would be as coarse as the cells.
+    fine = cv2.resize(vectmap.astype(np.float32), (w * factor, h * factor), interpolation=cv2.INTER_LINEAR)
+    vectors = fine.reshape(h * factor, w * factor, channels // 2, 2)
+    longest = np.linalg.norm(vectors, axis=-1).argmax(-1)[..., None, None]
+    vector = np.take_along_axis(vectors, longest, 2)[:, :, 0]
+    cell = None if cell is None else tuple(np.broadcast_to(cell, 2) / factor)
+    length = _stretch(np.linalg.norm(vector, axis=-1).clip(0, 1), image, cell)
+    # Directions jump from one limb to the next: the nearest one, not the mean of both.
+    angle = _stretch(np.arctan2(vector[..., 1], vector[..., 0]), image, cell, cv2.INTER_NEAREST)
+    hue = (np.degrees(angle) % 360 / 2).astype(np.uint8)
+    full = np.full_like(hue, 255)
+    return _blend(image, cv2.cvtColor(np.stack([hue, full, full], -1), cv2.COLOR_HSV2RGB), 0.85 * length)
+
+
+def side_by_side(*images: np.ndarray, gap: int = 8) -> np.ndarray:
+    """Pictures in a row, `gap` white pixels between them, white below those that are less high."""
+    height = max(image.shape[0] for image in images)
+    columns = []
+    for index, image in enumerate(images):
+        left = gap if index else 0
+        columns.append(np.pad(image, ((0, height - image.shape[0]), (left, 0), (0, 0)), constant_values=255))
+    return np.concatenate(columns, 1)
+
+
+def _limb_lines(person: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]) -> list:
+    """(width, start, end, colour's part) of the limbs whose two parts were found."""
+    width = max(1, round(_thickness(person, shape)))
+    drawn = [
+        ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in _NOT_DRAWN
+    ]
+    return [
+        (width, _fixed_point(person[a]), _fixed_point(person[b]), b)
+        for a, b in drawn
+        if person[a, 2] > 0 and person[b, 2] > 0
+    ]
+
+
+def _thickness(person: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Pixels: in proportion to the picture, thinner for people who are small in it."""
+    picture = 0.01 * max(shape[:2])
+    found = person[person[:, 2] > 0, :2]
+    size = float(np.ptp(found, 0).max()) if len(found) else 0.0
+    return max(1.0, min(picture, 0.2 * picture + 0.025 * size))
+
+
+def _fixed_point(point: np.ndarray) -> tuple[int, int]:
+    return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
+
+
+def _stretch(
+    values: np.ndarray,
+    image: np.ndarray,
+    cell: float | tuple[float, float] | None,
+    interpolation: int = cv2.INTER_LINEAR,
+) -> np.ndarray:
+    """float32 [h, w] cells as [H, W] pixels of the image."""
+    (h, w), (height, width) = values.shape, image.shape[:2]
+    cell_x, cell_y = (width / w, height / h) if cell is None else np.broadcast_to(cell, 2)
+    # Pixel x lies at cell (x + 0.5) / cell - 0.5.
+    matrix = np.array([[1 / cell_x, 0, 0.5 / cell_x - 0.5], [0, 1 / cell_y, 0.5 / cell_y - 0.5]])
+    return cv2.warpAffine(
+        values.astype(np.float32),
+        matrix,
+        (width, height),
+        flags=interpolation | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _blend(image: np.ndarray, colour: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    opacity = opacity[..., None]
+    return np.rint(image * (1 - opacity) + colour * opacity).astype(np.uint8)

@@ -1,0 +1,34 @@
+"""The loss of OpenPose: masked half squared error, summed over cells, maps, branches and stages."""
+
+import tensorflow as tf
+
+from openpose.skeleton import Skeleton
+
+NAMES = ("loss", "loss_lastlayer", "loss_lastlayer_paf", "loss_lastlayer_heat")
+
+
+def losses(
+    outputs: list[tf.Tensor], maps: tf.Tensor, mask: tf.Tensor, global_batch: tf.Tensor | int, skeleton: Skeleton
+) -> dict[str, tf.Tensor]:
+    """The four losses of a batch, or of a replica's share of it.
+
+    Args:
+        outputs: prediction of every stage, float32 [B, h, w, maps], heatmap first, then vectmap.
+        maps: the truth, of the same shape.
+        mask: float32 [B, h, w, 1]; 1 where the loss counts.
+        global_batch: samples over all replicas. Dividing by it makes the replicas' losses (and gradients) add up.
+        skeleton: says where the vectmap begins.
+
+    Returns:
+        By the names of `NAMES`: ½ Σ (prediction - truth)² mask / global batch, over all stages; and of the last
+        stage in all, of its vectmap, of its heatmap.
+    """
+    heatmaps = skeleton.num_heatmaps
+    per_stage = []
+    for output in outputs:
+        errors = tf.square((tf.cast(output, tf.float32) - maps) * mask)
+        per_map = tf.reduce_sum(errors, [0, 1, 2]) / (2 * tf.cast(global_batch, tf.float32))
+        per_stage.append((tf.reduce_sum(per_map[:heatmaps]), tf.reduce_sum(per_map[heatmaps:])))
+    heat, paf = per_stage[-1]
+    total = tf.add_n([branch for stage in per_stage for branch in stage])
+    return dict(zip(NAMES, (total, heat + paf, paf, heat), strict=True))

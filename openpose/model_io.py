@@ -1,0 +1,182 @@
+"""Models from files and to files: our Keras checkpoints, and frozen graphs of ours and of tf-pose-estimation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from openpose import storage
+from openpose.errors import InputError
+from openpose.skeleton import Skeleton
+
+GRAPH_INPUT = "image"
+GRAPH_OUTPUT = "Openpose/concat_stage7"
+# A constant in our graphs that says which order of the pixels they take; older clients pass it over.
+GRAPH_PIXELS = "Openpose/pixels"
+PIXELS = ("rgb", "bgr")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that can be asked for maps, wherever it came from.
+
+    Attributes:
+        path: its file.
+        pixels: the order of the channels that the file's network takes; `maps` takes RGB whatever it is.
+        skeleton: of its maps.
+        stride: input pixels per cell.
+    """
+
+    path: Path
+    pixels: str
+    skeleton: Skeleton
+    run: Callable[[tf.Tensor], tf.Tensor]
+    stride: int = 8
+
+    def maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Heatmap float32 [N, h, w, parts + 1] and vectmap float32 [N, h, w, 2 limbs] of images [N, H, W, 3].
+
+        The images are RGB, 0–255; H and W must be multiples of the stride.
+        """
+        pixels = np.asarray(images, np.float32)
+        output = self.run(tf.constant(pixels[..., ::-1] if self.pixels == "bgr" else pixels)).numpy()
+        heatmaps = self.skeleton.num_heatmaps
+        return output[..., :heatmaps], output[..., heatmaps:]
+
+
+def load(path: str | Path, skeleton: Skeleton, pixels: str | None = None) -> Model:
+    """Loads a network: `.keras` of ours, or a frozen graph (`.pb`) of ours or of tf-pose-estimation.
+
+    Args:
+        path: the file.
+        skeleton: the one that the network was trained for.
+        pixels: `rgb` or `bgr`; by default what the file says, and BGR for a graph that says nothing (tf-pose's).
+
+    Raises:
+        InputError: no such file, not a model, or not a network of this skeleton.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file")
+    if path.suffix not in (".keras", ".pb"):
+        raise InputError(f"{path}: a model is a Keras file (.keras) or a frozen graph (.pb)")
+    own_pixels, run, maps = (_load_keras if path.suffix == ".keras" else _load_graph)(path)
+    if maps != skeleton.num_maps:
+        raise InputError(f"{path}: its output has {maps} maps, the skeleton {skeleton.name} has {skeleton.num_maps}")
+    pixels = pixels or own_pixels
+    if pixels not in PIXELS:
+        raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
+    return Model(path, pixels, skeleton, run)
+
+
+def _load_keras(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: not a Keras model ({str(error).splitlines()[0]})") from error
+    return "rgb", tf.function(_last_stage(model), input_signature=[_PICTURES]), int(model.outputs[-1].shape[-1])
+
+
+_PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
+
+
+def _last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda image: model(image, training=False)[-1]
+
+
+def _load_graph(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+    graph_def = tf.compat.v1.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{path}: not a frozen TensorFlow graph ({error})") from error
+    nodes = {node.name: node for node in graph_def.node}
+    for name in (GRAPH_INPUT, GRAPH_OUTPUT):
+        if name not in nodes:
+            ends = [n.name for n in graph_def.node if n.op == "Placeholder"] + [n.name for n in graph_def.node[-3:]]
+            raise InputError(
+                f"{path}: an OpenPose graph has tensors {GRAPH_INPUT}:0 and {GRAPH_OUTPUT}:0, this one has no "
+                f"{name!r}; its inputs and last nodes are: {', '.join(ends)}"
+            )
+
+    def imported() -> None:
+        tf.graph_util.import_graph_def(graph_def, name="")
+
+    wrapped = tf.compat.v1.wrap_function(imported, [])
+    run = wrapped.prune(f"{GRAPH_INPUT}:0", f"{GRAPH_OUTPUT}:0")
+    own_pixels = "bgr"
+    if GRAPH_PIXELS in nodes:
+        own_pixels = tf.make_ndarray(nodes[GRAPH_PIXELS].attr["value"].tensor).item().decode()
+    return own_pixels, run, run.structured_outputs.shape[-1]
+
+
+def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
+    """Writes the network's last stage as a frozen graph that clients of tf-pose-estimation load.
+
+    Input `image:0` [N, H, W, 3], 0–255; output `Openpose/concat_stage7:0` [N, H / stride, W / stride, maps]; batch,
+    height and width are free, batch norm is folded into the convolutions.
+
+    Args:
+        model: takes RGB.
+        path: the file.
+        pixels: the order of the channels that the graph takes. BGR is what tf-pose's clients feed.
+    """
+    if pixels not in PIXELS:
+        raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
+    last_stage = _last_stage(fold_batch_norm(model))
+
+    def graph(image: tf.Tensor) -> tf.Tensor:
+        return last_stage(image[..., ::-1] if pixels == "bgr" else image)
+
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(tf.function(graph, input_signature=[_PICTURES]).get_concrete_function())
+    graph_def = frozen.graph.as_graph_def()
+    output = graph_def.node.add(name=GRAPH_OUTPUT, op="Identity", input=[frozen.outputs[0].name])
+    output.attr["T"].type = tf.float32.as_datatype_enum
+    constant = graph_def.node.add(name=GRAPH_PIXELS, op="Const")
+    constant.attr["dtype"].type = tf.string.as_datatype_enum
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(pixels))
+    storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+    """The same function for inference, without batch norm: each is folded into the convolution before it."""
+    norms = {
+        _source(layer).name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
+    }
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return keras.layers.Identity(name=layer.name)
+        config = layer.get_config()
+        if layer.name in norms:
+            config["use_bias"] = True
+        return layer.__class__.from_config(config)
+
+    folded = keras.models.clone_model(model, clone_function=clone)
+    for layer in model.layers:
+        if layer.name in norms:
+            folded.get_layer(layer.name).set_weights(_folded_weights(layer, norms[layer.name]))
+        elif not isinstance(layer, keras.layers.BatchNormalization):
+            folded.get_layer(layer.name).set_weights(layer.get_weights())
+    return folded
+
+
+def _source(layer: keras.Layer) -> keras.Layer:
+    """The layer whose output this layer takes."""
+    return layer.input._keras_history.operation
+
+
+def _folded_weights(conv: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias that do what the convolution and its batch norm do together."""
+    gamma, beta, mean, variance = norm.get_weights()
+    factor = gamma / np.sqrt(variance + norm.epsilon)
+    kernel = conv.get_weights()[0]
+    # A depthwise kernel is [h, w, channels, 1], others are [h, w, in, out].
+    scaled = kernel * (factor[:, None] if isinstance(conv, keras.layers.DepthwiseConv2D) else factor)
+    return [scaled, beta - mean * factor]

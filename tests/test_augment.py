@@ -1,0 +1,75 @@
+"""Image, mask and keypoints agree after the transform, and hand-made results come out when nothing is random."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from openpose import augment
+from openpose.augment import NO_RANDOMNESS, AugmentParameters
+
+SIZE = (160, 192)
+SEED = tf.constant([1, 2], tf.int64)
+
+
+def affine(bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED) -> tuple[np.ndarray, bool]:
+    matrix, flip = augment.random_affine(tf.constant([bbox], tf.float32), tf.constant([True]), SIZE, seed, parameters)
+    return matrix.numpy(), bool(flip)
+
+
+def test_without_randomness_the_person_is_centred_at_its_share_of_the_height() -> None:
+    matrix, flip = affine([20, 30, 40, 48], NO_RANDOMNESS)
+    assert not flip
+    scale = 0.6 * 160 / 48
+    corners = augment.warp_points(tf.constant([[19.5, 29.5], [59.5, 77.5]]), matrix).numpy()
+    np.testing.assert_allclose(corners.mean(0), [95.5, 79.5], atol=1e-4)
+    np.testing.assert_allclose(corners[1] - corners[0], [40 * scale, 48 * scale], rtol=1e-5)
+
+
+def test_mirror_of_the_centred_person() -> None:
+    straight, _ = affine([20, 30, 40, 48], NO_RANDOMNESS)
+    mirrored, flip = affine(
+        [20, 30, 40, 48], AugmentParameters(min_scale=1, max_scale=1, max_rotation=0, max_shift=0, flip=1)
+    )
+    assert flip
+    points = tf.constant([[25.0, 40.0], [50.0, 31.0]])
+    one, other = augment.warp_points(points, straight).numpy(), augment.warp_points(points, mirrored).numpy()
+    np.testing.assert_allclose(other[:, 0], SIZE[1] - 1 - one[:, 0], atol=1e-4)
+    np.testing.assert_allclose(other[:, 1], one[:, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_image_mask_and_points_agree(seed: int) -> None:
+    """A bright disc, masked at the same place, must be found where the point goes."""
+    rows, columns = np.mgrid[:100, :120]
+    point = np.float32([70, 45])
+    disc = ((columns - point[0]) ** 2 + (rows - point[1]) ** 2 <= 8**2).astype(np.float32)
+    matrix, _ = affine([50, 20, 40, 50], AugmentParameters(), tf.constant([0, seed], tf.int64))
+    image = augment.warp_image(tf.constant(disc[..., None] * 255), matrix, SIZE).numpy()[..., 0]
+    mask = augment.warp_mask(tf.constant(1 - disc[..., None]), augment.to_cells(matrix, 8), (20, 24)).numpy()[..., 0]
+    expected = augment.warp_points(tf.constant(point), matrix).numpy()
+    bright = np.argwhere(image > 200)[:, ::-1]
+    np.testing.assert_allclose(bright.mean(0), expected, atol=0.6)
+    row, column = np.round((expected[::-1] - 3.5) / 8).astype(int)
+    assert mask[row, column] == 0
+
+
+def test_outside_of_the_image_is_grey_and_masked() -> None:
+    matrix = augment.fit_affine(tf.constant(50), tf.constant(120), SIZE)
+    image = augment.warp_image(tf.zeros([50, 120, 3]), matrix, SIZE).numpy()
+    mask = augment.warp_mask(tf.ones([50, 120, 1]), augment.to_cells(matrix, 8), (20, 24)).numpy()
+    assert (image[81:] == 128).all()  # the last row of pixels fades into the grey
+    assert (image[1:78, 1:-1] == 0).all()
+    assert (mask[:10] == 1).all()
+    assert (mask[10:] == 0).all()
+
+
+def test_seed_decides_and_ranges_hold() -> None:
+    parameters = AugmentParameters()
+    draws = [affine([20, 30, 40, 48], parameters, tf.constant([3, i], tf.int64)) for i in range(200)]
+    np.testing.assert_array_equal(affine([20, 30, 40, 48], parameters, tf.constant([3, 0], tf.int64))[0], draws[0][0])
+    scales = np.array([np.sqrt(abs(np.linalg.det(m[:2, :2]))) for m, _ in draws]) / (0.6 * 160 / 48)
+    assert 0.5 <= scales.min() < 0.55
+    assert 1.05 < scales.max() <= 1.1 + 1e-6
+    assert 0.35 < np.mean([flip for _, flip in draws]) < 0.65
+    angles = np.degrees([np.arctan2(m[1, 0], m[1, 1]) for m, _ in draws])
+    assert np.abs(angles).max() <= 40.001

