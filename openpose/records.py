@@ -97,7 +97,7 @@ def write_shards(
 
     Args:
         annotations: of the whole split.
-        read: file name -> bytes of the image; raises OSError or KeyError when it is missing.
+        read: file name -> bytes of the image; raises OSError when it is missing or damaged.
         folder: where the shards go; each is written under a temporary name and renamed, then described in a
             JSON file beside it.
         split: begins the shards' names.
@@ -119,7 +119,7 @@ def write_shards(
     with progress.bar(sum(len(parts[shard]) for shard in mine), f"records {split}", "image") as bar:
         for shard in mine:
             pictures = [annotations.pictures[index] for index in parts[shard]]
-            description = _finished(folder / names[shard])
+            description = finished_shard(folder / names[shard])
             if description is None:
                 description = _write_shard(folder / names[shard], pictures, read, bar)
             else:
@@ -141,7 +141,8 @@ def check_bad_images(bad: list[dict[str, str]], images: int, max_share: float) -
         )
 
 
-def _finished(shard: Path) -> dict[str, Any] | None:
+def finished_shard(shard: Path) -> dict[str, Any] | None:
+    """The description of a shard that is whole, else None."""
     description = shard.with_suffix(".json")
     return storage.read_json(description) if description.exists() and shard.exists() else None
 
@@ -180,8 +181,10 @@ def upright(read: Callable[[str], bytes], picture: coco.Picture) -> bytes:
     """
     try:
         encoded = read(picture.file_name)
-    except (OSError, KeyError) as error:
+    except FileNotFoundError as error:
         raise BadImage("it is missing") from error
+    except (OSError, ValueError) as error:
+        raise BadImage(str(error)) from error
     expected = (picture.width, picture.height)
     try:
         with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:

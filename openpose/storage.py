@@ -73,8 +73,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # With the process's number, so that two runs at the same place do not write into one file.
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    # With the process's number, so that two runs at the same place do not write into one file, and with the final
+    # name's ending, which some libraries insist on.
+    return path.with_name(f".{os.getpid()}.{path.name}")
 
 
 def _sync(path: Path) -> None:
@@ -126,16 +127,20 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); remove it and run the step again that makes it") from error
 
 
+def checksum(content: bytes) -> str:
+    """SHA-256 of some bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256(path: Path) -> str:
-    """Checksum of a file's content, hexadecimal."""
+    """SHA-256 of a file's content, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(document: Any) -> str:
     """Checksum of a JSON document's content, whatever the order of its keys."""
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return checksum(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 class Work:
@@ -196,3 +201,15 @@ def open_manifest(path: str | Path, kind: str) -> dict[str, Any]:
             f"remove the folder {Path(path).parent} and run the step again that makes it"
         )
     return manifest
+
+
+def newest_manifest(folder: Path) -> Path:
+    """The manifest that was written last in the folders below.
+
+    Raises:
+        InputError: there is none.
+    """
+    manifests = sorted(folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not manifests:
+        raise InputError(f"{folder}: no manifest is there; run the step before this one first")
+    return manifests[-1]

@@ -58,6 +58,10 @@ class TrainParameters:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
+    def as_dict(self) -> dict[str, Any]:
+        """By name, for `run.json` and for the training's fingerprint."""
+        return asdict(self)
+
     def inputs(self) -> InputParameters:
         """The network's input."""
         varied = AugmentParameters(
@@ -227,8 +231,3 @@ def _history(path: Path, first: int) -> list[dict[str, float]]:
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
     storage.write_text(path, "".join(json.dumps(epoch) + "\n" for epoch in history))
-
-
-def describe(parameters: TrainParameters) -> dict[str, Any]:
-    """The parameters for `run.json`."""
-    return asdict(parameters)

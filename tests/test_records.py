@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,19 @@ def annotations(tmp_path: Path, names: list[str], **person: object) -> coco.Anno
     return coco.load(path, OPENPOSE)
 
 
+def reader(images: dict[str, bytes]) -> Callable[[str], bytes]:
+    def read(name: str) -> bytes:
+        if name not in images:
+            raise FileNotFoundError(name)
+        return images[name]
+
+    return read
+
+
 def write(tmp_path: Path, images: dict[str, bytes], folder: str = "records", **person: object) -> dict:
     split = annotations(tmp_path, list(images), **person)
     parameters = RecordParameters(images_per_shard=2, max_bad_share=0.5)
-    shards = records.write_shards(split, images.__getitem__, tmp_path / folder, "train", parameters)
+    shards = records.write_shards(split, reader(images), tmp_path / folder, "train", parameters)
     return {"folder": str(tmp_path / folder), **records.merge(shards)}
 
 
@@ -105,7 +115,7 @@ def test_bad_images_are_left_out_and_named(tmp_path: Path) -> None:
     assert manifest["counts"]["images"] == 3
     reasons = {bad["file_name"]: bad["reason"] for bad in manifest["bad_images"]}
     assert set(reasons) == {"b.jpg", "d.jpg"}
-    assert "truncated" in reasons["b.jpg"]
+    assert "truncated" in reasons["b.jpg"].lower()
     assert "not a JPEG or PNG" in reasons["d.jpg"]
 
 
@@ -118,7 +128,7 @@ def test_too_many_bad_images_are_an_error(tmp_path: Path) -> None:
 def test_missing_image_is_named(tmp_path: Path) -> None:
     split = annotations(tmp_path, ["a.jpg"])
     with pytest.raises(InputError, match=r"a\.jpg: it is missing"):
-        records.write_shards(split, {}.__getitem__, tmp_path / "records", "val", RecordParameters())
+        records.write_shards(split, reader({}), tmp_path / "records", "val", RecordParameters())
     assert not list((tmp_path / "records").glob("*.tfrecord"))
 
 

@@ -1,0 +1,38 @@
+"""Between KFP's artifacts and the steps: small manifests, figures and pages. Used inside the components' bodies."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from openpose import storage
+from openpose.errors import InputError
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Ends the process with one clear line instead of a traceback when something given cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:
+    """Hands a manifest on: the artifact is the small JSON document, its metadata the counts."""
+    storage.write_json(artifact.path, manifest)
+    artifact.metadata |= {"folder": manifest["folder"], "fingerprint": manifest["fingerprint"]}
+    artifact.metadata |= manifest.get("counts", {})
+
+
+def write_page(artifact: Any, path: str) -> None:
+    """Hands a report on, as Kubeflow's pages show it."""
+    shutil.copyfile(path, artifact.path)
+
+
+def write_metrics(artifact: Any, figures: dict[str, float | None]) -> None:
+    """Hands figures on, as Kubeflow's pages show them; undefined ones are left out."""
+    for name, value in figures.items():
+        if value is not None:
+            artifact.log_metric(name, value)

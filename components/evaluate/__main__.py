@@ -1,0 +1,9 @@
+"""`python -m components.evaluate --help`."""
+
+import sys
+
+from components import command
+from components.evaluate.evaluate import evaluate
+
+if __name__ == "__main__":
+    sys.exit(command.run(evaluate, "python -m components.evaluate"))

@@ -1,0 +1,41 @@
+"""KFP's declaration of the step."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def evaluate(
+    run: Input[Model],
+    valid_records: Input[Dataset],
+    root: str,
+    height: int,
+    min_ap: float,
+    max_valid_loss: float,
+    revision: str,
+    evaluation: Output[Artifact],
+    metrics: Output[Metrics],
+    page: Output[HTML],
+) -> NamedTuple("Judged", verdict=str, reason=str):
+    """Measures a trained model on the whole validation split, shows it, and judges it."""
+    from typing import NamedTuple
+
+    from components import artifacts
+    from components.evaluate.evaluate import evaluate
+
+    with artifacts.clear_errors():
+        manifest = evaluate(
+            root=root,
+            run=run.path,
+            valid_records=valid_records.path,
+            height=int(height),
+            min_ap=min_ap,
+            max_valid_loss=max_valid_loss,
+            revision=revision,
+        )
+        artifacts.write_manifest(evaluation, manifest)
+        artifacts.write_metrics(metrics, manifest["figures"])
+        artifacts.write_page(page, manifest["report"])
+    return NamedTuple("Judged", verdict=str, reason=str)(verdict=manifest["verdict"], reason=manifest["reason"])

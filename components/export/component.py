@@ -1,0 +1,43 @@
+"""KFP's declarations of the step: the model's files, or a report that says why there are none."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def export(
+    run: Input[Model],
+    evaluation: Input[Artifact],
+    valid_records: Input[Dataset],
+    root: str,
+    pixels: str,
+    revision: str,
+    graph: Output[Model],
+):
+    """Writes the model as a frozen graph and checks that it still says the same."""
+    from components import artifacts
+    from components.export.export import export
+
+    with artifacts.clear_errors():
+        manifest = export(
+            root=root,
+            run=run.path,
+            evaluation=evaluation.path,
+            valid_records=valid_records.path,
+            pixels=pixels,
+            revision=revision,
+        )
+        artifacts.write_manifest(graph, manifest)
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def explain_rejection(reason: str, evaluation: Input[Artifact], explanation: Output[Markdown]):
+    """Says why the model is not exported."""
+    from components import artifacts
+    from components.export.export import rejection
+    from openpose import storage
+
+    with artifacts.clear_errors():
+        text = rejection(reason, storage.open_manifest(evaluation.path, "evaluation"))
+        storage.write_text(explanation.path, text)
+        print(text)

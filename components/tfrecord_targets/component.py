@@ -1,0 +1,52 @@
+"""KFP's declarations of the step: one worker's share, and the manifests after all of them."""
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def tfrecord_targets(
+    data: Input[Dataset], root: str, share: dict, images_per_shard: int, max_bad_share: float, seed: int
+):
+    """Writes one worker's share of a split's TFRecord shards."""
+    from components import artifacts
+    from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+
+    with artifacts.clear_errors():
+        tfrecord_targets(
+            root=root,
+            split=share["split"],
+            data=data.path,
+            images_per_shard=int(images_per_shard),
+            max_bad_share=max_bad_share,
+            seed=int(seed),
+            worker=int(share["worker"]),
+            workers=int(share["workers"]),
+        )
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def collect_records(
+    data: Input[Dataset],
+    root: str,
+    images_per_shard: int,
+    max_bad_share: float,
+    seed: int,
+    train_records: Output[Dataset],
+    valid_records: Output[Dataset],
+):
+    """Hands on the manifests of both splits' records after all workers are done."""
+    from components import artifacts
+    from components.tfrecord_targets.tfrecord_targets import collect_records
+
+    with artifacts.clear_errors():
+        for split, artifact in (("train", train_records), ("val", valid_records)):
+            manifest = collect_records(
+                root=root,
+                split=split,
+                data=data.path,
+                images_per_shard=int(images_per_shard),
+                max_bad_share=max_bad_share,
+                seed=int(seed),
+            )
+            artifacts.write_manifest(artifact, manifest)

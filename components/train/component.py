@@ -1,0 +1,54 @@
+"""KFP's declaration of the step."""
+
+from kfp import dsl
+from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def train(
+    train_records: Input[Dataset],
+    valid_records: Input[Dataset],
+    root: str,
+    model: str,
+    width: float,
+    stages: int,
+    size: int,
+    batch_size: int,
+    epochs: int,
+    learning_rate: str,
+    decay: str,
+    min_scale: float,
+    max_scale: float,
+    max_rotation: float,
+    seed: int,
+    revision: str,
+    run: Output[Model],
+    metrics: Output[Metrics],
+    page: Output[HTML],
+):
+    """Trains a network, going on from the newest checkpoint of the same training."""
+    from components import artifacts
+    from components.train.train import train
+
+    with artifacts.clear_errors():
+        manifest = train(
+            root=root,
+            train_records=train_records.path,
+            valid_records=valid_records.path,
+            model=model,
+            width=width,
+            stages=int(stages),
+            size=int(size),
+            batch_size=int(batch_size),
+            epochs=int(epochs),
+            learning_rate=learning_rate,
+            decay=decay,
+            min_scale=min_scale,
+            max_scale=max_scale,
+            max_rotation=max_rotation,
+            seed=int(seed),
+            revision=revision,
+        )
+        artifacts.write_manifest(run, manifest)
+        artifacts.write_metrics(metrics, manifest["losses"])
+        artifacts.write_page(page, manifest["report"])

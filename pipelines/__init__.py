@@ -1,0 +1,1 @@
+"""How the steps chain and where they run."""

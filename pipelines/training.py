@@ -1,0 +1,126 @@
+"""The DAG: download, records, train, evaluate, and export or a report that says why not.
+
+`python -m pipelines.training` compiles it to build/training.yaml.
+"""
+
+import argparse
+from pathlib import Path
+
+from kfp import compiler, dsl
+
+from components.coco_download.component import coco_download
+from components.evaluate.component import evaluate
+from components.export.component import explain_rejection, export
+from components.tfrecord_targets.component import collect_records, tfrecord_targets
+from components.train.component import train
+
+
+@dsl.pipeline(name="openpose-training")
+def training(
+    source: str,
+    root: str,
+    workers: int = 2,
+    images_per_shard: int = 500,
+    max_bad_share: float = 0.01,
+    model: str = "mobilenet_thin",
+    width: float = 1.0,
+    stages: int = 0,
+    size: int = 368,
+    batch_size: int = 16,
+    epochs: int = 30,
+    learning_rate: str = "0.001",
+    decay: str = "cosine",
+    min_scale: float = 0.5,
+    max_scale: float = 1.1,
+    max_rotation: float = 40.0,
+    height: int = 0,
+    min_ap: float = 0.0,
+    max_valid_loss: float = 0.0,
+    pixels: str = "bgr",
+    seed: int = 0,
+    revision: str = "",
+):
+    """Trains OpenPose on COCO-format data and exports a frozen graph when it is good enough.
+
+    Args:
+        source: Folder with COCO's official layout, as folders or as zip archives.
+        root: Storage root: a folder that all steps see.
+        workers: How many workers share the training split's records.
+        images_per_shard: Images in one TFRecord shard.
+        max_bad_share: Images that cannot be read are left out and named, up to this share.
+        model: Name of the network: mobilenet_thin or lightweight.
+        width: Factor on the network's number of channels; 1 is the published network.
+        stages: Number of the network's stages; 0 for the published number.
+        size: Height and width of the network's input in pixels, a multiple of 8.
+        batch_size: Samples in one step, over all GPUs.
+        epochs: How often each sample is seen.
+        learning_rate: One number, or several with commas: one for each 5 epochs.
+        decay: Of one learning rate: cosine (to 0 at the end) or exponential (x0.33 every 10000 steps).
+        min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
+        max_scale: Augmentation: its largest height.
+        max_rotation: Augmentation: degrees, either way.
+        height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
+        min_ap: The verdict needs at least this COCO AP.
+        max_valid_loss: The verdict needs at most this validation loss; 0 for any.
+        pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
+        seed: Of shuffling, weights and augmentation.
+        revision: Revision of the code; another one trains anew.
+    """
+    downloaded = coco_download(source=source, root=root, workers=workers)
+    how = {"root": root, "images_per_shard": images_per_shard, "max_bad_share": max_bad_share, "seed": seed}
+    with dsl.ParallelFor(downloaded.outputs["work"], name="share") as share:
+        written = tfrecord_targets(data=downloaded.outputs["data"], share=share, **how)
+    collected = collect_records(data=downloaded.outputs["data"], **how).after(written)
+    valid_records = collected.outputs["valid_records"]
+    trained = train(
+        train_records=collected.outputs["train_records"],
+        valid_records=valid_records,
+        root=root,
+        model=model,
+        width=width,
+        stages=stages,
+        size=size,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        decay=decay,
+        min_scale=min_scale,
+        max_scale=max_scale,
+        max_rotation=max_rotation,
+        seed=seed,
+        revision=revision,
+    )
+    judged = evaluate(
+        run=trained.outputs["run"],
+        valid_records=valid_records,
+        root=root,
+        height=height,
+        min_ap=min_ap,
+        max_valid_loss=max_valid_loss,
+        revision=revision,
+    )
+    with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
+        export(
+            run=trained.outputs["run"],
+            evaluation=judged.outputs["evaluation"],
+            valid_records=valid_records,
+            root=root,
+            pixels=pixels,
+            revision=revision,
+        )
+    with dsl.Else(name="rejected"):
+        explain_rejection(reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"])
+
+
+def main() -> None:
+    """Compiles the DAG to a YAML file."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.training", description="Compiles the DAG to YAML.")
+    parser.add_argument("--out", type=Path, default=Path("build/training.yaml"), help="file (default: %(default)s)")
+    out = parser.parse_args().out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(training, str(out))
+    print(f"compiled {out}")
+
+
+if __name__ == "__main__":
+    main()
