@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from openpose import storage
@@ -21,7 +22,7 @@ def clear_errors() -> Iterator[None]:
 
 def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:
     """Hands a manifest on: the artifact is the small JSON document, its metadata the counts."""
-    storage.write_json(artifact.path, manifest)
+    storage.write_json(Path(artifact.path), manifest)
     artifact.metadata |= {"folder": manifest["folder"], "fingerprint": manifest["fingerprint"]}
     artifact.metadata |= manifest.get("counts", {})
 

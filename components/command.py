@@ -13,10 +13,16 @@ from openpose.errors import InputError
 
 def flags(function: Callable[..., Any]) -> list[dict[str, Any]]:
     """A step's parameters: `name`, `type`, `default` (absent when it must be given) and `help`, in order."""
-    documentation = {param.arg_name: param.description for param in docstring_parser.parse(function.__doc__ or "").params}
+    documentation = {
+        param.arg_name: param.description for param in docstring_parser.parse(function.__doc__ or "").params
+    }
     described = []
     for parameter in inspect.signature(function).parameters.values():
-        entry = {"name": parameter.name, "type": parameter.annotation, "help": documentation.get(parameter.name) or ""}
+        entry = {
+            "name": parameter.name,
+            "type": parameter.annotation,
+            "help": documentation.get(parameter.name) or "",
+        }
         if parameter.default is not inspect.Parameter.empty:
             entry["default"] = parameter.default
         described.append(entry)
@@ -29,7 +35,11 @@ def parser(function: Callable[..., Any], program: str) -> argparse.ArgumentParse
     made = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
     for flag in flags(function):
         text = " ".join(flag["help"].split()).replace("%", "%%")
-        options: dict[str, Any] = {"type": flag["type"], "help": text, "metavar": flag["type"].__name__.upper()}
+        options: dict[str, Any] = {
+            "type": flag["type"],
+            "help": text,
+            "metavar": flag["type"].__name__.upper(),
+        }
         if "default" in flag:
             options |= {"default": flag["default"], "help": f"{text} (default: {flag['default']})"}
         else:

@@ -18,9 +18,11 @@ class Step:
 
     def __init__(self) -> None:
         self.found = False
+        self.manifest_path: Path | None = None
 
     def finished(self, work: storage.Work) -> dict[str, Any] | None:
         """The work's manifest when it is done already; says so."""
+        self.manifest_path = work.manifest_path
         manifest = work.finished()
         if manifest is not None:
             self.found = True
@@ -34,15 +36,23 @@ def step(root: Path, name: str) -> Iterator[Step]:
     current, start = Step(), time.time()
     state, error = "failed", "it was stopped"
     try:
-        yield current
-        state, error = ("found" if current.found else "done"), ""
+        with storage.no_space_is_clear(root):
+            yield current
+        state, error = "found" if current.found else "done", ""
     except InputError as problem:
         error = str(problem)
         raise
     except Exception as problem:
-        error = f"{type(problem).__name__}: {problem}"
+        error = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
         raise
     finally:
         seconds = round(time.time() - start, 1)
-        document = {"step": name, "state": state, "start": start, "seconds": seconds, "error": error}
+        document = {
+            "step": name,
+            "state": state,
+            "start": start,
+            "seconds": seconds,
+            "error": error,
+            "manifest": str(current.manifest_path) if current.manifest_path else None,
+        }
         storage.write_json(root / "status" / f"{name}.json", document)

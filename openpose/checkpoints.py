@@ -6,6 +6,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from openpose.errors import InputError
+
 KEEP = 2
 
 
@@ -44,14 +46,20 @@ class Checkpoints:
         Returns:
             After how many steps it was saved; 0 when there is none. One that cannot be read is passed over with a
             warning on stderr.
+
+        Raises:
+            InputError: there are some, but none can be read.
         """
         for path in reversed(self.saved()):
             try:
                 self._state.read(str(path / "state")).assert_consumed()
                 return int(path.name.removeprefix("step-"))
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 print(f"warning: {path} cannot be used ({reason}); trying the one before", file=sys.stderr)
+        if self.saved():
+            # The objects may be half restored by now.
+            raise InputError(f"{self.folder}: no checkpoint can be read; remove the folder to train from the beginning")
         return 0
 
     def saved(self) -> list[Path]:

@@ -70,13 +70,18 @@ class People:
 
 
 @dataclass(frozen=True)
-class _Peaks:
-    """N peaks sorted by part; those of part k are start[k] … start[k + 1] - 1."""
+class Peaks:
+    """Candidates for parts.
 
-    xy: np.ndarray  # float32 [N, 2], cells
-    score: np.ndarray  # float32 [N]
-    part: np.ndarray  # int [N]
-    start: np.ndarray  # int [K + 1]
+    Attributes:
+        xy: float32 [N, 2], cells.
+        score: float32 [N], the heatmap's value.
+        part: int [N], in rising order.
+    """
+
+    xy: np.ndarray
+    score: np.ndarray
+    part: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,7 @@ def decode(
         InputError: the maps' shapes do not belong to the skeleton, or they hold NaN or infinity.
     """
     _check(heatmap, vectmap, skeleton)
-    peaks = _find_peaks(np.ascontiguousarray(heatmap[..., : skeleton.num_parts], np.float32), parameters)
-    candidates = _score_limbs(_pairs(peaks, skeleton), peaks, np.asarray(vectmap, np.float32), parameters)
-    limbs = _match(_without_overlong(candidates, peaks, skeleton, parameters))
-    return _people(_assemble(limbs, peaks, skeleton, parameters), limbs, peaks, skeleton, parameters)
+    return group(find_peaks(heatmap, skeleton, parameters), vectmap, skeleton, parameters)
 
 
 def _check(heatmap: np.ndarray, vectmap: np.ndarray, skeleton: Skeleton) -> None:
@@ -139,10 +141,17 @@ _BEFORE = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
 _AFTER = np.array([[0, 0, 0], [0, 0, 1], [1, 1, 1]], np.uint8)
 
 
-def _find_peaks(heat: np.ndarray, parameters: DecodeParameters) -> _Peaks:
-    """3×3 local maxima of the upsampled heatmap [h, w, K], refined below a cell, the highest of each part."""
-    factor, (h, w, num_parts) = parameters.upsampling, heat.shape
-    fine = cv2.resize(heat, (w * factor, h * factor), interpolation=cv2.INTER_CUBIC)
+def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParameters) -> Peaks:
+    """3×3 local maxima of the upsampled heatmap, refined below a cell, the highest of each part.
+
+    Args:
+        heatmap: float [h, w, K + 1].
+        skeleton: of the heatmap.
+        parameters: upsampling, threshold and limit.
+    """
+    (h, w), num_parts, factor = heatmap.shape[:2], skeleton.num_parts, parameters.upsampling
+    coarse = np.ascontiguousarray(heatmap[..., :num_parts], np.float32)
+    fine = cv2.resize(coarse, (w * factor, h * factor), interpolation=cv2.INTER_CUBIC)
     fine = fine.reshape(h * factor, w * factor, num_parts)  # OpenCV drops an axis of length 1
     before, after = (cv2.dilate(fine, kernel).reshape(fine.shape) for kernel in (_BEFORE, _AFTER))
     peak = (fine > before) & (fine >= after) & (fine > parameters.peak_threshold)
@@ -154,7 +163,7 @@ def _find_peaks(heat: np.ndarray, parameters: DecodeParameters) -> _Peaks:
     y, x, part = y[order], x[order], part[order]
     xy = np.stack([x + _vertex(fine, y, x, part, 0, 1), y + _vertex(fine, y, x, part, 1, 0)], -1)
     xy = ((xy + 0.5) / factor - 0.5).astype(np.float32)
-    return _Peaks(xy, score[order], part, np.searchsorted(part, np.arange(num_parts + 1)))
+    return Peaks(xy, score[order], part)
 
 
 def _vertex(maps: np.ndarray, y: np.ndarray, x: np.ndarray, part: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -167,21 +176,38 @@ def _vertex(maps: np.ndarray, y: np.ndarray, x: np.ndarray, part: np.ndarray, dy
     return np.where(curvature > 0, (after - before) / np.maximum(2 * curvature, 1e-12), 0).clip(-0.5, 0.5)
 
 
-def _pairs(peaks: _Peaks, skeleton: Skeleton) -> _Connections:
+def group(peaks: Peaks, vectmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParameters) -> People:
+    """People made of these peaks, in cells.
+
+    Args:
+        peaks: candidates for parts.
+        vectmap: float [h, w, 2 L].
+        skeleton: of the vectmap.
+        parameters: thresholds and limits.
+    """
+    candidates = _score_limbs(_pairs(peaks, skeleton), peaks, np.asarray(vectmap, np.float32), parameters)
+    limbs = _best_first(_without_overlong(candidates, peaks, skeleton, parameters))
+    return _people(_assemble(limbs, peaks, skeleton, parameters), limbs, peaks, skeleton, parameters)
+
+
+def _pairs(peaks: Peaks, skeleton: Skeleton) -> _Connections:
     """Every pair of peaks that a limb could join, not scored yet."""
     first_part, second_part = np.array(skeleton.limbs).T
-    count = np.diff(peaks.start)
+    start = np.searchsorted(
+        peaks.part, np.arange(skeleton.num_parts + 1)
+    )  # those of part k begin at start[k]
+    count = np.diff(start)
     seconds = count[second_part]
     pairs = count[first_part] * seconds  # of each limb
     limb = np.repeat(np.arange(skeleton.num_limbs), pairs)
     index = np.arange(len(limb)) - np.repeat(np.cumsum(pairs) - pairs, pairs)  # within the limb's pairs
-    first = peaks.start[first_part][limb] + index // seconds[limb]
-    second = peaks.start[second_part][limb] + index % seconds[limb]
+    first = start[first_part][limb] + index // seconds[limb]
+    second = start[second_part][limb] + index % seconds[limb]
     return _Connections(limb, first, second, np.zeros(len(limb), np.float32))
 
 
 def _score_limbs(
-    pairs: _Connections, peaks: _Peaks, vectmap: np.ndarray, parameters: DecodeParameters
+    pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, parameters: DecodeParameters
 ) -> _Connections:
     """The pairs along which the vectmap agrees, scored with its mean along them.
 
@@ -218,7 +244,7 @@ _SHORT = 2.0
 
 
 def _without_overlong(
-    candidates: _Connections, peaks: _Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    candidates: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
 ) -> _Connections:
     """The candidates that do not pass over much nearer ones.
 
@@ -234,28 +260,21 @@ def _without_overlong(
     return candidates[length <= parameters.max_length_ratio * np.sqrt(limit)]
 
 
-def _match(candidates: _Connections) -> _Connections:
-    """Greedy, best first: a peak takes part in at most one limb of each kind. The result is best first."""
-    ordered = candidates[
-        np.lexsort((candidates.second, candidates.first, candidates.limb, -candidates.score))
-    ]
-    taken: set[tuple[int, int]] = set()
-    chosen = []
-    ends = zip(ordered.limb.tolist(), ordered.first.tolist(), ordered.second.tolist(), strict=True)
-    for index, (limb, first, second) in enumerate(ends):
-        if (limb, first) not in taken and (limb, second) not in taken:
-            taken.update(((limb, first), (limb, second)))
-            chosen.append(index)
-    return ordered[np.array(chosen, np.intp)]
+def _best_first(limbs: _Connections) -> _Connections:
+    return limbs[np.lexsort((limbs.second, limbs.first, limbs.limb, -limbs.score))]
 
 
 def _assemble(
-    limbs: _Connections, peaks: _Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
 ) -> np.ndarray:
-    """The group of each peak [N]: joined by limbs, best first, then pieces that lie near each other."""
+    """The group of each peak [N]: joined by limbs, best first, then pieces that lie near each other.
+
+    This is the greedy matching of the paper too: a peak that has its partner is in one group with it, and is
+    not joined to another one of the same part.
+    """
     root, parts = list(range(len(peaks.part))), [1 << part for part in peaks.part.tolist()]
-    group = _join(limbs.first, limbs.second, root, parts)
-    return _join(*_near_pieces(group, peaks, skeleton, parameters), root, parts)
+    owner = _join(limbs.first, limbs.second, root, parts)
+    return _join(*_near_pieces(owner, peaks, skeleton, parameters), root, parts)
 
 
 def _join(first: np.ndarray, second: np.ndarray, root: list[int], parts: list[int]) -> np.ndarray:
@@ -285,16 +304,16 @@ def _join(first: np.ndarray, second: np.ndarray, root: list[int], parts: list[in
 
 
 def _near_pieces(
-    group: np.ndarray, peaks: _Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    owner: np.ndarray, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of groups that may be one person though no limb joins them, the nearest first.
 
     A neck exists only between two labelled shoulders and all hips hang on it, so that a person who is hidden
     in part falls into a head, an arm and two legs: 17 % of COCO's people.
     """
-    size = np.bincount(group, minlength=len(group))[group]
+    size = np.bincount(owner, minlength=len(owner))[owner]
     used = np.flatnonzero((size > 1) | (peaks.score >= parameters.lone_threshold))
-    roots, piece = np.unique(group[used], return_inverse=True)
+    roots, piece = np.unique(owner[used], return_inverse=True)
     if len(roots) < 2:
         return roots[:0], roots[:0]
     gap = _gaps(peaks.xy[used], piece)
@@ -313,7 +332,8 @@ def _gaps(xy: np.ndarray, piece: np.ndarray) -> np.ndarray:
     distance = np.linalg.norm(xy[:, None] - xy, axis=-1)
     distance = np.minimum.reduceat(np.minimum.reduceat(distance, start, 0), start, 1)
     diagonal = np.linalg.norm(np.maximum.reduceat(xy, start) - np.minimum.reduceat(xy, start), axis=-1)
-    return distance / np.maximum(np.maximum(diagonal[:, None], diagonal), 1e-6)
+    larger = np.maximum(diagonal[:, None], diagonal)
+    return np.where(larger > 0, distance / np.maximum(larger, 1e-6), np.inf)  # no limb at all: no person
 
 
 def _has_limb(piece: np.ndarray, part: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -326,10 +346,10 @@ def _has_limb(piece: np.ndarray, part: np.ndarray, skeleton: Skeleton) -> np.nda
 
 
 def _people(
-    group: np.ndarray, limbs: _Connections, peaks: _Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    owner: np.ndarray, limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
 ) -> People:
     """Groups of peaks as people, best first; weak ones are dropped."""
-    roots, person = np.unique(group, return_inverse=True)
+    roots, person = np.unique(owner, return_inverse=True)
     keypoints = np.zeros((len(roots), skeleton.num_parts, 3), np.float32)
     keypoints[person, peaks.part] = np.concatenate([peaks.xy, peaks.score[:, None]], -1)
     inside = person[limbs.first] == person[limbs.second]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from openpose import storage
+from openpose import networks, storage
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
@@ -85,7 +85,7 @@ _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
 
 
 def _last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    return lambda image: model(image, training=False)[-1]
+    return lambda image: networks.stage_outputs(model, image, training=False)[-1]
 
 
 def _load_graph(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:

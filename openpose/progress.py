@@ -15,6 +15,7 @@ Everything goes to stderr; stdout belongs to results. Bars may be nested.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -25,6 +26,7 @@ from typing import NoReturn, SupportsFloat, TextIO
 from tqdm import tqdm
 
 EVERY = 5.0  # seconds between two plain lines
+TERMINAL = "OPENPOSE_PROGRESS_TERMINAL"  # environment variable with the path of a terminal
 REFRESH = 0.1  # seconds between two redraws on a terminal
 
 _now = time.monotonic
@@ -140,18 +142,32 @@ def bar(
         what: the work's name, in front of every line.
         unit: one unit's name in the singular; "byte" is shown in kB, MB and GB.
         initial: units that an earlier run has already done (a resumed training).
-        stream: where to write; standard error as it is at the call when None.
+        stream: where to write; the terminal of `show_on_this_terminal`, or standard error as it is at the call,
+            when None.
 
     Yields:
         The `Bar` whose `update` counts finished units.
     """
-    shown = Bar(total, what, unit, initial, stream if stream is not None else sys.stderr)
+    shown = Bar(total, what, unit, initial, stream or _terminal() or sys.stderr)
     try:
         yield shown
     except BaseException:
         shown.close(finished=False)
         raise
     shown.close()
+
+
+def show_on_this_terminal() -> None:
+    """Lets processes started from here draw their bars on this process's terminal, also when their output is piped."""
+    if sys.stderr.isatty():
+        os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
+
+
+def _terminal() -> TextIO | None:
+    try:
+        return open(os.environ[TERMINAL], "w")  # noqa: SIM115  as long as the process lives
+    except (KeyError, OSError):
+        return None
 
 
 def duration(seconds: float) -> str:

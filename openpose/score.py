@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from openpose import storage
 from openpose.decode import People
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
@@ -57,7 +57,7 @@ def average_precision(
         that size) with labelled keypoints.
 
     Raises:
-        InputError: a picture of `image_ids` or of `detections` is not in the annotations.
+        InputError: the file cannot be read, or a picture of `image_ids` or of `detections` is not in it.
     """
     truth = _read(ground_truth)
     known = set(truth.getImgIds())
@@ -78,11 +78,10 @@ def average_precision(
 
 
 def _read(ground_truth: dict[str, Any] | str | Path) -> COCO:
-    dataset = (
-        ground_truth if isinstance(ground_truth, dict) else json.loads(Path(ground_truth).read_text("utf-8"))
-    )
+    dataset = ground_truth if isinstance(ground_truth, dict) else storage.read_json(ground_truth)
     truth = COCO()
-    truth.dataset = dataset
+    # COCOeval writes into the annotations, so it gets copies.
+    truth.dataset = {**dataset, "annotations": [dict(annotation) for annotation in dataset["annotations"]]}
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
     return truth

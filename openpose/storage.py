@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 from openpose.errors import InputError
 
 SCHEMA = 1
+_TEMPORARY = re.compile(r"\.\d+\.")  # how temporary names begin: process number, then the final name
 
 
 def root_folder(root: str | Path) -> Path:
@@ -26,12 +28,16 @@ def root_folder(root: str | Path) -> Path:
         InputError: it is a bucket, or cannot be made or written.
     """
     if "://" in str(root):
-        raise InputError(f"storage root {root}: buckets are not supported yet; give a folder, or mount the bucket as one")
+        raise InputError(
+            f"storage root {root}: buckets are not supported yet; give a folder, or mount the bucket as one"
+        )
     folder = Path(root).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"storage root {folder}: cannot be made ({error.strerror}); give a folder that you may write") from error
+        raise InputError(
+            f"storage root {folder}: cannot be made ({error.strerror}); give a folder that you may write"
+        ) from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"storage root {folder}: you may not write there; give another folder")
     return folder
@@ -45,7 +51,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         InputError: there is no space left.
     """
     temporary = _temporary(path)
-    with _no_space_is_clear(path):
+    with no_space_is_clear(path):
         try:
             yield temporary
             _sync(temporary)
@@ -59,7 +65,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place at the end, or is removed when the block fails."""
     temporary = _temporary(path)
-    with _no_space_is_clear(path):
+    with no_space_is_clear(path):
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
@@ -84,17 +90,35 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _no_space_is_clear(path: Path) -> Iterator[None]:
+def no_space_is_clear(path: Path) -> Iterator[None]:
+    """Turns the many ways of saying that the disk is full into one clear InputError that names the path."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        reason = _no_space(error)
+        if reason is None:
             raise
         free = shutil.disk_usage(path.parent).free / 1e6
         raise InputError(
-            f"{path}: cannot be written, {error.strerror.lower()} ({free:.0f} MB free in {path.parent}); "
+            f"{path}: cannot be written, {reason.lower()} ({free:.0f} MB free in {path.parent}); "
             "make room and run again, finished work is kept"
         ) from error
+
+
+def _no_space(error: Exception) -> str | None:
+    """The system's words for a full disk, a full quota or a limit on a file's size, when the error is of these."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno in codes else None
+    # TensorFlow raises errors of its own with the system's words in their text.
+    return next((os.strerror(code) for code in codes if os.strerror(code) in str(error)), None)
+
+
+def sweep(root: Path) -> None:
+    """Removes what killed writers left below the root. Nobody else may be writing there."""
+    for path in list(root.rglob(".*")):
+        if _TEMPORARY.match(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -124,7 +148,9 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); remove it and run the step again that makes it") from error
+        raise InputError(
+            f"{path}: not valid JSON ({error}); remove it and run the step again that makes it"
+        ) from error
 
 
 def checksum(content: bytes) -> str:

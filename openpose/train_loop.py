@@ -119,14 +119,14 @@ class Trainer:
 
     def _train_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            outputs = self.model(batch["image"], training=True)
+            outputs = networks.stage_outputs(self.model, batch["image"], training=True)
             values = loss.losses(outputs, batch["maps"], batch["mask"], self.batch, self.skeleton)
         gradients = tape.gradient(values["loss"], self.model.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         return values
 
     def _valid_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = self.model(batch["image"], training=False)
+        outputs = networks.stage_outputs(self.model, batch["image"], training=False)
         return loss.losses(outputs, batch["maps"], batch["mask"], 1, self.skeleton)
 
     def _sum(self, per_replica: dict[str, Any]) -> dict[str, tf.Tensor]:

@@ -68,7 +68,7 @@ def training(
     """
     downloaded = coco_download(source=source, root=root, workers=workers)
     how = {"root": root, "images_per_shard": images_per_shard, "max_bad_share": max_bad_share, "seed": seed}
-    with dsl.ParallelFor(downloaded.outputs["work"], name="share") as share:
+    with dsl.ParallelFor(downloaded.outputs["Output"], name="share") as share:
         written = tfrecord_targets(data=downloaded.outputs["data"], share=share, **how)
     collected = collect_records(data=downloaded.outputs["data"], **how).after(written)
     valid_records = collected.outputs["valid_records"]
@@ -114,8 +114,12 @@ def training(
 
 def main() -> None:
     """Compiles the DAG to a YAML file."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.training", description="Compiles the DAG to YAML.")
-    parser.add_argument("--out", type=Path, default=Path("build/training.yaml"), help="file (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.training", description="Compiles the DAG to YAML."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/training.yaml"), help="file (default: %(default)s)"
+    )
     out = parser.parse_args().out
     out.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(training, str(out))

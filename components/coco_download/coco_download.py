@@ -44,7 +44,9 @@ def coco_download(source: str, root: str) -> dict[str, Any]:
 def _source_folder(source: str) -> Path:
     place = Path(source).absolute()
     if not place.is_dir():
-        raise InputError(f"{source}: no such folder; `source` is a folder with COCO's layout (annotations/, train2017/, …)")
+        raise InputError(
+            f"{source}: no such folder; `source` is a folder with COCO's layout (annotations/, train2017/, …)"
+        )
     return place
 
 
@@ -52,7 +54,9 @@ def _pictures(place: Path, split: str) -> Path:
     for candidate in (place / f"{split}2017", place / f"{split}2017.zip"):
         if candidate.exists():
             return candidate
-    raise InputError(f"{place}: neither {split}2017/ nor {split}2017.zip is there; put the {split} pictures in one of them")
+    raise InputError(
+        f"{place}: neither {split}2017/ nor {split}2017.zip is there; put the {split} pictures in one of them"
+    )
 
 
 def _annotations(place: Path, split: str) -> bytes:
@@ -62,7 +66,9 @@ def _annotations(place: Path, split: str) -> bytes:
     if (place / name).is_file():
         return (place / name).read_bytes()
     if not archive.is_file():
-        raise InputError(f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them")
+        raise InputError(
+            f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them"
+        )
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(name)
@@ -74,7 +80,9 @@ def _annotations(place: Path, split: str) -> bytes:
 
 def _fingerprint(annotations: bytes, pictures: Path) -> str:
     with PictureStore(pictures) as store:
-        return storage.fingerprint({"annotations": storage.checksum(annotations), "pictures": store.signature()})
+        return storage.fingerprint(
+            {"annotations": storage.checksum(annotations), "pictures": store.signature()}
+        )
 
 
 def _describe(work: storage.Work, split: str, annotations: bytes, pictures: Path) -> dict[str, Any]:
@@ -89,7 +97,10 @@ def _describe(work: storage.Work, split: str, annotations: bytes, pictures: Path
         raise
     counts = loaded.counts()
     per_keypoint = dict(zip(person.source_parts, loaded.keypoint_counts().tolist(), strict=True))
-    print(f"{split}: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()), flush=True)
+    print(
+        f"{split}: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
+        flush=True,
+    )
     return {
         "annotations": str(path),
         "pictures": str(pictures),

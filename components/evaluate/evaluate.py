@@ -61,7 +61,12 @@ def evaluate(
 
 
 def _evaluate(
-    work: storage.Work, trained: dict[str, Any], split: dict[str, Any], height: int, min_ap: float, max_loss: float
+    work: storage.Work,
+    trained: dict[str, Any],
+    split: dict[str, Any],
+    height: int,
+    min_ap: float,
+    max_loss: float,
 ) -> dict[str, Any]:
     person = skeleton.get(split["skeleton"])
     predictor = Predictor(model_io.load(trained["model"], person), height)
@@ -73,7 +78,14 @@ def _evaluate(
     facts = {name: str(value) for name, value in trained["inputs"]["parameters"].items()}
     facts |= {"evaluated at height": str(height), "images": str(split["counts"]["images"])}
     page = report.evaluation_page(
-        f"Evaluation of {facts['model']}", verdict, reason, facts, figures, trained["history"], examples, person
+        f"Evaluation of {facts['model']}",
+        verdict,
+        reason,
+        facts,
+        figures,
+        trained["history"],
+        examples,
+        person,
     )
     storage.write_text(work.folder / "report.html", page)
     storage.write_json(work.folder / "detections.json", detections)
@@ -120,7 +132,10 @@ def judge(ap: float | None, valid_loss: float, min_ap: float, max_valid_loss: fl
     if not math.isfinite(valid_loss):
         return "rejected", f"The validation loss is {valid_loss}."
     if ap is None and min_ap > 0:
-        return "rejected", f"COCO AP is undefined without labelled people, but at least {min_ap:.3f} is asked for."
+        return (
+            "rejected",
+            f"COCO AP is undefined without labelled people, but at least {min_ap:.3f} is asked for.",
+        )
     if ap is not None and ap < min_ap:
         return "rejected", f"COCO AP {ap:.3f} is below the {min_ap:.3f} asked for."
     if max_valid_loss and valid_loss > max_valid_loss:

@@ -33,11 +33,13 @@ def export(
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def explain_rejection(reason: str, evaluation: Input[Artifact], explanation: Output[Markdown]):
     """Says why the model is not exported."""
+    from pathlib import Path
+
     from components import artifacts
     from components.export.export import rejection
     from openpose import storage
 
     with artifacts.clear_errors():
         text = rejection(reason, storage.open_manifest(evaluation.path, "evaluation"))
-        storage.write_text(explanation.path, text)
+        storage.write_text(Path(explanation.path), text)
         print(text)

@@ -54,10 +54,17 @@ def _export(
 ) -> dict[str, Any]:
     parameters = trained["inputs"]["parameters"]
     with storage.atomic_folder(work.folder) as temporary:
-        model_io.freeze(keras.models.load_model(trained["model"], compile=False), temporary / "graph.pb", pixels)
+        model_io.freeze(
+            keras.models.load_model(trained["model"], compile=False), temporary / "graph.pb", pixels
+        )
         difference = _difference(str(temporary / "graph.pb"), trained["model"], split, parameters["size"])
         description = {
-            "input": {"tensor": f"{model_io.GRAPH_INPUT}:0", "shape": "N, H, W, 3", "values": [0, 255], "pixels": pixels},
+            "input": {
+                "tensor": f"{model_io.GRAPH_INPUT}:0",
+                "shape": "N, H, W, 3",
+                "values": [0, 255],
+                "pixels": pixels,
+            },
             "output": {
                 "tensor": f"{model_io.GRAPH_OUTPUT}:0",
                 "shape": "N, H/8, W/8, 57",
@@ -71,7 +78,10 @@ def _export(
             "sha256": storage.sha256(temporary / "graph.pb"),
         }
         storage.write_json(temporary / "graph.json", description)
-    print(f"graph in {work.folder / 'graph.pb'} (largest difference to the Keras model: {difference:.1e})", flush=True)
+    print(
+        f"graph in {work.folder / 'graph.pb'} (largest difference to the Keras model: {difference:.1e})",
+        flush=True,
+    )
     return work.finish(
         graph=str(work.folder / "graph.pb"),
         description=str(work.folder / "graph.json"),
@@ -100,7 +110,8 @@ def _difference(graph: str, model: str, split: dict[str, Any], height: int) -> f
 def rejection(reason: str, judged: dict[str, Any]) -> str:
     """Why a model is not exported, as Markdown."""
     figures = "".join(
-        f"| {name} | {'undefined' if value is None else f'{value:.3f}'} |\n" for name, value in judged["figures"].items()
+        f"| {name} | {'undefined' if value is None else f'{value:.3f}'} |\n"
+        for name, value in judged["figures"].items()
     )
     return (
         f"# The model is not exported\n\n{reason}\n\n"

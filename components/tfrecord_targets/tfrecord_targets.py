@@ -49,13 +49,20 @@ def tfrecord_targets(
             annotations = coco.load(source["annotations"], skeleton.OPENPOSE18)
             parameters = _parameters(images_per_shard, max_bad_share, seed)
             with PictureStore(source["pictures"]) as pictures:
-                records.write_shards(annotations, pictures.read, work.folder, split, parameters, worker, workers)
+                records.write_shards(
+                    annotations, pictures.read, work.folder, split, parameters, worker, workers
+                )
             manifest = _finish(work, split, source, parameters)
         return manifest
 
 
 def collect_records(
-    root: str, split: str, data: str = "", images_per_shard: int = 500, max_bad_share: float = 0.01, seed: int = 0
+    root: str,
+    split: str,
+    data: str = "",
+    images_per_shard: int = 500,
+    max_bad_share: float = 0.01,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """The manifest of a split's records after all workers are done.
 
@@ -72,9 +79,13 @@ def collect_records(
     """
     folder = storage.root_folder(root)
     source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
-    manifest = work.finished() or _finish(work, split, source, _parameters(images_per_shard, max_bad_share, seed))
+    manifest = work.finished() or _finish(
+        work, split, source, _parameters(images_per_shard, max_bad_share, seed)
+    )
     if manifest is None:
-        raise InputError(f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again")
+        raise InputError(
+            f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
+        )
     return manifest
 
 
@@ -98,7 +109,9 @@ def _work(
     """The split's part of the data manifest, and the folder of its records."""
     manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), "data")
     if split not in manifest["splits"]:
-        raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}")
+        raise InputError(
+            f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}"
+        )
     source = manifest["splits"][split]
     inputs = {
         "data": source["fingerprint"],

@@ -82,7 +82,9 @@ def train(
         work = storage.Work(folder, "run", inputs, "runs/")
         manifest = step.finished(work)
         if manifest is None:
-            storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
+            storage.write_json(
+                work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv}
+            )
             result = run_training(*splits, work.folder, parameters, skeleton.get(splits[0]["skeleton"]))
             manifest = _finish(work, result.model, result.history)
         return manifest
@@ -93,7 +95,9 @@ def _finish(work: storage.Work, model: keras.Model, history: list[dict[str, floa
     with storage.atomic_file(path) as temporary:
         model.save(temporary)
     facts = {name: str(value) for name, value in work.inputs["parameters"].items()}
-    storage.write_text(work.folder / "report.html", report.training_page(f"Training of {facts['model']}", facts, history))
+    storage.write_text(
+        work.folder / "report.html", report.training_page(f"Training of {facts['model']}", facts, history)
+    )
     losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
     return work.finish(
         model=str(path),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import tensorflow as tf
 
 from openpose.errors import InputError
 from openpose.networks import lightweight, mobilenet_thin
@@ -77,3 +78,8 @@ def build(name: str, skeleton: Skeleton, width: float = 1.0, stages: int | None 
     if stages < 1:
         raise InputError(f"{stages} stages make no network; {name} has {network.stages}")
     return network.build(skeleton, width, stages)
+
+
+def stage_outputs(model: keras.Model, images: tf.Tensor, training: bool) -> list[tf.Tensor]:
+    """The maps of every stage. Keras gives a bare tensor for a model with one output."""
+    return keras.tree.flatten(model(images, training=training))

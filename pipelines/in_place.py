@@ -1,0 +1,198 @@
+"""Runs a DAG here with KFP's local SubprocessRunner, without a container engine.
+
+KFP decides what runs when. How one step's process runs is ours, because KFP 2.17
+
+- passes a step's output on line by line through `print`, which shows no progress bar, mixes up what parallel
+  steps say, and adds a step's whole input to it;
+- puts the interpreter's path in place of every "python3" in a command, without quotes: that breaks on a path
+  with a space, and changes a user's own path that contains "python3";
+- leaves the steps' processes behind when it is stopped, and their temporary folders always.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+from unittest import mock
+
+from kfp import local
+from kfp.local import subprocess_task_handler
+from kfp.local.status import Status
+
+from openpose.errors import InputError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+KFP_EXECUTOR = "python3 -m kfp.dsl.executor_main"
+GRACE = 10  # seconds that a stopped step has to tidy up
+
+
+class Stopped(BaseException):
+    """The run was stopped by a signal; no Exception, for KFP catches those."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number  # as shells have it
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[int]:
+    """Keeps other runs out of the folder until the block and all steps that were given the lock have ended.
+
+    Yields:
+        The lock's file descriptor, for `run`.
+
+    Raises:
+        InputError: another run is at work there.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: another run is at work there; wait for its end, or give another folder"
+            ) from error
+        yield file.fileno()
+
+
+def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, lock: int) -> bool:
+    """Runs the DAG to its end.
+
+    Args:
+        pipeline: the DAG's function.
+        arguments: of the DAG.
+        folder: gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
+        lock: of `alone`.
+
+    Returns:
+        False when a step failed; it has said why on standard error.
+
+    Raises:
+        Stopped: by Ctrl-C or a termination signal; no step's process is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="openpose-") as temporary,
+        _kfp_log(folder / "kfp.log") as terminal,
+    ):
+        steps = _Steps(terminal, Path(temporary), lock)
+
+        class InPlace(subprocess_task_handler.SubprocessTaskHandler):
+            def validate_image(self, image: str) -> None:
+                """The image is not used, so it need not be one with Python."""
+
+            def run(self) -> Status:
+                return Status.SUCCESS if steps.run(self.full_command, self.env_vars) == 0 else Status.FAILURE
+
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
+        with (
+            mock.patch.object(subprocess_task_handler, "SubprocessTaskHandler", InPlace),
+            steps.stopped_by_signals(),
+        ):
+            try:
+                pipeline(**arguments)
+            except RuntimeError:
+                if not steps.failed:
+                    raise
+    return not steps.failed
+
+
+@contextlib.contextmanager
+def _kfp_log(path: Path) -> Iterator[TextIO]:
+    """Sends what KFP prints and logs to a file; yields the standard output that people see."""
+    terminal, root = sys.stdout, logging.getLogger()
+    handlers = root.handlers[:]
+    with path.open("w") as log, contextlib.redirect_stdout(log):
+        root.handlers[:] = [logging.StreamHandler(log)]
+        try:
+            yield terminal
+        finally:
+            root.handlers[:] = handlers
+
+
+class _Steps:
+    """The steps' processes."""
+
+    def __init__(self, terminal: TextIO, temporary: Path, lock: int) -> None:
+        self.failed = False
+        self._terminal, self._temporary, self._lock = terminal, temporary, lock
+        self._live: set[subprocess.Popen[str]] = set()
+        self._stopping = False
+        self._title = ""
+
+    def run(self, command: list[str], environment: dict[str, str]) -> int:
+        """Runs one step; returns its exit code."""
+        if self._stopping:  # a loop's next share, after Ctrl-C
+            return 1
+        in_loop = any("-iteration-" in part for part in command)
+        self._say_title(command)
+        with subprocess.Popen(
+            [part if "\n" not in part else _with_this_python(part) for part in command],
+            stdin=subprocess.PIPE,
+            # Steps of a loop run side by side and get no terminal: their bars would write over each other.
+            stdout=subprocess.PIPE if in_loop else None,
+            stderr=subprocess.STDOUT if in_loop else None,
+            text=True,
+            env=os.environ | self._environment() | environment,
+            process_group=0,  # so that the shell and what it starts can be stopped together
+            pass_fds=[self._lock],
+        ) as process:
+            self._live.add(process)
+            try:
+                for line in process.stdout or ():
+                    self._terminal.write(line)
+                    self._terminal.flush()
+                code = process.wait()
+            finally:
+                self._live.discard(process)
+        self.failed = self.failed or code != 0
+        return code
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._temporary)}
+
+    def _say_title(self, command: list[str]) -> None:
+        title = command[command.index("--function_to_execute") + 1]
+        if title != self._title:
+            self._title = title
+            print(f"== {title}", file=self._terminal, flush=True)
+
+    @contextlib.contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Ctrl-C and termination end the steps' processes too."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._stop) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._kill(signal.SIGKILL if self._stopping else signal.SIGINT)
+        if not self._stopping:
+            self._stopping = True
+            timer = threading.Timer(GRACE, self._kill, [signal.SIGKILL])
+            timer.daemon = True
+            timer.start()
+        raise Stopped(number)
+
+    def _kill(self, number: int) -> None:
+        for process in list(self._live):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+
+def _with_this_python(script: str) -> str:
+    """KFP's shell script of a step, with this interpreter and our executor."""
+    return script.replace(KFP_EXECUTOR, f"{shlex.quote(sys.executable)} -m pipelines.step_process")

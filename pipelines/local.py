@@ -1,0 +1,193 @@
+"""Runs the DAG on this machine, in place: `python -m pipelines.local`, or `make run`.
+
+The same DAG as on a cluster, through KFP's local runner with each step in a process of its own. Without data it
+draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected by the verdict.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from openpose import progress, sample, storage
+from openpose.errors import InputError
+from pipelines import in_place
+from pipelines.training import training
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REJECTED = 3
+
+# What the sample needs to be learnt in some minutes on two cores: a small input that the figures fill, little
+# rotation, and many small steps.
+SAMPLE = {
+    "width": 0.75,
+    "stages": 2,
+    "size": 128,
+    "batch_size": 4,
+    "epochs": 16,
+    "learning_rate": "0.002",
+    "min_scale": 0.8,
+    "max_scale": 1.6,
+    "max_rotation": 10.0,
+    "images_per_shard": 200,
+}
+SAMPLE_PICTURES = {"train": 1600, "val": 100, "difficulty": 0.0}
+
+# The pipeline's steps in their order, by the beginning of their names under `<root>/status/`.
+STEPS = ("coco_download", "tfrecord_targets", "train", "evaluate", "export")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags made from the DAG's own parameters; `source` and `root` are called data and out here."""
+    made = argparse.ArgumentParser(
+        prog="python -m pipelines.local",
+        description="Runs the whole pipeline on this machine.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--data", help="folder with COCO's official layout (default: a sample is drawn)")
+    made.add_argument(
+        "--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)"
+    )
+    types = {"String": str, "Integer": int, "Float": float}
+    for name, spec in training.component_spec.inputs.items():
+        if name in ("source", "root", "revision"):
+            continue
+        kind = types[spec.type]
+        text = f"{spec.description} (default: {spec.default}"
+        text += f"; {SAMPLE[name]} for the sample)" if name in SAMPLE else ")"
+        made.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper(), help=text)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the DAG; returns the exit code."""
+    options = vars(parser().parse_args(arguments))
+    data, out = options.pop("data"), options.pop("out").absolute()
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        storage.root_folder(out)
+        with in_place.alone(out) as lock:
+            return run(data, out, given, lock)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, in_place.Stopped) as stopped:
+        print("stopped; finished work is kept, and the same command goes on from there", file=sys.stderr)
+        return stopped.exit_code if isinstance(stopped, in_place.Stopped) else 130
+
+
+def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> int:
+    """Runs the DAG on the data, or on a drawn sample, and writes `summary.json` and `report.html` to `out`."""
+    start = time.time()
+    if data is None:
+        sample.make(out / "sample", seed=parameters.get("seed", 0), **SAMPLE_PICTURES)
+        parameters = SAMPLE | parameters
+    storage.sweep(out)
+    for old in ("status", "kfp"):
+        shutil.rmtree(out / old, ignore_errors=True)
+    for old in ("summary.json", "report.html"):  # what is there belongs to this run, also when it fails
+        (out / old).unlink(missing_ok=True)
+    source = str(Path(data).absolute() if data else out / "sample")
+    arguments = {"source": source, "root": str(out), "revision": revision(), **parameters}
+    failed = not in_place.run(training, arguments, out / "kfp", lock)
+    summary = summarise(out, failed)
+    storage.write_json(out / "summary.json", summary)
+    if summary["report"]:
+        shutil.copyfile(Path(summary["evaluation"]) / "report.html", out / "report.html")
+    print(describe(summary, out, time.time() - start), flush=True)
+    if failed:
+        return 1
+    return 0 if summary["verdict"] == "accepted" else REJECTED
+
+
+def revision() -> str:
+    """Fingerprint of the code that decides results, so that changed code trains anew."""
+    files = sorted(
+        path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py")
+    )
+    return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]
+
+
+def summarise(out: Path, failed: bool) -> dict[str, Any]:
+    """What came out, for programs: `summary.json`."""
+    steps = {name: _step(out / "status", name) for name in STEPS}
+    trained, judged, exported = (_manifest(steps[name]) for name in ("train", "evaluate", "export"))
+    errors = [f"{name}: {step['error']}" for name, step in steps.items() if step["error"]]
+    if failed and not errors:
+        errors = ["a step ended without saying why; its last lines are above"]
+    return {
+        "ap": judged["figures"]["AP"] if judged else None,
+        "valid_loss": trained["losses"]["valid_loss"] if trained else None,
+        "verdict": "failed" if failed else judged["verdict"],
+        "reason": " ".join(errors) or judged["reason"],
+        "graph": exported["graph"] if exported else None,
+        "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
+        "figures": judged["figures"] if judged else None,
+        "losses": trained["losses"] if trained else None,
+        "report": str(out / "report.html") if judged else None,
+        "evaluation": judged["folder"] if judged else None,
+        "records": str(out / "records"),
+        "run": trained["folder"] if trained else None,
+        "root": str(out),
+    }
+
+
+def _step(status: Path, name: str) -> dict[str, Any]:
+    """State, seconds, error and manifest of a step, over all its workers."""
+    parts = [storage.read_json(path) for path in sorted(status.glob(f"{name}*.json"))]
+    if not parts:
+        return {"state": "skipped", "seconds": 0.0, "error": "", "manifest": None}
+    states = {part["state"] for part in parts}
+    end = max(part["start"] + part["seconds"] for part in parts)
+    return {
+        "state": next(state for state in ("failed", "done", "found") if state in states),
+        "seconds": round(end - min(part["start"] for part in parts), 1),
+        "error": " ".join(part["error"] for part in parts if part["error"]),
+        "manifest": parts[-1]["manifest"],
+    }
+
+
+def _manifest(step: dict[str, Any]) -> dict[str, Any] | None:
+    done = step["state"] in ("done", "found") and step["manifest"]
+    return storage.read_json(step["manifest"]) if done else None
+
+
+def describe(summary: dict[str, Any], out: Path, seconds: float) -> str:
+    """The summary, for people."""
+    lines = ["", f"OpenPose on Kubeflow: {summary['verdict']} after {progress.duration(seconds)}"]
+    lines += [f"  {summary['reason']}", ""]
+    for name, step in summary["steps"].items():
+        took = progress.duration(step["seconds"]) if step["state"] in ("done", "failed") else ""
+        lines.append(f"  {name:<18}{step['state']:<10}{took}".rstrip())
+    if summary["figures"]:
+        figures = ((name, summary["figures"][name]) for name in ("AP", "AP50", "AP75", "AR"))
+        shown = "  ".join(
+            f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures
+        )
+        lines += ["", f"  COCO {shown}"]
+    if summary["losses"]:
+        shown = "  ".join(f"{name} {summary['losses'][name]:.2f}" for name in ("loss", "valid_loss"))
+        lines += [f"  {shown}"]
+    places = {
+        "report": summary["report"],
+        "graph": summary["graph"],
+        "records": summary["records"],
+        "checkpoints": f"{summary['run']}/checkpoints" if summary["run"] else None,
+        "TensorBoard logs": f"{summary['run']}/logs" if summary["run"] else None,
+        "for programs": str(out / "summary.json"),
+    }
+    lines += [""] + [f"  {name:<18}{_short(place)}" for name, place in places.items() if place]
+    return "\n".join(lines) + "\n"
+
+
+def _short(path: str) -> str:
+    """Relative to the current folder when that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""A step's process when the DAG runs in place: KFP's executor, without its log, ending with its parent."""
+
+import logging
+import os
+import sys
+import threading
+
+from kfp.dsl import executor_main
+
+
+def main() -> None:
+    """Runs the step that the arguments describe, as `python -m kfp.dsl.executor_main` does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    logging.disable(logging.INFO)  # the executor logs all of its input
+    try:
+        executor_main.executor_main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end_with_parent() -> None:
+    # The parent never writes here, so this returns only when the parent has ended, even if it was killed.
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Steps that run here behave: their output, their paths, and their end when the run is stopped."""
+
+import os
+import pty
+import re
+import signal
+import site
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openpose.errors import InputError
+from pipelines import in_place
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+pytestmark = pytest.mark.slow
+
+# A DAG with a loop, run as `python dag.py <folder> <what the last step does>`.
+DAG = """
+import sys
+from pathlib import Path
+from kfp import dsl
+from pipelines import in_place
+
+@dsl.component(base_image="none", install_kfp_package=False)
+def plan(folder: str) -> list:
+    import sys
+    print("planned in", folder, "by", sys.executable)
+    print("    indented")
+    return ["a", "b", "c"]
+
+@dsl.component(base_image="none", install_kfp_package=False)
+def share(name: str):
+    import sys
+    for number in range(3):
+        print("share", name, number, "bar" if sys.stderr.isatty() else "plain")
+
+@dsl.component(base_image="none", install_kfp_package=False)
+def last(what: str):
+    import os, sys, time
+    print("terminal" if sys.stderr.isatty() else "no terminal", file=sys.stderr)
+    if what == "fail":
+        sys.exit("error: it cannot be done")
+    if what == "sleep":
+        print("asleep as", os.getpid())
+        time.sleep(100)
+
+@dsl.pipeline(name="dag")
+def dag(folder: str, what: str):
+    planned = plan(folder=folder)
+    with dsl.ParallelFor(planned.output) as name:
+        shared = share(name=name)
+    last(what=what).after(shared)
+
+folder = Path(sys.argv[1])
+try:
+    with in_place.alone(folder) as lock:
+        done = in_place.run(dag, {"folder": str(folder), "what": sys.argv[2]}, folder / "kfp", lock)
+except in_place.Stopped as stopped:
+    sys.exit(stopped.exit_code)
+print("the end:", done)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose name is hard on shell scripts."""
+    folder = tmp_path / "my python3 'data'"
+    folder.mkdir()
+    (folder / "dag.py").write_text(DAG)
+    return folder
+
+
+def command(folder: Path, what: str, python: str | Path = sys.executable) -> list[str]:
+    return [str(python), str(folder / "dag.py"), str(folder), what]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+
+
+def start(folder: Path, what: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(folder, what),
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_only_the_steps_own_output_is_seen(folder: Path) -> None:
+    run = start(folder, "nothing")
+    printed = run.communicate()[0].splitlines()
+    assert run.returncode == 0, printed
+    assert printed[:4] == ["== plan", f"planned in {folder} by {sys.executable}", "    indented", "== share"]
+    shares = [f"share {name} {number} plain" for name in "abc" for number in range(3)]
+    assert sorted(printed[4:13]) == shares
+    assert printed[13:] == ["== last", "no terminal", "the end: True"]
+    assert "finished with status" in (folder / "kfp/kfp.log").read_text()
+    assert {path.name for path in folder.iterdir()} == {"dag.py", "kfp", ".lock"}
+
+
+def test_failing_step_says_why_and_nothing_follows(folder: Path) -> None:
+    run = start(folder, "fail")
+    printed = run.communicate()[0].splitlines()
+    assert printed[-3:] == ["no terminal", "error: it cannot be done", "the end: False"]
+
+
+def test_interpreter_in_a_folder_with_a_space(folder: Path) -> None:
+    venv.create(folder / "a venv", symlinks=True)
+    python = folder / "a venv/bin/python"
+    packages = next((folder / "a venv/lib").glob("python*/site-packages"))
+    (packages / "all.pth").write_text("\n".join(site.getsitepackages()))
+    done = subprocess.run(
+        command(folder, "nothing", python),
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"by {python}\n" in done.stdout
+
+
+def test_bar_gets_the_terminal_but_not_in_a_loop(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        command(folder, "nothing"),
+        env=environment(folder),
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    printed = b"".join(_read(ours)).decode().replace("\r\n", "\n")
+    assert run.wait() == 0
+    assert "== last\nterminal\n" in printed
+    assert printed.count("plain\n") == 9
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    try:
+        while part := os.read(terminal, 4096):
+            yield part
+    except OSError:  # Linux's way to say that the other end is closed
+        os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_stopped_run_leaves_no_process_and_no_lock(folder: Path, number: signal.Signals, code: int) -> None:
+    run = start(folder, "sleep")
+    step = _pid_of_sleeper(run)
+    with pytest.raises(InputError, match="another run is at work there"), in_place.alone(folder):
+        pass
+    os.kill(run.pid, number)
+    rest = run.communicate(timeout=20)[0]
+    assert run.returncode == code
+    assert "Traceback" not in rest
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{step}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with in_place.alone(folder):
+        pass
+
+
+def _pid_of_sleeper(run: subprocess.Popen[str]) -> int:
+    assert run.stdout is not None
+    for line in run.stdout:
+        if found := re.match(r"asleep as (\d+)", line):
+            return int(found[1])
+    raise AssertionError("it did not come so far")

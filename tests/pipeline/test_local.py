@@ -1,0 +1,112 @@
+"""The whole DAG on this machine, through KFP's local runner, from a drawn sample to a graph that loads."""
+
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openpose import model_io, skeleton
+from pipelines import local
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = [
+    "--size",
+    "64",
+    "--width",
+    "0.2",
+    "--stages",
+    "1",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "4",
+    "--images-per-shard",
+    "8",
+]
+
+
+def run(*arguments: str | Path, expect: int = 0) -> str:
+    """Runs the pipeline as a user does; returns what it prints."""
+    command = [sys.executable, "-m", "pipelines.local", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == expect, done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
+    printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)
+    summary = json.loads((tmp_path / "out dir/summary.json").read_text())
+    assert summary["verdict"] == "accepted"
+    assert {name: step["state"] for name, step in summary["steps"].items()} == dict.fromkeys(
+        local.STEPS, "done"
+    )
+    assert summary["valid_loss"] > 0
+    assert 0 <= summary["ap"] <= 1
+    assert "KFP Executor" not in printed
+    assert "Traceback" not in printed
+    report = (tmp_path / "out dir/report.html").read_text()
+    html.parser.HTMLParser().feed(report)
+    assert "data:image" in report
+    graph = model_io.load(summary["graph"], skeleton.get("openpose18"))
+    assert graph.maps(np.zeros((1, 64, 64, 3)))[0].shape == (1, 8, 8, 19)
+
+    printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)
+    again = json.loads((tmp_path / "out dir/summary.json").read_text())
+    assert {step["state"] for step in again["steps"].values()} == {"found"}
+    assert again["graph"] == summary["graph"]
+    assert printed.count("nothing to do") == 6
+
+    printed = run(
+        "--data",
+        sample_folder,
+        "--out",
+        tmp_path / "out dir",
+        *TINY,
+        "--min-ap",
+        "0.99",
+        expect=local.REJECTED,
+    )
+    rejected = json.loads((tmp_path / "out dir/summary.json").read_text())
+    assert rejected["verdict"] == "rejected"
+    assert "below the 0.990 asked for" in rejected["reason"]
+    assert rejected["graph"] is None
+    assert rejected["steps"]["train"]["state"] == "found"
+    assert rejected["steps"]["export"]["state"] == "skipped"
+    assert "The model is not exported" in printed
+
+
+@pytest.mark.slow
+def test_failing_step_says_why_in_one_line(sample_folder: Path, tmp_path: Path) -> None:
+    printed = run("--data", sample_folder, "--out", tmp_path, *TINY, "--model", "mobilnet", expect=1)
+    assert "error: no network is called 'mobilnet'; choose one of: lightweight, mobilenet_thin" in printed
+    assert "Traceback" not in printed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["steps"]["train"]["state"] == "failed"
+    assert summary["verdict"] == "failed"
+
+
+def test_missing_data_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        local.main(["--data", "x", "--sise", "3"])
+
+
+def test_help_has_every_parameter_of_the_dag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        local.main(["--help"])
+    printed = capsys.readouterr().out
+    for flag in (
+        "--data",
+        "--out",
+        "--model",
+        "--epochs",
+        "--batch-size",
+        "--learning-rate",
+        "--min-ap",
+        "--pixels",
+    ):
+        assert flag in printed

@@ -1,0 +1,102 @@
+"""Reports open alone, show what they must, and stay small."""
+
+import html.parser
+
+import numpy as np
+import pytest
+
+from openpose import report
+from openpose.decode import People
+from openpose.predict import Maps
+from openpose.skeleton import OPENPOSE18
+
+NAMES = ("loss", "loss_lastlayer", "loss_lastlayer_paf", "loss_lastlayer_heat")
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that every tag is closed; collects attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "link"):
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def history(epochs: int) -> list[dict[str, float]]:
+    losses = {f"{prefix}{name}": 50.0 for prefix in ("", "valid_") for name in NAMES}
+    return [
+        {"step": 10.0 * epoch} | {k: v / epoch for k, v in losses.items()} for epoch in range(1, epochs + 1)
+    ]
+
+
+def example(height: int, width: int, people: int = 1) -> report.Example:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    found = People(
+        np.dstack([rng.uniform(0, (width, height), (people, 18, 2)), np.ones((people, 18))]).astype(
+            np.float32
+        ),
+        np.ones(people, np.float32),
+    )
+    grid = (-(-height // 8), -(-width // 8))
+    maps = Maps(np.zeros((*grid, 19), np.float32), np.zeros((*grid, 38), np.float32), 8, (1.0, 1.0))
+    return report.Example("a <b>.jpg", image, found, found, maps, "1 labelled, 1 found")
+
+
+def evaluation(examples: list[report.Example], epochs: int = 3) -> str:
+    figures = {"AP": 0.5312, "APm": None, "valid_loss": 12.345}
+    facts = {"model": "mobilenet_thin"}
+    return report.evaluation_page(
+        "Evaluation", "rejected", "AP is < 0.6.", facts, figures, history(epochs), examples, OPENPOSE18
+    )
+
+
+def test_evaluation_opens_alone_and_shows_everything() -> None:
+    page = Page(evaluation([example(60, 80), example(33, 20, people=0)]))
+    pictures = [link for link in page.links if link.startswith("data:image/jpeg;base64,")]
+    assert len(pictures) == 8  # found, true, heatmap and PAF of two examples
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    for text in (
+        "AP is < 0.6.",
+        "0.531",
+        "undefined",
+        "12.3",
+        "a <b>.jpg",
+        "mobilenet_thin",
+        "validation",
+        "found",
+    ):
+        assert text in page.text, text
+
+
+def test_twelve_noisy_photographs_stay_below_5_mb() -> None:
+    page = evaluation([example(480, 640)] * 12)
+    assert len(page) < 5e6
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 30])
+def test_training_of_any_length(epochs: int) -> None:
+    page = Page(report.training_page("Training <of> it", {"size": "368"}, history(epochs)))
+    assert "Training <of> it" in page.text
+    assert ("Losses" in page.text) == (epochs > 0)
+
+
+def test_same_model_same_bytes() -> None:
+    assert evaluation([example(60, 80)]) == evaluation([example(60, 80)])

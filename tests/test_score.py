@@ -1,0 +1,144 @@
+"""COCO AP: what is perfect, what is nothing, what is undefined."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openpose import score, skeleton
+from openpose.decode import People
+from openpose.errors import InputError
+
+OPENPOSE = skeleton.get("openpose18")
+
+
+def person(seed: int, size: float = 200) -> np.ndarray:
+    """Parts [18, 3] of one person, all found; the neck is between the shoulders."""
+    keypoints = np.random.default_rng(seed).uniform(20, 20 + size, (1, 17, 2)).astype(np.float32)
+    parts, _ = OPENPOSE.part_keypoints(keypoints, np.full((1, 17), 2))
+    return np.concatenate([parts[0], np.ones((18, 1), np.float32)], -1)
+
+
+def people(*persons: np.ndarray, scores: tuple[float, ...] = ()) -> People:
+    ranks = np.array(scores or np.ones(len(persons)), np.float32)
+    return People(np.array(persons, np.float32).reshape(-1, 18, 3), ranks)
+
+
+def annotations(persons: dict[int, list[np.ndarray]]) -> dict[str, Any]:
+    """A COCO document with these people in these pictures."""
+    entries: list[dict[str, Any]] = []
+    for image_id, members in persons.items():
+        for parts in members:
+            keypoints = OPENPOSE.to_source_keypoints(parts[None])[0].copy()
+            keypoints[:, 2] = 2 * (keypoints[:, 2] > 0)
+            entries.append(
+                {
+                    "id": len(entries) + 1,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": float(np.ptp(parts[:, 0]) * np.ptp(parts[:, 1])),
+                    "bbox": [0.0, 0.0, 300.0, 300.0],
+                    "keypoints": keypoints.ravel().tolist(),
+                    "num_keypoints": int((keypoints[:, 2] > 0).sum()),
+                }
+            )
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300} for i in persons]
+    return {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "person"}]}
+
+
+def test_result_format() -> None:
+    """COCO's order of keypoints, floating-point coordinates, zeros for what was not found."""
+    parts = person(0)
+    parts[OPENPOSE.parts.index("left_wrist")] = 7, 8, 0
+    (result,) = score.results(5, people(parts, scores=(0.75,)), OPENPOSE)
+    assert {name: result[name] for name in ("image_id", "category_id", "score")} == {
+        "image_id": 5,
+        "category_id": 1,
+        "score": 0.75,
+    }
+    keypoints = np.array(result["keypoints"]).reshape(17, 3)
+    nose, wrist = OPENPOSE.source_parts.index("nose"), OPENPOSE.source_parts.index("left_wrist")
+    assert keypoints[nose] == pytest.approx([*parts[OPENPOSE.parts.index("nose"), :2], 1])
+    assert keypoints[wrist].tolist() == [0, 0, 0]
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_perfect_detections() -> None:
+    truth = annotations({1: [person(0), person(1)], 2: [person(2, size=60)], 3: []})
+    found = [
+        *score.results(1, people(person(0), person(1)), OPENPOSE),
+        *score.results(2, people(person(2, size=60)), OPENPOSE),
+    ]
+    figures = score.average_precision(truth, found)
+    assert tuple(figures) == score.METRICS
+    assert all(value == pytest.approx(1) for value in figures.values())
+
+
+def test_no_detections() -> None:
+    figures = score.average_precision(annotations({1: [person(0)], 2: [person(1, size=60)]}), [])
+    assert all(value == 0 for value in figures.values())
+
+
+@pytest.mark.parametrize("detected", [False, True])
+def test_undefined_without_labelled_people(detected: bool) -> None:
+    """pycocotools says -1 where there is nobody to find; that is no figure."""
+    found = score.results(1, people(person(0)), OPENPOSE) if detected else []
+    unlabelled = np.zeros((18, 3), np.float32)
+    for truth in (annotations({1: []}), annotations({1: [unlabelled]})):
+        assert set(score.average_precision(truth, found).values()) == {None}
+
+
+def test_undefined_for_a_size_that_is_not_there() -> None:
+    figures = score.average_precision(
+        annotations({1: [person(0)]}), score.results(1, people(person(0)), OPENPOSE)
+    )
+    assert figures["APm"] is figures["ARm"] is None
+    assert figures["AP"] == figures["APl"] == pytest.approx(1)
+
+
+def test_all_images_count() -> None:
+    """People found in pictures without people cost precision; people missed in other pictures cost recall."""
+    truth = annotations({1: [person(0)], 2: []})
+    right = score.results(1, people(person(0), scores=(0.5,)), OPENPOSE)
+    ghost = score.results(2, people(person(1), scores=(0.9,)), OPENPOSE)
+    assert score.average_precision(truth, right + ghost)["AP"] == pytest.approx(0.5)
+    assert score.average_precision(truth, right + ghost, image_ids=[1])["AP"] == pytest.approx(1)
+    both = annotations({1: [person(0)], 2: [person(1)]})
+    assert score.average_precision(both, right)["AR"] == pytest.approx(0.5)
+    assert score.average_precision(both, right, image_ids=[1])["AR"] == pytest.approx(1)
+
+
+def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = annotations({1: [person(0)]})
+    original = copy.deepcopy(truth)
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    found = score.results(1, people(person(0) + [3, 0, 0]), OPENPOSE)
+    found_before = copy.deepcopy(found)
+    figures = score.average_precision(truth, found)
+    assert score.average_precision(tmp_path / "truth.json", found) == figures
+    assert 0 < (figures["AP"] or 0) < 1
+    assert (truth, found) == (original, found_before)
+    assert capsys.readouterr().out == "", "pycocotools' own prints are for nobody"
+
+
+def test_detections_of_other_images_are_an_error() -> None:
+    truth = annotations({1: [person(0)]})
+    with pytest.raises(InputError, match=r"detections: 1 pictures are not in the annotations, such as \[9\]"):
+        score.average_precision(truth, score.results(9, people(person(0)), OPENPOSE))
+    with pytest.raises(InputError, match=r"image_ids: 2 pictures .* such as \[7, 9\]"):
+        score.average_precision(truth, [], image_ids=[1, 9, 7])
+
+
+def test_published_detections_reach_their_published_figure(shared: Path) -> None:
+    """Another project's detections on 200 real images, scored by its authors' script at 0.254 AP."""
+    truth = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
+    name = "tf-pose-mobilenet_thin-val2017-detections.json"
+    figures = score.average_precision(truth, json.loads((shared / "reference" / name).read_text()))
+    assert figures["AP"] == pytest.approx(0.254, abs=5e-4)
+    assert figures["AR"] == pytest.approx(0.311, abs=5e-4)
