@@ -87,15 +87,11 @@ def measure(name: str, path: Path) -> float:
     found = [decode(scene.heatmap, scene.vectmap, OPENPOSE, PARAMETERS) for scene in scenes]
     milliseconds = 1e3 * (time.process_time() - started) / len(scenes)
     people = sum(len(scene.keypoints) for scene in scenes)
-    print(
-        f"{name}: {len(scenes)} images, {people} people with keypoints; decoding {milliseconds:.1f} ms/image"
-    )
+    print(f"{name}: {len(scenes)} images, {people} people with keypoints; decoding {milliseconds:.1f} ms/image")
     print(f"  {'':58}{'AP':>7}{'AP50':>7}{'AR':>7}")
     print_row("labelled keypoints themselves", path, scenes, [truth(scene, 1) for scene in scenes])
     ceiling = [truth(scene, PARAMETERS.min_parts) for scene in scenes]
-    print_row(
-        f"the same, people with {PARAMETERS.min_parts} or more parts (reference)", path, scenes, ceiling
-    )
+    print_row(f"the same, people with {PARAMETERS.min_parts} or more parts (reference)", path, scenes, ceiling)
     print_row("peaks found, grouped by the truth", path, scenes, [peaks_of_truth(scene) for scene in scenes])
     grouped = [group(true_peaks(scene), scene.vectmap, OPENPOSE, PARAMETERS) for scene in scenes]
     print_row("true positions, grouped by the decoder", path, scenes, grouped)
@@ -154,9 +150,7 @@ def print_row(name: str, path: Path, scenes: list[Scene], found: list[People]) -
     ]
     figures = score.average_precision(path, detections)
     if figures["AP"] is None:
-        raise InputError(
-            f"{path}: no person has labelled keypoints, so that AP is undefined; give other data"
-        )
+        raise InputError(f"{path}: no person has labelled keypoints, so that AP is undefined; give other data")
     print(f"  {name:58}" + "".join(f"{figures[key]:7.3f}" for key in ("AP", "AP50", "AR")))
     return figures["AP"]
 

@@ -76,7 +76,7 @@ class Annotations:
 
     def keypoint_counts(self) -> np.ndarray:
         """int64 [S]: how often each keypoint is labelled."""
-        return sum((p.visibility >= 1).sum(0) for p in self.pictures)  # type: ignore[return-value]
+        return sum((p.visibility >= 1).sum(0) for p in self.pictures)
 
 
 def load(path: str | Path, skeleton: Skeleton) -> Annotations:
@@ -192,7 +192,9 @@ def _keypoint_category(document: dict[str, Any], path: Path, skeleton: Skeleton)
 def _picture(image: dict[str, Any], people: list[dict[str, Any]], path: Path, skeleton: Skeleton) -> Picture:
     width, height = (int(_number(image, field, path, f"image {image['id']}")) for field in ("width", "height"))
     if width < 1 or height < 1:
-        raise InputError(f"{path}: image {image['id']} is {width}×{height} pixels; `width` and `height` must be positive")
+        raise InputError(
+            f"{path}: image {image['id']} is {width}×{height} pixels; `width` and `height` must be positive"
+        )
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
         raise InputError(f"{path}: image {image['id']} has no `file_name`")
     parts = len(skeleton.source_parts)
@@ -229,7 +231,12 @@ def _main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray,
 
 def _number(entry: dict[str, Any], field: str, path: Path, what: str) -> int:
     value = entry.get(field)
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value != int(value):
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or value != int(value)
+    ):
         raise InputError(f"{path}: `{field}` of an entry ({what}) must be a whole number, it is {value!r}")
     return int(value)
 
@@ -253,7 +260,8 @@ def _bbox(person: dict[str, Any], path: Path) -> list[float]:
     box = person.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not _all_finite(box) or box[2] < 0 or box[3] < 0:
         raise InputError(
-            f"{path}: `bbox` of annotation {person.get('id')} must be four finite numbers x, y, width, height; it is {box!r}"
+            f"{path}: `bbox` of annotation {person.get('id')} must be four finite numbers x, y, width, height; "
+            f"it is {box!r}"
         )
     return box
 

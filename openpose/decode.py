@@ -125,15 +125,11 @@ def _check(heatmap: np.ndarray, vectmap: np.ndarray, skeleton: Skeleton) -> None
     ):
         shape = list(maps.shape)
         if maps.ndim != 3 or shape[-1] != channels or 0 in shape:
-            raise InputError(
-                f"{name} has shape {shape}; the skeleton {skeleton.name} needs [h, w, {channels}]"
-            )
+            raise InputError(f"{name} has shape {shape}; the skeleton {skeleton.name} needs [h, w, {channels}]")
         if not np.isfinite(maps).all():
             raise InputError(f"{name} holds NaN or infinity; did the training of its network diverge?")
     if heatmap.shape[:2] != vectmap.shape[:2]:
-        raise InputError(
-            f"heatmap {heatmap.shape[:2]} and vectmap {vectmap.shape[:2]} differ in height or width"
-        )
+        raise InputError(f"heatmap {heatmap.shape[:2]} and vectmap {vectmap.shape[:2]} differ in height or width")
 
 
 # Neighbours before and after a cell in reading order: of two equal cells side by side only one is a peak.
@@ -193,9 +189,7 @@ def group(peaks: Peaks, vectmap: np.ndarray, skeleton: Skeleton, parameters: Dec
 def _pairs(peaks: Peaks, skeleton: Skeleton) -> _Connections:
     """Every pair of peaks that a limb could join, not scored yet."""
     first_part, second_part = np.array(skeleton.limbs).T
-    start = np.searchsorted(
-        peaks.part, np.arange(skeleton.num_parts + 1)
-    )  # those of part k begin at start[k]
+    start = np.searchsorted(peaks.part, np.arange(skeleton.num_parts + 1))  # those of part k begin at start[k]
     count = np.diff(start)
     seconds = count[second_part]
     pairs = count[first_part] * seconds  # of each limb
@@ -206,9 +200,7 @@ def _pairs(peaks: Peaks, skeleton: Skeleton) -> _Connections:
     return _Connections(limb, first, second, np.zeros(len(limb), np.float32))
 
 
-def _score_limbs(
-    pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, parameters: DecodeParameters
-) -> _Connections:
+def _score_limbs(pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, parameters: DecodeParameters) -> _Connections:
     """The pairs along which the vectmap agrees, scored with its mean along them.
 
     The score is weighted with the peaks' heights: of two hips on one limb's line the clearer one is right.
@@ -264,9 +256,7 @@ def _best_first(limbs: _Connections) -> _Connections:
     return limbs[np.lexsort((limbs.second, limbs.first, limbs.limb, -limbs.score))]
 
 
-def _assemble(
-    limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
-) -> np.ndarray:
+def _assemble(limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters) -> np.ndarray:
     """The group of each peak [N]: joined by limbs, best first, then pieces that lie near each other.
 
     This is the greedy matching of the paper too: a peak that has its partner is in one group with it, and is
@@ -317,9 +307,7 @@ def _near_pieces(
     if len(roots) < 2:
         return roots[:0], roots[:0]
     gap = _gaps(peaks.xy[used], piece)
-    allowed = np.where(
-        _has_limb(piece, peaks.part[used], skeleton), parameters.max_limb_gap, parameters.max_gap
-    )
+    allowed = np.where(_has_limb(piece, peaks.part[used], skeleton), parameters.max_limb_gap, parameters.max_gap)
     a, b = np.nonzero(np.triu(gap <= allowed, 1))
     order = np.lexsort((b, a, gap[a, b]))
     return roots[a[order]], roots[b[order]]

@@ -43,9 +43,7 @@ def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
     return [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 1, 1)) for hue in hues]  # type: ignore[misc]
 
 
-def heatmap(
-    image: np.ndarray, heatmap: np.ndarray, cell: float | tuple[float, float] | None = None
-) -> np.ndarray:
+def heatmap(image: np.ndarray, heatmap: np.ndarray, cell: float | tuple[float, float] | None = None) -> np.ndarray:
     """The highest of the parts' heatmaps at each pixel, over the picture.
 
     Args:
@@ -59,9 +57,7 @@ def heatmap(
     return _blend(image, coloured, 0.15 + 0.6 * strength)
 
 
-def vectmap(
-    image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, float] | None = None
-) -> np.ndarray:
+def vectmap(image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, float] | None = None) -> np.ndarray:
     """The limb with the longest vector at each pixel, over the picture: hue is direction, opacity is length.
 
     Args:
@@ -97,9 +93,7 @@ def side_by_side(*images: np.ndarray, gap: int = 8) -> np.ndarray:
 def _limb_lines(person: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]) -> list:
     """(width, start, end, colour's part) of the limbs whose two parts were found."""
     width = max(1, round(_thickness(person, shape)))
-    drawn = [
-        ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in _NOT_DRAWN
-    ]
+    drawn = [ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in _NOT_DRAWN]
     return [
         (width, _fixed_point(person[a]), _fixed_point(person[b]), b)
         for a, b in drawn

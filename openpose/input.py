@@ -4,7 +4,7 @@ A batch is a dict: `image` float32 [B, H, W, 3] (RGB, 0–255), `maps` float32 [
 vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
@@ -31,8 +31,8 @@ class InputParameters:
     """
 
     size: tuple[int, int]
-    targets: TargetParameters = TargetParameters()
-    augment: AugmentParameters = AugmentParameters()
+    targets: TargetParameters = field(default_factory=TargetParameters)
+    augment: AugmentParameters = field(default_factory=AugmentParameters)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -99,8 +99,8 @@ def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:
     samples = manifest["counts"]["samples"]
     if samples < batch:
         raise InputError(
-            f"the records in {manifest['folder']} have {samples} training samples (images with a main person: at least 5 "
-            f"keypoints and 32² pixels), less than one batch of {batch}; use more data or a smaller batch"
+            f"the records in {manifest['folder']} have {samples} training samples (images with a main person: "
+            f"at least 5 keypoints and 32² pixels), less than one batch of {batch}; use more data or a smaller batch"
         )
     return samples // batch
 

@@ -8,7 +8,11 @@ NAMES = ("loss", "loss_lastlayer", "loss_lastlayer_paf", "loss_lastlayer_heat")
 
 
 def losses(
-    outputs: list[tf.Tensor], maps: tf.Tensor, mask: tf.Tensor, global_batch: tf.Tensor | int, skeleton: Skeleton
+    outputs: list[tf.Tensor],
+    maps: tf.Tensor,
+    mask: tf.Tensor,
+    global_batch: tf.Tensor | int,
+    skeleton: Skeleton,
 ) -> dict[str, tf.Tensor]:
     """The four losses of a batch, or of a replica's share of it.
 

@@ -78,7 +78,11 @@ def _load_keras(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]
         model = keras.models.load_model(path, compile=False)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{path}: not a Keras model ({str(error).splitlines()[0]})") from error
-    return "rgb", tf.function(_last_stage(model), input_signature=[_PICTURES]), int(model.outputs[-1].shape[-1])
+    return (
+        "rgb",
+        tf.function(_last_stage(model), input_signature=[_PICTURES]),
+        int(model.outputs[-1].shape[-1]),
+    )
 
 
 _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
@@ -146,13 +150,11 @@ def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
     """The same function for inference, without batch norm: each is folded into the convolution before it."""
-    norms = {
-        _source(layer).name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
-    }
+    norms = {_source(layer).name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
 
     def clone(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, keras.layers.BatchNormalization):
-            return keras.layers.Identity(name=layer.name)
+            return _Nothing(name=layer.name)
         config = layer.get_config()
         if layer.name in norms:
             config["use_bias"] = True
@@ -165,6 +167,13 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         elif not isinstance(layer, keras.layers.BatchNormalization):
             folded.get_layer(layer.name).set_weights(layer.get_weights())
     return folded
+
+
+class _Nothing(keras.layers.Layer):
+    """Stands where a batch norm was, and takes the arguments that it was called with."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        return inputs
 
 
 def _source(layer: keras.Layer) -> keras.Layer:

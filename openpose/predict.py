@@ -119,9 +119,7 @@ def picture_format(path: str | Path) -> str:
     """
     name = Image.registered_extensions().get(Path(path).suffix.lower())
     if name not in Image.SAVE:
-        raise InputError(
-            f"{path}: {Path(path).suffix or 'no ending'} is no format to write; use .jpg or .png"
-        )
+        raise InputError(f"{path}: {Path(path).suffix or 'no ending'} is no format to write; use .jpg or .png")
     return name
 
 
@@ -134,12 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--graph", required=True, help="frozen graph (.pb) or Keras model (.keras)")
     parser.add_argument("--image", required=True, help="the picture")
     parser.add_argument("--out", required=True, help="where the drawn picture goes; .jpg, .png, …")
-    parser.add_argument(
-        "--pixels", choices=model_io.PIXELS, help="order of the channels that the graph takes"
-    )
-    parser.add_argument(
-        "--height", type=int, default=368, help="height at which the network sees it (%(default)s)"
-    )
+    parser.add_argument("--pixels", choices=model_io.PIXELS, help="order of the channels that the graph takes")
+    parser.add_argument("--height", type=int, default=368, help="height at which the network sees it (%(default)s)")
     values = parser.parse_args(arguments)
     try:
         people = _predict(**vars(values))

@@ -165,7 +165,7 @@ def show_on_this_terminal() -> None:
 
 def _terminal() -> TextIO | None:
     try:
-        return open(os.environ[TERMINAL], "w")  # noqa: SIM115  as long as the process lives
+        return open(os.environ[TERMINAL], "w")
     except (KeyError, OSError):
         return None
 

@@ -34,8 +34,6 @@ from openpose import coco, progress, storage
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
-
-
 _INTS = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
 _FLOATS = tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
 _BYTES = tf.io.FixedLenFeature([], tf.string)

@@ -128,9 +128,7 @@ def _curves(history: Sequence[Mapping[str, float]]) -> str | None:
     if not history:
         return None
     # Text stays text, in the page's own font, and ids are the same for the same curves.
-    with matplotlib.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "openpose", "font.family": "sans-serif"}
-    ):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "openpose", "font.family": "sans-serif"}):
         figure = Figure(figsize=(12, 3.6), layout="constrained")
         for axis, (name, caption) in zip(figure.subplots(1, 3), _CURVES.items(), strict=True):
             _draw_curves(axis, name, caption, history)

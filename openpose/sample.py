@@ -35,9 +35,7 @@ import numpy as np
 from openpose import progress, skeleton
 from openpose.errors import InputError
 
-DRAWING = (
-    1  # raise it when the same parameters draw other pictures: finished folders of the older kind are redrawn
-)
+DRAWING = 1  # raise it when the same parameters draw other pictures: finished folders of the older kind are redrawn
 
 FIRST_ID = {"train2017": 1, "val2017": 500_001}  # of the pictures; unique over both splits, as in COCO
 SMALL_AREA = 32**2  # pixels²; COCO labels no keypoints on smaller people
@@ -56,10 +54,10 @@ class Sample:
     """What to draw; the same values give the same bytes."""
 
     seed: int = 0
-    train: int = 1200  #: pictures
-    val: int = 100  #: pictures
+    train: int = 1600  #: pictures
+    val: int = 150  #: pictures
     size: int = 256  #: width and height of the pictures, pixels
-    difficulty: float = 0.3  #: 0 calm and large … 1 cluttered, small, overlapping, in odd poses
+    difficulty: float = 0.1  #: 0 calm and large … 1 cluttered, small, overlapping, in odd poses
 
     def check(self) -> None:
         """Raises InputError when a value makes no sense."""
@@ -205,12 +203,7 @@ def _pose_points(rng: Rng, pose: str, head_size: float) -> dict[str, Array]:
     pitch = rng.uniform(0, 25) if leaning else rng.normal(2, 4)
     sway = rng.choice([-1, 1]) * rng.uniform(10, 24) if leaning else rng.normal(0, 4)
     torso = _rotation(2, sway) @ _rotation(0, -pitch) @ _rotation(1, rng.normal(0, 8))
-    head = (
-        torso
-        @ _rotation(1, rng.normal(0, 14))
-        @ _rotation(2, rng.normal(0, 6))
-        @ _rotation(0, rng.normal(0, 6))
-    )
+    head = torso @ _rotation(1, rng.normal(0, 14)) @ _rotation(2, rng.normal(0, 6)) @ _rotation(0, rng.normal(0, 6))
 
     legs = list(rng.permutation(_POSES[pose].legs))
     arms = list(rng.choice(_POSES[pose].arms, 2))
@@ -399,11 +392,7 @@ def _trunk(person: _Person) -> _Group:
     chest = [(point, 0.045 * unit) for point in shoulders] + [(point, 0.052 * unit) for point in belts]
     shapes = [_Shape(style.legs, bottom), _Shape(style.shirt, [chest])]
     if style.stripe is not None:
-        band = [
-            (_between(s, b, t), 0.05 * unit)
-            for t in (0.42, 0.5)
-            for s, b in zip(shoulders, belts, strict=True)
-        ]
+        band = [(_between(s, b, t), 0.05 * unit) for t in (0.42, 0.5) for s, b in zip(shoulders, belts, strict=True)]
         shapes.append(_Shape(style.stripe, [[(point, radius * 0.4) for point, radius in band]], 0.0))
     neck = [(p["neck"], 0.03 * unit), (p["head"], 0.03 * unit)]
     shapes.insert(0, _Shape(style.skin, [neck]))
@@ -423,11 +412,7 @@ def _head(person: _Person, trunk: float) -> list[_Group]:
     face = _Shape(style.skin, [[(p["face"], 0.052 * unit), (p["chin"], 0.034 * unit)]])
     lock = [(p["left_temple"], 0.017 * unit), (p["right_temple"], 0.017 * unit), (p["crown"], 0.02 * unit)]
     fringe = [] if bald else [_Shape(hair, [lock], 0.05)]
-    ears = [
-        _Shape(style.skin, [[(p[e], 0.017 * unit)]])
-        for e in ("left_ear", "right_ear")
-        if e not in person.hidden
-    ]
+    ears = [_Shape(style.skin, [[(p[e], 0.017 * unit)]]) for e in ("left_ear", "right_ear") if e not in person.hidden]
     near, far = max(trunk, p["head"][2]) + 0.01 * unit, trunk - 0.01 * unit
     if p["nose"][2] > p["head"][2]:
         return [_Group("head", far, [_Shape(hair, back)]), _Group("head", near, [*ears, face, *fringe])]
@@ -457,13 +442,9 @@ def _paint_face(image: Array, person: _Person) -> None:
             0.4,
         )
     if "nose" not in person.hidden:
-        _fill(
-            image, _hull([(p["nose"], 0.0095 * unit), (p["nose"][:2] + 0.015 * up, 0.005 * unit)]), skin, 0.75
-        )
+        _fill(image, _hull([(p["nose"], 0.0095 * unit), (p["nose"][:2] + 0.015 * up, 0.005 * unit)]), skin, 0.75)
         if p["mouth"][2] - p["head"][2] > 0.02 * unit:
-            smile = [
-                p["mouth"][:2] + 0.7 * t * across - 0.009 * (1 - t * t) * up for t in (-1, -0.5, 0, 0.5, 1)
-            ]
+            smile = [p["mouth"][:2] + 0.7 * t * across - 0.009 * (1 - t * t) * up for t in (-1, -0.5, 0, 0.5, 1)]
             points = np.round(np.array(smile) * 2**SHIFT).astype(np.int32)
             dark = (0.62 * skin[0], 0.36 * skin[1], 0.36 * skin[2])
             cv2.polylines(image, [points], False, dark, max(1, round(0.007 * unit)), cv2.LINE_AA, SHIFT)
@@ -514,9 +495,7 @@ def _rectangle(image: Array, x0: float, y0: float, x1: float, y1: float, colour:
 def _outdoors(rng: Rng, image: Array, horizon: int) -> None:
     size = len(image)
     sky = rng.uniform(0.54, 0.62)
-    image[:horizon] = _gradient(
-        horizon, size, _hsv(sky, rng.uniform(0.2, 0.5), 0.95), _hsv(sky + 0.02, 0.08, 1.0)
-    )
+    image[:horizon] = _gradient(horizon, size, _hsv(sky, rng.uniform(0.2, 0.5), 0.95), _hsv(sky + 0.02, 0.08, 1.0))
     for _ in range(rng.integers(0, 4)):  # clouds
         x, y, r = rng.uniform(0, size), rng.uniform(0, horizon * 0.7), rng.uniform(0.02, 0.05) * size
         for k in range(4):
@@ -535,18 +514,13 @@ def _outdoors(rng: Rng, image: Array, horizon: int) -> None:
             _rectangle(image, x, horizon - height, x + width, horizon, wall)
             for wy in np.arange(horizon - height + 0.03 * size, horizon - 0.03 * size, 0.055 * size):
                 for wx in np.arange(x + 0.02 * size, x + width - 0.03 * size, 0.045 * size):
-                    _rectangle(
-                        image, wx, wy, wx + 0.02 * size, wy + 0.03 * size, tuple(0.8 * c for c in wall)
-                    )
+                    _rectangle(image, wx, wy, wx + 0.02 * size, wy + 0.03 * size, tuple(0.8 * c for c in wall))
             x += width + rng.choice([0, 0.03]) * size
     for _ in range(rng.integers(0, 4)):  # trees
         x, r = rng.uniform(0, size), rng.uniform(0.05, 0.1) * size
         _rectangle(image, x - 0.16 * r, horizon - 2.2 * r, x + 0.16 * r, horizon, (122, 92, 66))
         leaves = _hsv(green + rng.uniform(-0.04, 0.06), 0.42, rng.uniform(0.5, 0.68))
-        crown = [
-            [(np.array([x + dx * r, horizon - dy * r]), 0.75 * r)]
-            for dx, dy in ((-0.5, 2), (0.5, 2.1), (0, 2.8))
-        ]
+        crown = [[(np.array([x + dx * r, horizon - dy * r]), 0.75 * r)] for dx, dy in ((-0.5, 2), (0.5, 2.1), (0, 2.8))]
         _paint_shape(image, _Shape(leaves, crown))
     ground = [_hsv(green, 0.35, 0.72), _hsv(0.1, 0.22, 0.82), _hsv(0.6, 0.05, 0.7)][rng.integers(3)]
     image[horizon:] = _gradient(size - horizon, size, ground, tuple(0.82 * c for c in ground))
@@ -591,9 +565,7 @@ def _studio(rng: Rng, image: Array, horizon: int) -> None:
         elif kind == 1:
             _rectangle(image, x - r, y - r * 0.7, x + r, y + r * 0.7, _pale(rng))
         else:
-            _fill(
-                image, _hull([(np.array([x - size, y]), r / 5), (np.array([x + size, y + r]), r / 5)]), tone
-            )
+            _fill(image, _hull([(np.array([x - size, y]), r / 5), (np.array([x + size, y + r]), r / 5)]), tone)
 
 
 def _clutter(rng: Rng, image: Array, difficulty: float) -> None:
@@ -616,9 +588,7 @@ def _background(rng: Rng, size: int, horizon: float, difficulty: float) -> Array
     kinds = (_outdoors, _indoors, _studio)
     row = int(np.clip(horizon, 0.25 * size, 0.85 * size))
     kinds[rng.choice(3, p=[0.4, 0.36, 0.24])](rng, image, row)
-    noise = _soft_noise(
-        rng, size, int(rng.uniform(3, 10 + 20 * difficulty)), rng.uniform(1, 4 + 10 * difficulty)
-    )
+    noise = _soft_noise(rng, size, int(rng.uniform(3, 10 + 20 * difficulty)), rng.uniform(1, 4 + 10 * difficulty))
     image = np.clip(image + noise, 0, 255).astype(np.uint8)
     _clutter(rng, image, difficulty)
     return image
@@ -657,15 +627,10 @@ def _free_x(rng: Rng, person: _Person, placed: list[Array], foot: float, sample:
     border = rng.random() < 0.04 + 0.12 * sample.difficulty
     best, least = size / 2, np.inf
     for _ in range(max(2, round(14 * (1 - sample.difficulty)))):
-        x = (
-            rng.choice([0, size]) + rng.uniform(-0.3, 0.3) * half
-            if border
-            else rng.uniform(inside, size - inside)
-        )
+        x = rng.choice([0, size]) + rng.uniform(-0.3, 0.3) * half if border else rng.uniform(inside, size - inside)
         mine = np.array([x - half, foot - (y1 - y0), x + half, foot])
         overlap = sum(
-            np.prod(np.clip(np.minimum(mine[2:], b[2:]) - np.maximum(mine[:2], b[:2]), 0, None))
-            for b in placed
+            np.prod(np.clip(np.minimum(mine[2:], b[2:]) - np.maximum(mine[:2], b[:2]), 0, None)) for b in placed
         )
         if overlap < least:
             best, least = x, overlap
@@ -678,9 +643,7 @@ def _people(rng: Rng, sample: Sample) -> tuple[list[_Person], float]:
     One camera height for the whole picture puts the feet of smaller, farther people higher up, as in a photo.
     """
     size, hard = sample.size, sample.difficulty
-    counts = _mix(
-        (0.04, 0.60, 0.26, 0.06, 0.025, 0.01, 0.005), (0.05, 0.15, 0.2, 0.2, 0.16, 0.13, 0.11), hard
-    )
+    counts = _mix((0.04, 0.60, 0.26, 0.06, 0.025, 0.01, 0.005), (0.05, 0.15, 0.2, 0.2, 0.16, 0.13, 0.11), hard)
     count = int(rng.choice(7, p=counts))
     camera = rng.uniform(0.45, 0.9)
     if count == 0:
@@ -731,10 +694,7 @@ def _seat(image: Array, person: _Person) -> None:
     floor = person.box()[3] - 0.02 * unit
     wood = (150, 112, 78)
     for x in (-0.11, 0.11):
-        leg = [
-            (np.array([hips[0] + x * unit, y]), 0.012 * unit)
-            for y in (hips[1] + 0.07 * unit, floor - 0.02 * unit)
-        ]
+        leg = [(np.array([hips[0] + x * unit, y]), 0.012 * unit) for y in (hips[1] + 0.07 * unit, floor - 0.02 * unit)]
         _fill(image, _hull(leg), wood, 0.6)
     seat = [(np.array([hips[0] + x * unit, hips[1] + 0.07 * unit]), 0.022 * unit) for x in (-0.14, 0.14)]
     _fill(image, _hull(seat, 1, 0.6), wood, 0.45)
@@ -942,9 +902,7 @@ def _draw_split(sample: Sample, split: str, count: int, archive: zipfile.ZipFile
             "contributor": "openpose.sample",
             "date_created": "2017/09/01",
         },
-        "licenses": [
-            {"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
-        ],
+        "licenses": [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}],
         "images": images,
         "annotations": annotations,
         "categories": [

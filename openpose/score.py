@@ -71,10 +71,7 @@ def average_precision(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {
-        name: None if value < 0 else float(value)
-        for name, value in zip(METRICS, evaluation.stats, strict=True)
-    }
+    return {name: None if value < 0 else float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
 
 
 def _read(ground_truth: dict[str, Any] | str | Path) -> COCO:

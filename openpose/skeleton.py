@@ -70,7 +70,9 @@ class Skeleton:
     @cached_property
     def source_limbs(self) -> tuple[tuple[int, int], ...]:
         """The annotations' `skeleton` list: pairs of keypoint numbers that count from 1, as in COCO's JSON."""
-        return tuple((self.source_parts.index(a) + 1, self.source_parts.index(b) + 1) for a, b in self.source_limb_names)
+        return tuple(
+            (self.source_parts.index(a) + 1, self.source_parts.index(b) + 1) for a, b in self.source_limb_names
+        )
 
     @cached_property
     def from_source(self) -> tuple[tuple[int, ...], ...]:

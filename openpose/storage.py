@@ -148,9 +148,7 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except ValueError as error:
-        raise InputError(
-            f"{path}: not valid JSON ({error}); remove it and run the step again that makes it"
-        ) from error
+        raise InputError(f"{path}: not valid JSON ({error}); remove it and run the step again that makes it") from error
 
 
 def checksum(content: bytes) -> str:

@@ -34,7 +34,7 @@ def encode(
     labelled: tf.Tensor,
     grid: tuple[int, int],
     skeleton: Skeleton,
-    parameters: TargetParameters = TargetParameters(),  # noqa: B008  frozen
+    parameters: TargetParameters = TargetParameters(),
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The true maps of one picture.
 

@@ -64,9 +64,7 @@ class TrainParameters:
 
     def inputs(self) -> InputParameters:
         """The network's input."""
-        varied = AugmentParameters(
-            min_scale=self.min_scale, max_scale=self.max_scale, max_rotation=self.max_rotation
-        )
+        varied = AugmentParameters(min_scale=self.min_scale, max_scale=self.max_scale, max_rotation=self.max_rotation)
         return InputParameters(size=(self.size, self.size), augment=varied, seed=self.seed)
 
 
@@ -102,7 +100,11 @@ class Trainer:
         with strategy.scope():
             self.model = networks.build(parameters.model, skeleton, parameters.width, parameters.stages or None)
             rate = schedule.make(
-                parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, warmup_steps=200
+                parameters.learning_rate,
+                parameters.decay,
+                steps_per_epoch,
+                parameters.epochs,
+                warmup_steps=200,
             )
             self.optimizer = keras.optimizers.Adam(rate, epsilon=1e-8)
             self.optimizer.build(self.model.trainable_variables)

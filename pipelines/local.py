@@ -28,14 +28,13 @@ SAMPLE = {
     "stages": 2,
     "size": 128,
     "batch_size": 4,
-    "epochs": 16,
+    "epochs": 10,
     "learning_rate": "0.002",
     "min_scale": 0.8,
     "max_scale": 1.6,
     "max_rotation": 10.0,
     "images_per_shard": 200,
 }
-SAMPLE_PICTURES = {"train": 1600, "val": 100, "difficulty": 0.0}
 
 # The pipeline's steps in their order, by the beginning of their names under `<root>/status/`.
 STEPS = ("coco_download", "tfrecord_targets", "train", "evaluate", "export")
@@ -49,9 +48,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("--data", help="folder with COCO's official layout (default: a sample is drawn)")
-    made.add_argument(
-        "--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)"
-    )
+    made.add_argument("--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)")
     types = {"String": str, "Integer": int, "Float": float}
     for name, spec in training.component_spec.inputs.items():
         if name in ("source", "root", "revision"):
@@ -84,7 +81,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
     """Runs the DAG on the data, or on a drawn sample, and writes `summary.json` and `report.html` to `out`."""
     start = time.time()
     if data is None:
-        sample.make(out / "sample", seed=parameters.get("seed", 0), **SAMPLE_PICTURES)
+        sample.make(out / "sample", seed=parameters.get("seed", 0))
         parameters = SAMPLE | parameters
     storage.sweep(out)
     for old in ("status", "kfp"):
@@ -106,9 +103,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
 
 def revision() -> str:
     """Fingerprint of the code that decides results, so that changed code trains anew."""
-    files = sorted(
-        path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py")
-    )
+    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
     return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]
 
 
@@ -165,9 +160,7 @@ def describe(summary: dict[str, Any], out: Path, seconds: float) -> str:
         lines.append(f"  {name:<18}{step['state']:<10}{took}".rstrip())
     if summary["figures"]:
         figures = ((name, summary["figures"][name]) for name in ("AP", "AP50", "AP75", "AR"))
-        shown = "  ".join(
-            f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures
-        )
+        shown = "  ".join(f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures)
         lines += ["", f"  COCO {shown}"]
     if summary["losses"]:
         shown = "  ".join(f"{name} {summary['losses'][name]:.2f}" for name in ("loss", "valid_loss"))

@@ -39,7 +39,7 @@ def training(
     pixels: str = "bgr",
     seed: int = 0,
     revision: str = "",
-):
+) -> None:
     """Trains OpenPose on COCO-format data and exports a frozen graph when it is good enough.
 
     Args:
@@ -114,12 +114,8 @@ def training(
 
 def main() -> None:
     """Compiles the DAG to a YAML file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.training", description="Compiles the DAG to YAML."
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("build/training.yaml"), help="file (default: %(default)s)"
-    )
+    parser = argparse.ArgumentParser(prog="python -m pipelines.training", description="Compiles the DAG to YAML.")
+    parser.add_argument("--out", type=Path, default=Path("build/training.yaml"), help="file (default: %(default)s)")
     out = parser.parse_args().out
     out.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(training, str(out))

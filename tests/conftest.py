@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from openpose import coco, records, sample, skeleton
+from openpose.pictures import PictureStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,13 +39,8 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
     manifests = {}
     for split in ("train", "val"):
         annotations = coco.load(out / f"annotations/person_keypoints_{split}2017.json", skeleton.OPENPOSE18)
-        with zipfile.ZipFile(sample_folder / f"{split}2017.zip") as archive:
-            shards = records.write_shards(
-                annotations,
-                lambda name, archive=archive, split=split: archive.read(f"{split}2017/{name}"),
-                out / split,
-                split,
-                records.RecordParameters(images_per_shard=10),
-            )
+        with PictureStore(sample_folder / f"{split}2017.zip") as pictures:
+            parameters = records.RecordParameters(images_per_shard=10)
+            shards = records.write_shards(annotations, pictures.read, out / split, split, parameters)
         manifests[split] = {"folder": str(out / split), **records.merge(shards)}
     return manifests

@@ -41,7 +41,7 @@ def test_mirror_of_the_centred_person() -> None:
 def test_image_mask_and_points_agree(seed: int) -> None:
     """A bright disc, masked at the same place, must be found where the point goes."""
     rows, columns = np.mgrid[:100, :120]
-    point = np.float32([70, 45])
+    point = np.array([70, 45], np.float32)
     disc = ((columns - point[0]) ** 2 + (rows - point[1]) ** 2 <= 8**2).astype(np.float32)
     matrix, _ = affine([50, 20, 40, 50], AugmentParameters(), tf.constant([0, seed], tf.int64))
     image = augment.warp_image(tf.constant(disc[..., None] * 255), matrix, SIZE).numpy()[..., 0]

@@ -61,7 +61,10 @@ def test_reads_people(load: Load) -> None:
         ('{"images": [', "not valid JSON"),
         ("[]", "JSON object"),
         ({"images": [], "annotations": []}, "`categories`"),
-        (document() | {"categories": [{"id": 1, "name": "person"}]}, "no entry of `categories` has `keypoints`"),
+        (
+            document() | {"categories": [{"id": 1, "name": "person"}]},
+            "no entry of `categories` has `keypoints`",
+        ),
         (document() | {"categories": [{"id": 1, "keypoints": ["hand"]}]}, "needs .*left_ankle"),
         (document() | {"images": [], "annotations": []}, "at least one image"),
         (document(keypoints=[1, 2, 2]), "annotation 7 has 3 numbers; it must have 51"),
@@ -115,7 +118,10 @@ def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones(load
     (picture,) = load(
         people(
             {"iscrowd": 1, "segmentation": square, "keypoints": [0] * 51},
-            {"keypoints": [0] * 51, "segmentation": [[40, 0, 50, 0, 50, 60, 40, 60], [60, 0, 70, 0, 70, 60, 60, 60]]},
+            {
+                "keypoints": [0] * 51,
+                "segmentation": [[40, 0, 50, 0, 50, 60, 40, 60], [60, 0, 70, 0, 70, 60, 60, 60]],
+            },
             {"segmentation": [[10, 0, 45, 0, 45, 60, 10, 60]]},
         )
     ).pictures

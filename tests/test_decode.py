@@ -67,9 +67,7 @@ def assert_same_people(found: decode.People, people: np.ndarray, cells: float) -
 
 @settings(max_examples=25, deadline=None)
 @given(
-    people=st.lists(
-        st.tuples(st.floats(-20, 20), st.floats(40, 90), st.floats(150, 240)), min_size=1, max_size=3
-    ),
+    people=st.lists(st.tuples(st.floats(-20, 20), st.floats(40, 90), st.floats(150, 240)), min_size=1, max_size=3),
     mirrored=st.booleans(),
     seed=st.integers(0, 2**16),
 )
@@ -210,9 +208,7 @@ def test_same_maps_give_same_people() -> None:
     heatmap, vectmap = noise()
     first = decode.decode(heatmap, vectmap, OPENPOSE)
     # Nor does the arrays' layout matter.
-    second = decode.decode(
-        np.asfortranarray(heatmap).astype(np.float64), np.asfortranarray(vectmap), OPENPOSE
-    )
+    second = decode.decode(np.asfortranarray(heatmap).astype(np.float64), np.asfortranarray(vectmap), OPENPOSE)
     np.testing.assert_array_equal(first.keypoints, second.keypoints)
     np.testing.assert_array_equal(first.scores, second.scores)
 

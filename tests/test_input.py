@@ -1,5 +1,6 @@
 """Batches: reproducible, resumable, and image, maps and mask of the same place."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -17,7 +18,7 @@ Manifests = dict[str, dict[str, Any]]
 
 
 def take(manifest: dict[str, Any], count: int, first_step: int = 0, **parameters: Any) -> list[dict[str, np.ndarray]]:
-    chosen = InputParameters(**({"size": (64, 72), "seed": 5} | parameters))
+    chosen = dataclasses.replace(PARAMETERS, **parameters)
     dataset = batches.training(manifest, OPENPOSE, chosen, batch=4, first_step=first_step)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 

@@ -34,7 +34,9 @@ def test_no_import_points_up(layer: str) -> None:
         assert not up, f"{path.relative_to(ROOT)} imports {up}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "components").glob("*/component.py")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "components").glob("*/component.py")), ids=lambda path: path.parent.name
+)
 def test_component_imports_only_kfp_and_the_standard_library(path: Path) -> None:
     top_level = ast.Module([node for node in ast.parse(path.read_text()).body if not _is_function(node)], [])
     assert imported(top_level) <= sys.stdlib_module_names | {"kfp"}

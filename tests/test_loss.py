@@ -13,7 +13,10 @@ OPENPOSE = skeleton.get("openpose18")
 def test_loss_is_the_formula_by_hand() -> None:
     rng = np.random.default_rng(0)
     outputs = [rng.normal(size=(4, 3, 2, 57)).astype(np.float32) for _ in range(3)]
-    maps, mask = rng.normal(size=(4, 3, 2, 57)).astype(np.float32), rng.integers(0, 2, (4, 3, 2, 1)).astype(np.float32)
+    maps, mask = (
+        rng.normal(size=(4, 3, 2, 57)).astype(np.float32),
+        rng.integers(0, 2, (4, 3, 2, 1)).astype(np.float32),
+    )
     values = loss.losses([tf.constant(o) for o in outputs], maps, mask, 4, OPENPOSE)
     half_squares = [0.5 * ((o - maps) ** 2 * mask) / 4 for o in outputs]
     assert float(values["loss"]) == pytest.approx(sum(h.sum() for h in half_squares), rel=1e-5)

@@ -22,7 +22,12 @@ def network(request: pytest.FixtureRequest) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             shape = layer.gamma.shape
             layer.set_weights(
-                [rng.uniform(0.5, 2, shape), rng.normal(size=shape), rng.normal(size=shape), rng.uniform(0.5, 2, shape)]
+                [
+                    rng.uniform(0.5, 2, shape),
+                    rng.normal(size=shape),
+                    rng.normal(size=shape),
+                    rng.uniform(0.5, 2, shape),
+                ]
             )
     return model
 

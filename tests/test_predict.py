@@ -106,11 +106,7 @@ def test_odd_sizes(predictor: predict.Predictor, size: tuple[int, int]) -> None:
 def test_any_colours_become_rgb(mode: str, tmp_path: Path) -> None:
     path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
     grey = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
-    picture = (
-        Image.fromarray(grey.astype(np.uint16) * 257)
-        if mode == "I;16"
-        else Image.fromarray(grey).convert(mode)
-    )
+    picture = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
     picture.save(path)
     read = predict.read_picture(path)
     assert (read.shape, read.dtype) == (((8, 8, 3)), np.uint8)

@@ -82,9 +82,7 @@ def test_bytes_are_shown_in_their_usual_units(sleep: Callable[[float], None]) ->
         for _ in range(2):
             sleep(6)
             bar.update(600_000_000)
-    assert log.getvalue().splitlines()[1] == (
-        "train2017.zip: 1.2 GB of 19.3 GB (6%), 100.0 MB/s, 3 min 01 s left"
-    )
+    assert log.getvalue().splitlines()[1] == ("train2017.zip: 1.2 GB of 19.3 GB (6%), 100.0 MB/s, 3 min 01 s left")
 
 
 def test_very_slow_units_are_told_by_their_duration(sleep: Callable[[float], None]) -> None:
@@ -92,9 +90,7 @@ def test_very_slow_units_are_told_by_their_duration(sleep: Callable[[float], Non
     with progress.bar(2, what="records", unit="shard", stream=log) as bar:
         sleep(90)
         bar.update()
-    assert log.getvalue().splitlines()[0] == (
-        "records: 1/2 shards (50%), 1 min 30 s per shard, 1 min 30 s left"
-    )
+    assert log.getvalue().splitlines()[0] == ("records: 1/2 shards (50%), 1 min 30 s per shard, 1 min 30 s left")
 
 
 def test_error_is_not_reported_as_the_end_of_the_work(sleep: Callable[[float], None]) -> None:

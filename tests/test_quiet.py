@@ -15,9 +15,7 @@ NOISE = """\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1795507698.759078    4601 port.cc:153] oneDNN custom operations are on.
 """
-NO_DRIVER = (
-    "E0000 00:00:1795507701.870658    4601 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)"
-)
+NO_DRIVER = "E0000 00:00:1795507701.870658    4601 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)"
 BROKEN_DRIVER = NO_DRIVER.replace("UNKNOWN ERROR (303)", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)")
 
 
@@ -62,9 +60,7 @@ def test_user_can_ask_for_everything(pretend: Path) -> None:
 def test_warnings_and_errors_remain(pretend: Path) -> None:
     lines = f"W0000 careful\n{BROKEN_DRIVER}\n"
     script = f"warnings.warn('mind this'); os.write(2, {lines.encode()!r})"
-    done = start(
-        "import openpose, tensorflow; sys = tensorflow.sys; sys.exit('after')", pretend, SCRIPT=script
-    )
+    done = start("import openpose, tensorflow; sys = tensorflow.sys; sys.exit('after')", pretend, SCRIPT=script)
     warning, *rest = done.stderr.splitlines()
     assert warning.endswith("UserWarning: mind this")
     assert rest == ["W0000 careful", BROKEN_DRIVER, "after"]

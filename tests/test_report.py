@@ -41,18 +41,14 @@ class Page(html.parser.HTMLParser):
 
 def history(epochs: int) -> list[dict[str, float]]:
     losses = {f"{prefix}{name}": 50.0 for prefix in ("", "valid_") for name in NAMES}
-    return [
-        {"step": 10.0 * epoch} | {k: v / epoch for k, v in losses.items()} for epoch in range(1, epochs + 1)
-    ]
+    return [{"step": 10.0 * epoch} | {k: v / epoch for k, v in losses.items()} for epoch in range(1, epochs + 1)]
 
 
 def example(height: int, width: int, people: int = 1) -> report.Example:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     found = People(
-        np.dstack([rng.uniform(0, (width, height), (people, 18, 2)), np.ones((people, 18))]).astype(
-            np.float32
-        ),
+        np.dstack([rng.uniform(0, (width, height), (people, 18, 2)), np.ones((people, 18))]).astype(np.float32),
         np.ones(people, np.float32),
     )
     grid = (-(-height // 8), -(-width // 8))

@@ -81,9 +81,7 @@ def test_the_archives_have_the_official_layout(folder: Path) -> None:
     assert len(entries) == 60
     assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
     with zipfile.ZipFile(folder / "annotations_trainval2017.zip") as archive:
-        assert archive.namelist() == [
-            f"annotations/person_keypoints_{split}2017.json" for split in ("train", "val")
-        ]
+        assert archive.namelist() == [f"annotations/person_keypoints_{split}2017.json" for split in ("train", "val")]
 
 
 def test_a_picture_drawn_alone_is_the_one_in_the_archive(unpacked: Path) -> None:
@@ -158,11 +156,7 @@ def test_keypoints_sit_on_what_is_drawn(pictures: list) -> None:
     darker = []
     for picture, annotation in people(pictures):
         eyes = [joints(annotation)[side + "_eye"] for side in ("left", "right")]
-        if (
-            annotation["bbox"][3] > 150
-            and all(eye[2] == 2 for eye in eyes)
-            and abs(eyes[0][0] - eyes[1][0]) > 6
-        ):
+        if annotation["bbox"][3] > 150 and all(eye[2] == 2 for eye in eyes) and abs(eyes[0][0] - eyes[1][0]) > 6:
             (ax, ay, _), (bx, by, _) = eyes
             between = picture[(ay + by) // 2, (ax + bx) // 2].sum()
             darker += [picture[y, x].sum() < between for x, y in ((ax, ay), (bx, by))]
@@ -220,8 +214,7 @@ def test_polygons_stay_in_the_picture(pictures: list) -> None:
 
 def test_harder_means_more_and_smaller_people() -> None:
     easy, hard = (
-        people([sample.draw(sample.Sample(difficulty=d), "val2017", index) for index in range(40)])
-        for d in (0, 1)
+        people([sample.draw(sample.Sample(difficulty=d), "val2017", index) for index in range(40)]) for d in (0, 1)
     )
     assert len(hard) > 1.3 * len(easy)
     assert np.median([a["area"] for _, a in hard]) < 0.6 * np.median([a["area"] for _, a in easy])
@@ -245,9 +238,7 @@ def test_finished_work_is_found_and_anything_else_is_redrawn(
     assert sample.make(tmp_path, seed=3, **SMALL)
 
 
-def test_interrupted_work_leaves_nothing_under_a_final_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_work_leaves_nothing_under_a_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = sample.draw
 
     def interrupted(what: sample.Sample, split: str, index: int) -> Any:

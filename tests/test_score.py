@@ -93,9 +93,7 @@ def test_undefined_without_labelled_people(detected: bool) -> None:
 
 
 def test_undefined_for_a_size_that_is_not_there() -> None:
-    figures = score.average_precision(
-        annotations({1: [person(0)]}), score.results(1, people(person(0)), OPENPOSE)
-    )
+    figures = score.average_precision(annotations({1: [person(0)]}), score.results(1, people(person(0)), OPENPOSE))
     assert figures["APm"] is figures["ARm"] is None
     assert figures["AP"] == figures["APl"] == pytest.approx(1)
 

@@ -57,7 +57,7 @@ def test_maps_are_the_definition(people: int) -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 11), st.integers(0, 14))
 def test_part_on_a_cell_centre_is_one_there(row: int, column: int) -> None:
-    keypoints = np.tile(np.float32([8 * column + 3.5, 8 * row + 3.5]), (1, 18, 1))
+    keypoints = np.tile(np.array([8 * column + 3.5, 8 * row + 3.5], np.float32), (1, 18, 1))
     heatmap, _ = targets.encode(keypoints, np.ones((1, 18)), GRID, OPENPOSE)
     assert np.all(heatmap.numpy()[row, column, :18] == 1)
     assert heatmap.numpy()[row, column, 18] == 0

@@ -37,7 +37,12 @@ def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
     assert [json.loads(line) for line in lines] == result.history
     events = EventAccumulator(str(folder / "logs")).Reload()
     names = set(events.Tags()["tensors"])
-    assert names >= {*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES), "learning_rate", "images_per_second"}
+    assert names >= {
+        *loss.NAMES,
+        *(f"valid_{name}" for name in loss.NAMES),
+        "learning_rate",
+        "images_per_second",
+    }
 
 
 def weights(result: TrainResult) -> list[np.ndarray]:
@@ -59,7 +64,10 @@ def test_going_on_from_a_checkpoint_is_bit_identical(
 
 
 def test_damaged_newest_checkpoint_is_passed_over(
-    trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: tuple[Path, TrainResult],
+    sample_records: Manifests,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, result = trained
     damaged = tmp_path / "run"
@@ -93,5 +101,7 @@ def test_what_cannot_be_trained_is_said(
 
 def test_loss_that_is_no_number_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
     wild = TrainParameters(**(PARAMETERS.as_dict() | {"learning_rate": "1e30", "decay": "exponential"}))
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; train again with a smaller learning rate"):
+    with pytest.raises(
+        InputError, match=r"the loss is (nan|inf) at step \d+; train again with a smaller learning rate"
+    ):
         run(sample_records, tmp_path, wild)

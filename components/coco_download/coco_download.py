@@ -66,9 +66,7 @@ def _annotations(place: Path, split: str) -> bytes:
     if (place / name).is_file():
         return (place / name).read_bytes()
     if not archive.is_file():
-        raise InputError(
-            f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them"
-        )
+        raise InputError(f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them")
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(name)
@@ -80,9 +78,7 @@ def _annotations(place: Path, split: str) -> bytes:
 
 def _fingerprint(annotations: bytes, pictures: Path) -> str:
     with PictureStore(pictures) as store:
-        return storage.fingerprint(
-            {"annotations": storage.checksum(annotations), "pictures": store.signature()}
-        )
+        return storage.fingerprint({"annotations": storage.checksum(annotations), "pictures": store.signature()})
 
 
 def _describe(work: storage.Work, split: str, annotations: bytes, pictures: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def evaluate(
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
     page: Output[HTML],
-) -> NamedTuple("Judged", verdict=str, reason=str):
+) -> NamedTuple("Judged", verdict=str, reason=str):  # type: ignore[valid-type]
     """Measures a trained model on the whole validation split, shows it, and judges it."""
     from typing import NamedTuple
 
@@ -38,6 +38,4 @@ def evaluate(
         artifacts.write_manifest(evaluation, manifest)
         artifacts.write_metrics(metrics, manifest["figures"])
         artifacts.write_page(page, manifest["report"])
-    return NamedTuple("Judged", verdict=str, reason=str)(
-        verdict=manifest["verdict"], reason=manifest["reason"]
-    )
+    return NamedTuple("Judged", verdict=str, reason=str)(verdict=manifest["verdict"], reason=manifest["reason"])

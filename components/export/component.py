@@ -13,7 +13,7 @@ def export(
     pixels: str,
     revision: str,
     graph: Output[Model],
-):
+) -> None:
     """Writes the model as a frozen graph and checks that it still says the same."""
     from components import artifacts
     from components.export.export import export
@@ -31,7 +31,7 @@ def export(
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
-def explain_rejection(reason: str, evaluation: Input[Artifact], explanation: Output[Markdown]):
+def explain_rejection(reason: str, evaluation: Input[Artifact], explanation: Output[Markdown]) -> None:
     """Says why the model is not exported."""
     from pathlib import Path
 

@@ -54,9 +54,7 @@ def _export(
 ) -> dict[str, Any]:
     parameters = trained["inputs"]["parameters"]
     with storage.atomic_folder(work.folder) as temporary:
-        model_io.freeze(
-            keras.models.load_model(trained["model"], compile=False), temporary / "graph.pb", pixels
-        )
+        model_io.freeze(keras.models.load_model(trained["model"], compile=False), temporary / "graph.pb", pixels)
         difference = _difference(str(temporary / "graph.pb"), trained["model"], split, parameters["size"])
         description = {
             "input": {

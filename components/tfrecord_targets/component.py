@@ -7,7 +7,7 @@ from kfp.dsl import Dataset, Input, Output
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def tfrecord_targets(
     data: Input[Dataset], root: str, share: dict, images_per_shard: int, max_bad_share: float, seed: int
-):
+) -> None:
     """Writes one worker's share of a split's TFRecord shards."""
     from components import artifacts
     from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
@@ -34,7 +34,7 @@ def collect_records(
     seed: int,
     train_records: Output[Dataset],
     valid_records: Output[Dataset],
-):
+) -> None:
     """Hands on the manifests of both splits' records after all workers are done."""
     from components import artifacts
     from components.tfrecord_targets.tfrecord_targets import collect_records

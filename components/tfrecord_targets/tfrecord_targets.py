@@ -49,9 +49,7 @@ def tfrecord_targets(
             annotations = coco.load(source["annotations"], skeleton.OPENPOSE18)
             parameters = _parameters(images_per_shard, max_bad_share, seed)
             with PictureStore(source["pictures"]) as pictures:
-                records.write_shards(
-                    annotations, pictures.read, work.folder, split, parameters, worker, workers
-                )
+                records.write_shards(annotations, pictures.read, work.folder, split, parameters, worker, workers)
             manifest = _finish(work, split, source, parameters)
         return manifest
 
@@ -79,9 +77,7 @@ def collect_records(
     """
     folder = storage.root_folder(root)
     source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
-    manifest = work.finished() or _finish(
-        work, split, source, _parameters(images_per_shard, max_bad_share, seed)
-    )
+    manifest = work.finished() or _finish(work, split, source, _parameters(images_per_shard, max_bad_share, seed))
     if manifest is None:
         raise InputError(
             f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
@@ -109,9 +105,7 @@ def _work(
     """The split's part of the data manifest, and the folder of its records."""
     manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), "data")
     if split not in manifest["splits"]:
-        raise InputError(
-            f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}"
-        )
+        raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}")
     source = manifest["splits"][split]
     inputs = {
         "data": source["fingerprint"],
@@ -125,7 +119,7 @@ def _work(
 def _finish(
     work: storage.Work, split: str, source: dict[str, Any], parameters: RecordParameters
 ) -> dict[str, Any] | None:
-    """Writes the manifest when all shards are there. Whichever worker sees that first does it; all would write the same."""
+    """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
     names = records.shard_names(split, source["counts"]["images"], parameters)
     shards = [records.finished_shard(work.folder / name) for name in names]
     whole = [shard for shard in shards if shard is not None]

@@ -25,7 +25,7 @@ def train(
     run: Output[Model],
     metrics: Output[Metrics],
     page: Output[HTML],
-):
+) -> None:
     """Trains a network, going on from the newest checkpoint of the same training."""
     from components import artifacts
     from components.train.train import train

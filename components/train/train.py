@@ -73,19 +73,17 @@ def train(
             max_rotation=max_rotation,
             seed=seed,
         )
-        splits = [storage.open_manifest(path, "records") for path in (train_records, valid_records)]
+        training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
         inputs = {
-            "records": [split["fingerprint"] for split in splits],
+            "records": [training["fingerprint"], validation["fingerprint"]],
             "parameters": parameters.as_dict(),
             "revision": revision,
         }
         work = storage.Work(folder, "run", inputs, "runs/")
         manifest = step.finished(work)
         if manifest is None:
-            storage.write_json(
-                work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv}
-            )
-            result = run_training(*splits, work.folder, parameters, skeleton.get(splits[0]["skeleton"]))
+            storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
+            result = run_training(training, validation, work.folder, parameters, skeleton.get(training["skeleton"]))
             manifest = _finish(work, result.model, result.history)
         return manifest
 

@@ -9,7 +9,9 @@ def channels(count: int, width: float) -> int:
     return max(8, int(count * width))
 
 
-def conv(x: keras.KerasTensor, filters: int, kernel: int, name: str, *, stride: int = 1, dilation: int = 1) -> keras.KerasTensor:
+def conv(
+    x: keras.KerasTensor, filters: int, kernel: int, name: str, *, stride: int = 1, dilation: int = 1
+) -> keras.KerasTensor:
     """Convolution, batch norm, ReLU."""
     x = layers.Conv2D(
         filters, kernel, strides=stride, dilation_rate=dilation, padding="same", use_bias=False, name=name
@@ -18,7 +20,13 @@ def conv(x: keras.KerasTensor, filters: int, kernel: int, name: str, *, stride: 
 
 
 def separable(
-    x: keras.KerasTensor, filters: int, name: str, *, stride: int = 1, dilation: int = 1, inner_norm: bool = False
+    x: keras.KerasTensor,
+    filters: int,
+    name: str,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    inner_norm: bool = False,
 ) -> keras.KerasTensor:
     """3×3 depthwise convolution, then 1×1 convolution, batch norm, ReLU; optionally both also in between."""
     x = layers.DepthwiseConv2D(

@@ -1,4 +1,7 @@
-"""`lightweight`: Lightweight OpenPose (Osokin, arXiv:1811.12004): dilated MobileNet v1, CPM, initial and refinement stages."""
+"""`lightweight`: Lightweight OpenPose (Osokin, arXiv:1811.12004).
+
+Dilated MobileNet v1, CPM, an initial stage, and refinement stages.
+"""
 
 import keras
 from keras import layers
@@ -7,7 +10,16 @@ from openpose.networks.layers import biased, channels, conv, output, separable
 from openpose.skeleton import Skeleton
 
 # Channels, stride and dilation of the backbone's separable convolutions.
-BACKBONE = ((64, 1, 1), (128, 2, 1), (128, 1, 1), (256, 2, 1), (256, 1, 1), (512, 1, 1), (512, 1, 2), *[(512, 1, 1)] * 4)
+BACKBONE = (
+    (64, 1, 1),
+    (128, 2, 1),
+    (128, 1, 1),
+    (256, 2, 1),
+    (256, 1, 1),
+    (512, 1, 1),
+    (512, 1, 2),
+    *[(512, 1, 1)] * 4,
+)
 
 
 def build(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
@@ -33,7 +45,12 @@ def _backbone(image: keras.KerasTensor, width: float) -> keras.KerasTensor:
     x = conv(x, channels(32, width), 3, "backbone0", stride=2)
     for number, (filters, stride, dilation) in enumerate(BACKBONE, start=1):
         x = separable(
-            x, channels(filters, width), f"backbone{number}", stride=stride, dilation=dilation, inner_norm=True
+            x,
+            channels(filters, width),
+            f"backbone{number}",
+            stride=stride,
+            dilation=dilation,
+            inner_norm=True,
         )
     return x
 
@@ -42,7 +59,9 @@ def _cpm(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     x = biased(x, filters, 1, "cpm_align")
     trunk = x
     for number in (1, 2, 3):
-        trunk = layers.DepthwiseConv2D(3, padding="same", use_bias=False, activation="elu", name=f"cpm_{number}_depthwise")(trunk)
+        trunk = layers.DepthwiseConv2D(
+            3, padding="same", use_bias=False, activation="elu", name=f"cpm_{number}_depthwise"
+        )(trunk)
         trunk = layers.Conv2D(filters, 1, use_bias=False, activation="elu", name=f"cpm_{number}_pointwise")(trunk)
     return biased(layers.Add(name="cpm_sum")([x, trunk]), filters, 3, "cpm_out")
 

@@ -153,9 +153,7 @@ def _read(terminal: int) -> Iterator[bytes]:
         os.close(terminal)
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_stopped_run_leaves_no_process_and_no_lock(folder: Path, number: signal.Signals, code: int) -> None:
     run = start(folder, "sleep")
     step = _pid_of_sleeper(run)

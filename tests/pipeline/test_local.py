@@ -42,9 +42,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)
     summary = json.loads((tmp_path / "out dir/summary.json").read_text())
     assert summary["verdict"] == "accepted"
-    assert {name: step["state"] for name, step in summary["steps"].items()} == dict.fromkeys(
-        local.STEPS, "done"
-    )
+    assert {name: step["state"] for name, step in summary["steps"].items()} == dict.fromkeys(local.STEPS, "done")
     assert summary["valid_loss"] > 0
     assert 0 <= summary["ap"] <= 1
     assert "KFP Executor" not in printed

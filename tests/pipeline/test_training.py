@@ -82,10 +82,7 @@ def test_every_parameter_is_described(step: Any) -> None:
 def test_parameters_of_the_dag_are_described_and_have_the_steps_defaults() -> None:
     inputs = training.training.component_spec.inputs
     defaults = {
-        flag["name"]: flag["default"]
-        for step in STEPS.values()
-        for flag in command.flags(step)
-        if "default" in flag
+        flag["name"]: flag["default"] for step in STEPS.values() for flag in command.flags(step) if "default" in flag
     }
     for name, spec in inputs.items():
         assert spec.description, name
