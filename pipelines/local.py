@@ -117,8 +117,8 @@ def summarise(out: Path, failed: bool) -> dict[str, Any]:
     return {
         "ap": judged["figures"]["AP"] if judged else None,
         "valid_loss": trained["losses"]["valid_loss"] if trained else None,
-        "verdict": "failed" if failed else judged["verdict"],
-        "reason": " ".join(errors) or judged["reason"],
+        "verdict": judged["verdict"] if judged and not failed else "failed",
+        "reason": judged["reason"] if judged and not failed else " ".join(errors),
         "graph": exported["graph"] if exported else None,
         "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
         "figures": judged["figures"] if judged else None,

@@ -38,4 +38,5 @@ def evaluate(
         artifacts.write_manifest(evaluation, manifest)
         artifacts.write_metrics(metrics, manifest["figures"])
         artifacts.write_page(page, manifest["report"])
-    return NamedTuple("Judged", verdict=str, reason=str)(verdict=manifest["verdict"], reason=manifest["reason"])
+    judged = NamedTuple("Judged", verdict=str, reason=str)
+    return judged(verdict=manifest["verdict"], reason=manifest["reason"])  # type: ignore[operator]

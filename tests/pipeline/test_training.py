@@ -1,5 +1,6 @@
 """The DAG as it is compiled: what a user and a cluster rely on."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
     assert "evaluate" in branches["dependentTasks"]
 
 
-STEPS = {
+STEPS: dict[str, Callable[..., Any]] = {
     "coco-download": coco_download,
     "tfrecord-targets": tfrecord_targets,
     "train": train,
