@@ -38,5 +38,9 @@ def evaluate(
         artifacts.write_manifest(evaluation, manifest)
         artifacts.write_metrics(metrics, manifest["figures"])
         artifacts.write_page(page, manifest["report"])
-    judged = NamedTuple("Judged", verdict=str, reason=str)
-    return judged(verdict=manifest["verdict"], reason=manifest["reason"])  # type: ignore[operator]
+
+    class Judged(NamedTuple):
+        verdict: str
+        reason: str
+
+    return Judged(manifest["verdict"], manifest["reason"])

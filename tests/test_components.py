@@ -1,0 +1,322 @@
+"""The steps as commands: what they say about data and parameters that cannot be used, and what they leave behind."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import command
+from components.coco_download.coco_download import coco_download
+from components.evaluate.evaluate import evaluate, judge
+from components.export.export import export, rejection
+from components.tfrecord_targets.tfrecord_targets import collect_records, plan, tfrecord_targets
+from components.train.train import train
+from openpose import storage
+from openpose.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN = "annotations/person_keypoints_train2017.json"
+
+
+@pytest.fixture(scope="module")
+def unpacked(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn data set as folders."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    for archive in sample_folder.glob("*.zip"):
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(folder)
+    return folder
+
+
+@pytest.fixture
+def data(unpacked: Path, tmp_path: Path) -> Path:
+    """A copy of the drawn data set as folders, to be spoilt."""
+    return shutil.copytree(unpacked, tmp_path / "data")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+def run(step: Callable[..., Any], capsys: pytest.CaptureFixture[str], **arguments: Any) -> tuple[int, str, str]:
+    """Runs a step as a command; returns its exit code, output and errors."""
+    flags = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    code = command.run(step, "step", flags)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def refused(step: Callable[..., Any], capsys: pytest.CaptureFixture[str], **arguments: Any) -> str:
+    """Runs a step that must be refused; returns its message, the one line that it prints as an error."""
+    code, _, errors = run(step, capsys, **arguments)
+    assert code == 1
+    *progress, message = errors.splitlines()
+    assert not [line for line in progress if not line.startswith("records ")]
+    assert message.startswith("error: ")
+    return message.removeprefix("error: ")
+
+
+def finished_files(root: Path) -> list[str]:
+    """What lies under the root, besides how the steps went."""
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(str(path) for path in files if path.parts[0] != "status")
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+
+
+# The whole way
+
+
+def test_zip_archives_and_folders_are_the_same_data(
+    sample_folder: Path, unpacked: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = coco_download(str(sample_folder), str(root))
+    folders = coco_download(str(unpacked), str(root))
+    for split in ("train", "val"):
+        assert packed["splits"][split]["counts"] == folders["splits"][split]["counts"]
+    assert packed["splits"]["train"]["counts"]["images"] == 24
+    assert packed["splits"]["train"]["keypoints"]["nose"] > 0
+    assert "24 images" in capsys.readouterr().out
+    assert coco_download(str(sample_folder), str(root)) == packed
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_workers_write_what_one_writes(sample_folder: Path, tmp_path: Path) -> None:
+    manifests = []
+    for workers in (1, 3):
+        root = str(tmp_path / f"root{workers}")
+        coco_download(sample_folder.as_posix(), root)
+        for share in plan(workers):
+            tfrecord_targets(root, images_per_shard=5, **share)
+        manifests.append(collect_records(root, "train", images_per_shard=5))
+    assert manifests[0]["shards"] == manifests[1]["shards"]
+    assert manifests[0]["fingerprint"] == manifests[1]["fingerprint"]
+    assert len(manifests[0]["shards"]) == 5
+
+
+def test_collecting_before_all_workers_are_done_is_refused(sample_folder: Path, root: Path) -> None:
+    coco_download(str(sample_folder), str(root))
+    assert tfrecord_targets(str(root), "train", images_per_shard=5, worker=0, workers=2) is None
+    with pytest.raises(InputError, match="not all shards of train are there; run tfrecord_targets for each worker"):
+        collect_records(str(root), "train", images_per_shard=5)
+
+
+def test_command_without_arguments_says_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "components.coco_download"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("error: the following arguments are required: --source, --root")
+
+
+# Data that cannot be used
+
+
+def _cut_off(data: Path) -> None:
+    path = data / TRAIN
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _no_keypoint_names(data: Path) -> None:
+    change(data / TRAIN, lambda document: document["categories"][0].pop("keypoints"))
+
+
+def _short_keypoints(data: Path) -> None:
+    change(data / TRAIN, lambda document: document["annotations"][0]["keypoints"].pop())
+
+
+def _not_a_number(data: Path) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["annotations"][0]["keypoints"][0] = math.nan
+
+    change(data / TRAIN, edit)
+
+
+def _empty(data: Path) -> None:
+    change(data / TRAIN, lambda document: document.update(images=[], annotations=[]))
+
+
+def _no_pictures(data: Path) -> None:
+    shutil.rmtree(data / "val2017")
+
+
+def _no_annotations(data: Path) -> None:
+    (data / TRAIN).unlink()
+
+
+def _cut_off_archive(data: Path) -> None:
+    shutil.rmtree(data / "train2017")
+    (data / "train2017.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_cut_off, rf"{TRAIN}: not valid JSON \(.* line 1 column \d+ .*\); is the file cut off\?"),
+        (_no_keypoint_names, rf"{TRAIN}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file"),
+        (_short_keypoints, rf"{TRAIN}: `keypoints` of annotation \d+ has 50 numbers; it must have 51"),
+        (_not_a_number, rf"{TRAIN}: `keypoints` of annotation \d+ must be finite numbers"),
+        (_empty, rf"{TRAIN}: `images` is empty; a split needs at least one image"),
+        (_no_pictures, r"data: neither val2017/ nor val2017\.zip is there; put the val pictures in one of them"),
+        (_no_annotations, rf"data: neither {TRAIN} nor annotations_trainval2017\.zip is there"),
+        (_cut_off_archive, r"train2017\.zip: not a whole zip archive \(.*\); fetch it again"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named_and_leaves_nothing(
+    data: Path, root: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(data)
+    said = refused(coco_download, capsys, source=data, root=root)
+    assert re.search(message, said), said
+    assert said.startswith(str(data)), "it must name the user's own file"
+    assert finished_files(root) == []
+    assert storage.read_json(root / "status/coco_download.json")["error"] == said
+
+
+def test_annotations_in_an_archive_are_named_with_it(
+    sample_folder: Path, data: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(data / "annotations")
+    with zipfile.ZipFile(data / "annotations_trainval2017.zip", "w") as archive:
+        archive.writestr(TRAIN, "{}")
+        archive.writestr("annotations/person_keypoints_val2017.json", "{}")
+    said = refused(coco_download, capsys, source=data, root=root)
+    assert said.startswith(f"{data}/annotations_trainval2017.zip/{TRAIN}: `images` must be a list")
+
+
+def test_folder_or_bucket_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(coco_download, capsys, source="/no/such/folder", root=root)
+    assert said.startswith("/no/such/folder: no such folder; `source` is a folder with COCO's layout")
+    said = refused(coco_download, capsys, source="x", root="gs://bucket/prefix")
+    assert said.startswith("storage root gs://bucket/prefix: buckets are not supported yet")
+
+
+def test_one_bad_image_is_left_out_and_named(data: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = sorted((data / "train2017").iterdir())
+    pictures[3].write_bytes(pictures[3].read_bytes()[:500])
+    coco_download(str(data), str(root))
+    said = refused(tfrecord_targets, capsys, root=root, split="train")
+    assert re.match(r"1 of 24 images cannot be used, more than the 1% allowed: ", said)
+    assert pictures[3].name in said
+    code, printed, _ = run(tfrecord_targets, capsys, root=root, split="train", max_bad_share=0.1)
+    assert code == 0
+    assert f"left out {pictures[3].name}: " in printed
+    manifest = storage.open_manifest(storage.newest_manifest(root / "records"), "records")
+    assert [bad["file_name"] for bad in manifest["bad_images"]] == [pictures[3].name]
+    assert manifest["counts"]["images"] == 23
+
+
+def test_missing_image_is_named(data: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = sorted((data / "val2017").iterdir())[0]
+    missing.unlink()
+    coco_download(str(data), str(root))
+    said = refused(tfrecord_targets, capsys, root=root, split="val")
+    assert f"{missing.name}: it is missing" in said
+
+
+# Parameters that cannot be used
+
+
+def test_records_before_data_and_of_an_unknown_split(
+    sample_folder: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "run the step before this one first" in refused(tfrecord_targets, capsys, root=root, split="val")
+    coco_download(str(sample_folder), str(root))
+    capsys.readouterr()
+    assert "no split 'test'; choose one of: train, val" in refused(tfrecord_targets, capsys, root=root, split="test")
+    said = refused(tfrecord_targets, capsys, root=root, split="val", worker=2, workers=2)
+    assert said == "worker 2 of 2: `worker` counts from 0 to workers - 1"
+
+
+@pytest.fixture(scope="module")
+def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A root with records: the arguments that every training needs."""
+    root = str(tmp_path_factory.mktemp("prepared"))
+    coco_download(str(sample_folder), root)
+    manifests = {}
+    for split in ("train", "val"):
+        manifest = tfrecord_targets(root, split)
+        assert manifest is not None
+        manifests[split] = f"{manifest['folder']}/manifest.json"
+    return {"root": root, "train_records": manifests["train"], "valid_records": manifests["val"]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"model": "openpose"}, "no network is called 'openpose'; choose one of: lightweight, mobilenet_thin"),
+        ({"size": 100}, "input size 100×100: both sides must be multiples of 8"),
+        ({"batch_size": 1000}, r"training samples .* less than one batch of 1000; use more data or a smaller batch"),
+        ({"learning_rate": "fast"}, "learning rate 'fast': give one positive number"),
+        ({"decay": "linear"}, "no decay is called 'linear'; choose one of: exponential, cosine"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"width": -1}, "width -1.0 makes no network"),
+    ],
+)
+def test_training_parameters_that_make_no_sense(
+    prepared: dict[str, str], capsys: pytest.CaptureFixture[str], parameters: dict[str, Any], message: str
+) -> None:
+    said = refused(train, capsys, **prepared, **({"size": 64, "batch_size": 2, "epochs": 1, "width": 0.2} | parameters))
+    assert re.search(message, said), said
+
+
+def test_records_of_another_schema_version(
+    prepared: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old/manifest.json"
+    storage.write_json(old, storage.read_json(prepared["train_records"]) | {"schema": 0})
+    said = refused(train, capsys, **prepared | {"train_records": str(old)})
+    assert said == (
+        f"{old}: `schema` is 0, this version reads {storage.SCHEMA}; "
+        f"remove the folder {old.parent} and run the step again that makes it"
+    )
+
+
+def test_manifests_given_in_the_wrong_place(prepared: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    records = prepared["valid_records"]
+    said = refused(evaluate, capsys, root=prepared["root"], run=records, valid_records=records)
+    assert said == f"{records}: `kind` is 'records', but a manifest of kind 'run' is needed here"
+    said = refused(export, capsys, root=prepared["root"], run="nowhere", evaluation=records, valid_records=records)
+    assert said == "nowhere: no such file"
+
+
+# The verdict
+
+
+@pytest.mark.parametrize(
+    ("ap", "valid_loss", "min_ap", "max_valid_loss", "verdict", "reason"),
+    [
+        (0.5, 10.0, 0.4, 20.0, "accepted", "COCO AP is 0.500, the validation loss 10.00; both pass."),
+        (0.0, 10.0, 0.0, 0.0, "accepted", "COCO AP is 0.000"),
+        (0.39, 10.0, 0.4, 0.0, "rejected", "COCO AP 0.390 is below the 0.400 asked for."),
+        (0.5, 30.0, 0.4, 20.0, "rejected", "The validation loss 30.00 is above the 20.00 allowed."),
+        (None, 10.0, 0.4, 0.0, "rejected", "COCO AP is undefined without labelled people"),
+        (None, 10.0, 0.0, 0.0, "accepted", "undefined (no labelled people)"),
+        (0.5, math.nan, 0.0, 0.0, "rejected", "The validation loss is nan."),
+    ],
+)
+def test_verdict(
+    ap: float | None, valid_loss: float, min_ap: float, max_valid_loss: float, verdict: str, reason: str
+) -> None:
+    judged, why = judge(ap, valid_loss, min_ap, max_valid_loss)
+    assert judged == verdict
+    assert reason in why
+
+
+def test_rejection_says_why_and_what_to_do() -> None:
+    text = rejection("COCO AP 0.1 is too low.", {"figures": {"AP": 0.1, "APm": None}, "report": "/r/report.html"})
+    for part in ("COCO AP 0.1 is too low.", "| AP | 0.100 |", "| APm | undefined |", "/r/report.html", "min_ap"):
+        assert part in text
