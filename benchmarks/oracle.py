@@ -100,13 +100,13 @@ def measure(name: str, path: Path) -> float:
     return ap
 
 
-def encode(picture: Picture) -> Scene:
-    """The true maps of a picture at the benchmark's height, its aspect kept."""
+def encode(picture: Picture, height: int = HEIGHT) -> Scene:
+    """The true maps of a picture resized to a height, its aspect kept."""
     keypoints, labelled = OPENPOSE.part_keypoints(
         picture.keypoints[picture.labelled], picture.visibility[picture.labelled]
     )
-    scale = HEIGHT / picture.height
-    grid = -(-HEIGHT // STRIDE), -(-max(1, round(picture.width * scale)) // STRIDE)
+    scale = height / picture.height
+    grid = -(-height // STRIDE), -(-max(1, round(picture.width * scale)) // STRIDE)
     heatmap, vectmap = targets.encode((keypoints + 0.5) * scale - 0.5, labelled, grid, OPENPOSE)
     cells = (keypoints + 0.5) * scale / STRIDE - 0.5
     return Scene(picture, scale, cells, labelled, heatmap.numpy(), vectmap.numpy())

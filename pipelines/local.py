@@ -23,7 +23,7 @@ REJECTED = 3
 
 # What the sample needs to be learnt in some minutes on two cores: a small input that the figures fill, little
 # rotation, and many small steps.
-SAMPLE = {
+SAMPLE: dict[str, Any] = {
     "width": 0.75,
     "stages": 2,
     "size": 128,

@@ -1,6 +1,8 @@
 """The first step: finds a data set in COCO's layout, checks it, and describes it in a manifest."""
 
 import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from openpose.errors import InputError
 from openpose.pictures import PictureStore
 
 SPLITS = ("train", "val")
+ANNOTATIONS = "person_keypoints_{split}2017.json"
 
 
 def coco_download(source: str, root: str) -> dict[str, Any]:
@@ -31,11 +34,23 @@ def coco_download(source: str, root: str) -> dict[str, Any]:
         place = _source_folder(source)
         pictures = {split: _pictures(place, split) for split in SPLITS}
         annotations = {split: _annotations(place, split) for split in SPLITS}
-        inputs = {split: _fingerprint(annotations[split], pictures[split]) for split in SPLITS}
+        # The place counts, because the pictures stay there. The records' fingerprint has only the split's.
+        inputs: dict[str, Any] = {"source": str(place)}
+        inputs |= {split: _fingerprint(annotations[split].content, pictures[split]) for split in SPLITS}
         work = storage.Work(folder, "data", inputs, "data/")
         manifest = step.finished(work)
         if manifest is None:
-            splits = {split: _describe(work, split, annotations[split], pictures[split]) for split in SPLITS}
+            with storage.atomic_folder(work.folder) as temporary:
+                described = {split: _describe(temporary, split, annotations[split]) for split in SPLITS}
+            splits = {
+                split: {
+                    "annotations": str(work.folder / ANNOTATIONS.format(split=split)),
+                    "pictures": str(pictures[split]),
+                    "fingerprint": inputs[split],
+                    **described[split],
+                }
+                for split in SPLITS
+            }
             manifest = work.finish(source=str(place), splits=splits)
             print(f"data in {work.folder}", flush=True)
         return manifest
@@ -59,20 +74,27 @@ def _pictures(place: Path, split: str) -> Path:
     )
 
 
-def _annotations(place: Path, split: str) -> bytes:
-    """The content of a split's annotation file."""
-    name = f"annotations/person_keypoints_{split}2017.json"
-    archive = place / "annotations_trainval2017.zip"
-    if (place / name).is_file():
-        return (place / name).read_bytes()
+@dataclass(frozen=True)
+class _Annotations:
+    """A split's annotation file: what the user calls it, and its content."""
+
+    name: str
+    content: bytes
+
+
+def _annotations(place: Path, split: str) -> _Annotations:
+    file, archive = place / "annotations" / ANNOTATIONS.format(split=split), place / "annotations_trainval2017.zip"
+    name = file.relative_to(place).as_posix()
+    if file.is_file():
+        return _Annotations(str(file), file.read_bytes())
     if not archive.is_file():
         raise InputError(f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them")
     try:
         with zipfile.ZipFile(archive) as opened:
-            return opened.read(name)
+            return _Annotations(f"{archive}/{name}", opened.read(name))
     except KeyError as error:
         raise InputError(f"{archive}: has no {name}") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{archive}: not a whole zip archive ({error}); fetch it again") from error
 
 
@@ -81,26 +103,16 @@ def _fingerprint(annotations: bytes, pictures: Path) -> str:
         return storage.fingerprint({"annotations": storage.checksum(annotations), "pictures": store.signature()})
 
 
-def _describe(work: storage.Work, split: str, annotations: bytes, pictures: Path) -> dict[str, Any]:
-    """Checks a split, keeps its annotations beside the manifest, and says what is in it."""
-    path = work.folder / f"person_keypoints_{split}2017.json"
-    storage.write_bytes(path, annotations)
+def _describe(folder: Path, split: str, annotations: _Annotations) -> dict[str, Any]:
+    """Checks a split's annotations, keeps them in the folder, and says what is in them."""
+    path = folder / ANNOTATIONS.format(split=split)
+    path.write_bytes(annotations.content)
     person = skeleton.OPENPOSE18
     try:
         loaded = coco.load(path, person)
-    except InputError:
-        path.unlink()
-        raise
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), annotations.name)) from error
     counts = loaded.counts()
+    print(f"{split}: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()), flush=True)
     per_keypoint = dict(zip(person.source_parts, loaded.keypoint_counts().tolist(), strict=True))
-    print(
-        f"{split}: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()),
-        flush=True,
-    )
-    return {
-        "annotations": str(path),
-        "pictures": str(pictures),
-        "fingerprint": work.inputs[split],
-        "counts": counts,
-        "keypoints": per_keypoint,
-    }
+    return {"counts": counts, "keypoints": per_keypoint}
