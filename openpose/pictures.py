@@ -1,6 +1,7 @@
 """A split's pictures, in a folder or in the official zip archive, read without unpacking."""
 
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,7 +46,7 @@ class PictureStore:
             return self._archive.read(f"{self.path.stem}/{name}")
         except KeyError as error:
             raise FileNotFoundError(file_name) from error
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last one: encrypted
             raise OSError(f"it is damaged in the archive ({error})") from error
 
     def signature(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class TrainParameters:
     batch: int = 16
     epochs: int = 30
     learning_rate: str = "0.001"
-    decay: str = "cosine"
+    decay: str = "exponential"
     min_scale: float = 0.5
     max_scale: float = 1.1
     max_rotation: float = 40.0

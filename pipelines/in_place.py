@@ -19,14 +19,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 from unittest import mock
 
 from kfp import local
-from kfp.local import subprocess_task_handler
+from kfp.local import logging_utils, subprocess_task_handler
 from kfp.local.status import Status
 
 from openpose.errors import InputError
@@ -64,7 +66,20 @@ def alone(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, lock: int) -> bool:
+@dataclass
+class Outcome:
+    """How a run of the DAG went.
+
+    Attributes:
+        failed: components that ended with an error, and their exit codes.
+        seconds: for each component that ran, from the start of its first process to the end of its last.
+    """
+
+    failed: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, lock: int) -> Outcome:
     """Runs the DAG to its end.
 
     Args:
@@ -72,9 +87,6 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, l
         arguments: of the DAG.
         folder: gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
         lock: of `alone`.
-
-    Returns:
-        False when a step failed; it has said why on standard error.
 
     Raises:
         Stopped: by Ctrl-C or a termination signal; no step's process is left.
@@ -96,14 +108,16 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, l
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
         with (
             mock.patch.object(subprocess_task_handler, "SubprocessTaskHandler", InPlace),
+            # It replaces `builtins.print` for a while, and two steps at once leave it replaced for ever.
+            mock.patch.object(logging_utils, "indented_print", contextlib.nullcontext),
             steps.stopped_by_signals(),
         ):
             try:
                 pipeline(**arguments)
             except RuntimeError:
-                if not steps.failed:
+                if not steps.outcome.failed:
                     raise
-    return not steps.failed
+    return steps.outcome
 
 
 @contextlib.contextmanager
@@ -123,18 +137,21 @@ class _Steps:
     """The steps' processes."""
 
     def __init__(self, terminal: TextIO, temporary: Path, lock: int) -> None:
-        self.failed = False
+        self.outcome = Outcome()
         self._terminal, self._temporary, self._lock = terminal, temporary, lock
         self._live: set[subprocess.Popen[str]] = set()
         self._stopping = False
-        self._title = ""
+        self._started: dict[str, float] = {}
 
     def run(self, command: list[str], environment: dict[str, str]) -> int:
         """Runs one step; returns its exit code."""
         if self._stopping:  # a loop's next share, after Ctrl-C
             return 1
+        component = command[command.index("--function_to_execute") + 1]
+        if component not in self._started:
+            self._started[component] = time.monotonic()
+            print(f"== {component}", file=self._terminal, flush=True)
         in_loop = any("-iteration-" in part for part in command)
-        self._say_title(command)
         with subprocess.Popen(
             [part if "\n" not in part else _with_this_python(part) for part in command],
             stdin=subprocess.PIPE,
@@ -154,18 +171,14 @@ class _Steps:
                 code = process.wait()
             finally:
                 self._live.discard(process)
-        self.failed = self.failed or code != 0
+        self.outcome.seconds[component] = time.monotonic() - self._started[component]
+        if code:
+            self.outcome.failed[component] = code
         return code
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._temporary)}
-
-    def _say_title(self, command: list[str]) -> None:
-        title = command[command.index("--function_to_execute") + 1]
-        if title != self._title:
-            self._title = title
-            print(f"== {title}", file=self._terminal, flush=True)
 
     @contextlib.contextmanager
     def stopped_by_signals(self) -> Iterator[None]:

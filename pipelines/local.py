@@ -7,6 +7,7 @@ draws a sample data set and trains a small network on it. Exit code: 0 accepted,
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from openpose import progress, sample, storage
 from openpose.errors import InputError
 from pipelines import in_place
+from pipelines.in_place import Outcome
 from pipelines.training import training
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,14 +32,22 @@ SAMPLE: dict[str, Any] = {
     "batch_size": 4,
     "epochs": 10,
     "learning_rate": "0.002",
+    "decay": "cosine",
     "min_scale": 0.8,
     "max_scale": 1.6,
     "max_rotation": 10.0,
     "images_per_shard": 200,
 }
 
-# The pipeline's steps in their order, by the beginning of their names under `<root>/status/`.
-STEPS = ("coco_download", "tfrecord_targets", "train", "evaluate", "export")
+# The pipeline's steps in their order, and the DAG's components that belong to them. The names of a step's files
+# under `<root>/status/` begin with its name.
+STEPS = {
+    "coco_download": ("coco_download",),
+    "tfrecord_targets": ("tfrecord_targets", "collect_records"),
+    "train": ("train",),
+    "evaluate": ("evaluate",),
+    "export": ("export",),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,13 +100,13 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
         (out / old).unlink(missing_ok=True)
     source = str(Path(data).absolute() if data else out / "sample")
     arguments = {"source": source, "root": str(out), "revision": revision(), **parameters}
-    failed = not in_place.run(training, arguments, out / "kfp", lock)
-    summary = summarise(out, failed)
+    outcome = in_place.run(training, arguments, out / "kfp", lock)
+    summary = summarise(out, outcome)
     storage.write_json(out / "summary.json", summary)
     if summary["report"]:
         shutil.copyfile(Path(summary["evaluation"]) / "report.html", out / "report.html")
     print(describe(summary, out, time.time() - start), flush=True)
-    if failed:
+    if outcome.failed:
         return 1
     return 0 if summary["verdict"] == "accepted" else REJECTED
 
@@ -107,18 +117,16 @@ def revision() -> str:
     return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]
 
 
-def summarise(out: Path, failed: bool) -> dict[str, Any]:
+def summarise(out: Path, outcome: Outcome) -> dict[str, Any]:
     """What came out, for programs: `summary.json`."""
-    steps = {name: _step(out / "status", name) for name in STEPS}
+    steps = {name: _step(out / "status", name, outcome) for name in STEPS}
     trained, judged, exported = (_manifest(steps[name]) for name in ("train", "evaluate", "export"))
     errors = [f"{name}: {step['error']}" for name, step in steps.items() if step["error"]]
-    if failed and not errors:
-        errors = ["a step ended without saying why; its last lines are above"]
     return {
         "ap": judged["figures"]["AP"] if judged else None,
         "valid_loss": trained["losses"]["valid_loss"] if trained else None,
-        "verdict": judged["verdict"] if judged and not failed else "failed",
-        "reason": judged["reason"] if judged and not failed else " ".join(errors),
+        "verdict": judged["verdict"] if judged and not outcome.failed else "failed",
+        "reason": judged["reason"] if judged and not outcome.failed else " ".join(errors),
         "graph": exported["graph"] if exported else None,
         "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
         "figures": judged["figures"] if judged else None,
@@ -131,19 +139,28 @@ def summarise(out: Path, failed: bool) -> dict[str, Any]:
     }
 
 
-def _step(status: Path, name: str) -> dict[str, Any]:
+def _step(status: Path, name: str, outcome: Outcome) -> dict[str, Any]:
     """State, seconds, error and manifest of a step, over all its workers."""
     parts = [storage.read_json(path) for path in sorted(status.glob(f"{name}*.json"))]
-    if not parts:
-        return {"state": "skipped", "seconds": 0.0, "error": "", "manifest": None}
     states = {part["state"] for part in parts}
-    end = max(part["start"] + part["seconds"] for part in parts)
+    errors = [part["error"] for part in parts if part["error"]]
+    for component in STEPS[name]:
+        if component in outcome.failed and not errors:  # it was killed before it could say anything
+            states.add("failed")
+            errors.append(f"its process ended with {_exit_text(outcome.failed[component])}")
     return {
-        "state": next(state for state in ("failed", "done", "found") if state in states),
-        "seconds": round(end - min(part["start"] for part in parts), 1),
-        "error": " ".join(part["error"] for part in parts if part["error"]),
-        "manifest": parts[-1]["manifest"],
+        "state": next((state for state in ("failed", "done", "found") if state in states), "skipped"),
+        "seconds": round(sum(outcome.seconds.get(component, 0.0) for component in STEPS[name]), 1),
+        "error": " ".join(errors),
+        "manifest": parts[-1]["manifest"] if parts else None,
     }
+
+
+def _exit_text(code: int) -> str:
+    """An exit code in words; a shell gives 128 + the signal's number for a process that was killed."""
+    if code == 128 + signal.SIGKILL:
+        return "signal SIGKILL; the system does that when the memory is full: try a smaller batch or input"
+    return f"exit code {code}; what it said last is above"
 
 
 def _manifest(step: dict[str, Any]) -> dict[str, Any] | None:

@@ -76,13 +76,16 @@ def collect_records(
         InputError: shards are missing, or too many images were bad over all workers.
     """
     folder = storage.root_folder(root)
-    source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
-    manifest = work.finished() or _finish(work, split, source, _parameters(images_per_shard, max_bad_share, seed))
-    if manifest is None:
-        raise InputError(
-            f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
-        )
-    return manifest
+    with status.step(folder, f"tfrecord_targets-{split}-collect") as step:
+        source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
+        manifest = work.finished()
+        step.found = manifest is not None
+        manifest = manifest or _finish(work, split, source, _parameters(images_per_shard, max_bad_share, seed))
+        if manifest is None:
+            raise InputError(
+                f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
+            )
+        return manifest
 
 
 def plan(workers: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ def train(
     batch_size: int = 16,
     epochs: int = 30,
     learning_rate: str = "0.001",
-    decay: str = "cosine",
+    decay: str = "exponential",
     min_scale: float = 0.5,
     max_scale: float = 1.1,
     max_rotation: float = 40.0,
@@ -44,7 +44,7 @@ def train(
         batch_size: Samples in one step, over all GPUs.
         epochs: How often each sample is seen.
         learning_rate: One number, or several with commas: one for each 5 epochs.
-        decay: Of one learning rate: cosine (to 0 at the end) or exponential (x0.33 every 10000 steps).
+        decay: Of one learning rate: exponential (x0.33 every 10000 steps) or cosine (to 0 at the end).
         min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
         max_scale: Augmentation: its largest height.
         max_rotation: Augmentation: degrees, either way.

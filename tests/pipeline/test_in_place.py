@@ -61,10 +61,10 @@ def dag(folder: str, what: str):
 folder = Path(sys.argv[1])
 try:
     with in_place.alone(folder) as lock:
-        done = in_place.run(dag, {"folder": str(folder), "what": sys.argv[2]}, folder / "kfp", lock)
+        outcome = in_place.run(dag, {"folder": str(folder), "what": sys.argv[2]}, folder / "kfp", lock)
 except in_place.Stopped as stopped:
     sys.exit(stopped.exit_code)
-print("the end:", done)
+print("failed:", outcome.failed, *(name for name, seconds in outcome.seconds.items() if 0 < seconds < 60))
 """
 
 
@@ -103,7 +103,7 @@ def test_only_the_steps_own_output_is_seen(folder: Path) -> None:
     assert printed[:4] == ["== plan", f"planned in {folder} by {sys.executable}", "    indented", "== share"]
     shares = [f"share {name} {number} plain" for name in "abc" for number in range(3)]
     assert sorted(printed[4:13]) == shares
-    assert printed[13:] == ["== last", "no terminal", "the end: True"]
+    assert printed[13:] == ["== last", "no terminal", "failed: {} plan share last"]
     assert "finished with status" in (folder / "kfp/kfp.log").read_text()
     assert {path.name for path in folder.iterdir()} == {"dag.py", "kfp", ".lock"}
 
@@ -111,7 +111,7 @@ def test_only_the_steps_own_output_is_seen(folder: Path) -> None:
 def test_failing_step_says_why_and_nothing_follows(folder: Path) -> None:
     run = start(folder, "fail")
     printed = run.communicate()[0].splitlines()
-    assert printed[-3:] == ["no terminal", "error: it cannot be done", "the end: False"]
+    assert printed[-3:] == ["no terminal", "error: it cannot be done", "failed: {'last': 1} plan share last"]
 
 
 def test_interpreter_in_a_folder_with_a_space(folder: Path) -> None:
