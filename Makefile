@@ -10,6 +10,7 @@ LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
 DATA :=    ## folder with COCO-format data; when not given, sample data is drawn
 OUT :=     ## folder for everything that is written
+ARGS :=    ## any other flags of python -m pipelines.local, such as --min-ap 0.5
 PYTHON :=  ## Python 3.11 that .venv is made with
 
 python := .venv/bin/python
@@ -23,7 +24,7 @@ run: setup  ## run the whole pipeline here: data, records, training, evaluation,
 	@$(python) -m pipelines.local \
 	  $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
 	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \
-	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"}
+	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"} $(ARGS)
 
 setup:  ## make .venv from the hashed lock, if it is not there or the lock changed
 	@$(call install,runtime)

@@ -170,6 +170,7 @@ class _Steps:
                     self._terminal.flush()
                 code = process.wait()
             finally:
+                process.wait()  # a stopped step tidies up, as long as its standard input is open
                 self._live.discard(process)
         self.outcome.seconds[component] = time.monotonic() - self._started[component]
         if code:

@@ -49,7 +49,11 @@ def last(what: str):
         sys.exit("error: it cannot be done")
     if what == "sleep":
         print("asleep as", os.getpid())
-        time.sleep(100)
+        try:
+            time.sleep(100)
+        finally:
+            time.sleep(0.5)
+            print("tidied up")
 
 @dsl.pipeline(name="dag")
 def dag(folder: str, what: str):
@@ -163,6 +167,7 @@ def test_stopped_run_leaves_no_process_and_no_lock(folder: Path, number: signal.
     rest = run.communicate(timeout=20)[0]
     assert run.returncode == code
     assert "Traceback" not in rest
+    assert ("tidied up" in rest) == (number != signal.SIGKILL)
     deadline = time.monotonic() + 5
     while Path(f"/proc/{step}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
