@@ -113,18 +113,23 @@ def write_shards(
     order = np.random.default_rng(parameters.seed).permutation(len(annotations.pictures))
     parts = np.array_split(order, len(names))
     mine = range(worker, len(names), workers)
-    described, bad = [], []
+    described: list[dict[str, Any]] = []
+    bad: list[dict[str, str]] = []
+
+    def check(more: list[dict[str, str]]) -> None:
+        check_bad_images(bad + more, len(annotations.pictures), parameters.max_bad_share)
+
     with progress.bar(sum(len(parts[shard]) for shard in mine), f"records {split}", "image") as bar:
         for shard in mine:
             pictures = [annotations.pictures[index] for index in parts[shard]]
             description = finished_shard(folder / names[shard])
             if description is None:
-                description = _write_shard(folder / names[shard], pictures, read, bar)
+                description = _write_shard(folder / names[shard], pictures, read, check, bar)
             else:
                 bar.update(len(pictures))
             described.append(description)
             bad += description["bad_images"]
-            check_bad_images(bad, len(annotations.pictures), parameters.max_bad_share)
+            check([])
     return described
 
 
@@ -146,9 +151,14 @@ def finished_shard(shard: Path) -> dict[str, Any] | None:
 
 
 def _write_shard(
-    path: Path, pictures: list[coco.Picture], read: Callable[[str], bytes], bar: progress.Bar
+    path: Path,
+    pictures: list[coco.Picture],
+    read: Callable[[str], bytes],
+    check: Callable[[list[dict[str, str]]], None],
+    bar: progress.Bar,
 ) -> dict[str, Any]:
-    bad, written = [], []
+    bad: list[dict[str, str]] = []
+    written = []
     with storage.atomic_file(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for picture in pictures:
             try:
@@ -156,6 +166,7 @@ def _write_shard(
                 written.append(picture)
             except BadImage as error:
                 bad.append({"file_name": picture.file_name, "reason": str(error)})
+                check(bad)  # here, so that a shard of a split that cannot be used is not finished
             bar.update(1)
     description = {
         "name": path.name,

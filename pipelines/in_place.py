@@ -160,7 +160,7 @@ class _Steps:
             stderr=subprocess.STDOUT if in_loop else None,
             text=True,
             env=os.environ | self._environment() | environment,
-            process_group=0,  # so that the shell and what it starts can be stopped together
+            process_group=0,  # so that what the step starts is stopped with it, and by us, not by the terminal
             pass_fds=[self._lock],
         ) as process:
             self._live.add(process)
@@ -208,5 +208,8 @@ class _Steps:
 
 
 def _with_this_python(script: str) -> str:
-    """KFP's shell script of a step, with this interpreter and our executor."""
-    return script.replace(KFP_EXECUTOR, f"{shlex.quote(sys.executable)} -m pipelines.step_process")
+    """KFP's shell script of a step, with this interpreter and our executor.
+
+    It takes the shell's place, for the shell would end before it when both are interrupted.
+    """
+    return script.replace(KFP_EXECUTOR, f"exec {shlex.quote(sys.executable)} -m pipelines.step_process")

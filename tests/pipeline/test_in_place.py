@@ -48,8 +48,8 @@ def last(what: str):
     if what == "fail":
         sys.exit("error: it cannot be done")
     if what == "sleep":
-        print("asleep as", os.getpid())
         try:
+            print("asleep as", os.getpid())
             time.sleep(100)
         finally:
             time.sleep(0.5)
