@@ -139,13 +139,25 @@ def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(tf.function(graph, input_signature=[_PICTURES]).get_concrete_function())
-    graph_def = frozen.graph.as_graph_def()
+    graph_def = _without_defaults(frozen.graph.as_graph_def())
     output = graph_def.node.add(name=GRAPH_OUTPUT, op="Identity", input=[frozen.outputs[0].name])
     output.attr["T"].type = tf.float32.as_datatype_enum
     constant = graph_def.node.add(name=GRAPH_PIXELS, op="Const")
     constant.attr["dtype"].type = tf.string.as_datatype_enum
     constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(pixels))
     storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))
+
+
+def _without_defaults(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph without attributes that have their default values.
+
+    TensorFlow 1 refuses an operation with an attribute that it does not know, such as `explicit_paddings`.
+    """
+    from tensorflow.python.framework.meta_graph import strip_graph_default_valued_attrs
+
+    meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph_def)
+    strip_graph_default_valued_attrs(meta_graph)
+    return meta_graph.graph_def
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
