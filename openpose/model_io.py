@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -131,15 +132,15 @@ def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
     """
     if pixels not in PIXELS:
         raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
-    last_stage = _last_stage(fold_batch_norm(model))
-
-    def graph(image: tf.Tensor) -> tf.Tensor:
-        return last_stage(image[..., ::-1] if pixels == "bgr" else image)
+    folded = fold_batch_norm(model)
+    if pixels == "bgr":
+        _swap_colours(folded)
 
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    frozen = convert_variables_to_constants_v2(tf.function(graph, input_signature=[_PICTURES]).get_concrete_function())
-    graph_def = _without_defaults(frozen.graph.as_graph_def())
+    graph = tf.function(_last_stage(folded), input_signature=[_PICTURES])
+    frozen = convert_variables_to_constants_v2(graph.get_concrete_function())
+    graph_def = _for_old_clients(_fold_constants(frozen))
     output = graph_def.node.add(name=GRAPH_OUTPUT, op="Identity", input=[frozen.outputs[0].name])
     output.attr["T"].type = tf.float32.as_datatype_enum
     constant = graph_def.node.add(name=GRAPH_PIXELS, op="Const")
@@ -148,15 +149,46 @@ def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
     storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))
 
 
-def _without_defaults(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """The graph without attributes that have their default values.
+def _swap_colours(model: keras.Model) -> None:
+    """Lets a network of RGB take BGR: reverses the input channels of its first convolution.
 
-    TensorFlow 1 refuses an operation with an attribute that it does not know, such as `explicit_paddings`.
+    What lies before that convolution must treat all channels alike.
+    """
+    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    kernel, *bias = first.get_weights()
+    first.set_weights([kernel[:, :, ::-1], *bias])
+
+
+def _fold_constants(frozen: Any) -> tf.compat.v1.GraphDef:
+    """The graph with what can be computed beforehand computed: Keras reshapes every bias when it is used.
+
+    OpenCV's importer knows no such reshapes, and it is one of the field's clients too.
+    """
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    graph_def = frozen.graph.as_graph_def()
+    meta_graph = tf.compat.v1.train.export_meta_graph(graph_def=graph_def, graph=frozen.graph)
+    ends = meta_graph.collection_def["train_op"].node_list.value
+    ends.extend([frozen.inputs[0].name, frozen.outputs[0].name])
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.optimizers.extend(["constfold", "dependency"])
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _for_old_clients(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The same graph in the words of TensorFlow 1.4, the oldest that tf-pose-estimation's clients run on.
+
+    It refuses an operation with an attribute that it does not know, such as `explicit_paddings`, so those that have
+    their default values are left out; and it knows `AddV2` as `Add`.
     """
     from tensorflow.python.framework.meta_graph import strip_graph_default_valued_attrs
 
     meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph_def)
     strip_graph_default_valued_attrs(meta_graph)
+    for node in meta_graph.graph_def.node:
+        node.op = "Add" if node.op == "AddV2" else node.op
     return meta_graph.graph_def
 
 

@@ -84,7 +84,9 @@ class Bar:
             counted += f" ({100 * self.done // self.total}%)"
         rate = self._rate(now)
         left = ""
-        if self.total and rate and self.done < self.total:
+        # Of thousands of steps the first one, with its tracing, says nothing about the rest.
+        telling = self.total is not None and (self._past_first() or 100 * self.done >= self.total)
+        if self.total and rate and telling and self.done < self.total:
             left = f"{duration((self.total - self.done) / rate)} left"
         return _joined(counted, self._rate_text(rate), left, self._values_text())
 
@@ -107,9 +109,12 @@ class Bar:
     def _rate(self, now: float) -> float:
         """Units per second, or 0 while it cannot be told."""
         since, done = self._start, self.initial
-        if self._first is not None and self._first[1] < self.done:
+        if self._first is not None and self._past_first():
             since, done = self._first
         return (self.done - done) / (now - since) if now > since else 0.0
+
+    def _past_first(self) -> bool:
+        return self._first is not None and self._first[1] < self.done
 
     def _rate_text(self, rate: float) -> str:
         if not rate:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -11,6 +12,12 @@ from openpose import model_io, networks, skeleton
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
+# Operations of our graphs that TensorFlow 1.4 has; it also refuses attributes that came later.
+TENSORFLOW_1_4 = {
+    *("Add", "BatchToSpaceND", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "Elu"),
+    *("FloorMod", "Identity", "MaxPool", "Mul", "Pack", "Placeholder", "Relu", "Shape", "SpaceToBatchND"),
+    *("StridedSlice", "Sub"),
+}
 
 
 @pytest.fixture(scope="module", params=sorted(networks.NETWORKS))
@@ -51,7 +58,8 @@ def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path:
     model_io.freeze(network, tmp_path / "graph.pb")
     graph_def = tf.compat.v1.GraphDef()
     graph_def.ParseFromString((tmp_path / "graph.pb").read_bytes())
-    assert not [node.name for node in graph_def.node if "BatchNorm" in node.op or "ReadVariable" in node.op]
+    assert {node.op for node in graph_def.node} <= TENSORFLOW_1_4
+    assert not [node.name for node in graph_def.node if "explicit_paddings" in node.attr]
     with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
         tf.graph_util.import_graph_def(graph_def, name="TfPoseEstimator")
         output = session.run(
@@ -59,6 +67,15 @@ def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path:
         )
     expected = network(pictures())[-1].numpy()
     np.testing.assert_allclose(output, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_frozen_mobilenet_loads_in_opencv(tmp_path: Path) -> None:
+    model = networks.build("mobilenet_thin", OPENPOSE, width=0.2)
+    model_io.freeze(model, tmp_path / "graph.pb")
+    client = cv2.dnn.readNetFromTensorflow(str(tmp_path / "graph.pb"))
+    client.setInput(cv2.dnn.blobFromImages([*pictures()], swapRB=True))
+    expected = model(pictures())[-1].numpy()
+    np.testing.assert_allclose(client.forward().transpose(0, 2, 3, 1), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_keras_file_is_the_model(network: keras.Model, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def trained(sample_records: Manifests, tmp_path_factory: pytest.TempPathFactory)
     return folder, run(sample_records, folder)
 
 
+@pytest.mark.slow
 def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
     folder, result = trained
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -49,6 +50,7 @@ def weights(result: TrainResult) -> list[np.ndarray]:
     return [np.asarray(variable) for variable in result.model.variables]
 
 
+@pytest.mark.slow
 def test_going_on_from_a_checkpoint_is_bit_identical(
     trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path
 ) -> None:
@@ -63,6 +65,7 @@ def test_going_on_from_a_checkpoint_is_bit_identical(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_damaged_newest_checkpoint_is_passed_over(
     trained: tuple[Path, TrainResult],
     sample_records: Manifests,
@@ -99,6 +102,7 @@ def test_what_cannot_be_trained_is_said(
         run(sample_records, tmp_path, TrainParameters(**(PARAMETERS.as_dict() | changes)))
 
 
+@pytest.mark.slow
 def test_loss_that_is_no_number_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
     wild = TrainParameters(**(PARAMETERS.as_dict() | {"learning_rate": "1e30", "decay": "exponential"}))
     with pytest.raises(
