@@ -1,6 +1,5 @@
 """Between KFP's artifacts and the steps: small manifests, figures and pages. Used inside the components' bodies."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:
 
 def write_page(artifact: Any, path: str) -> None:
     """Hands a report on, as Kubeflow's pages show it."""
-    shutil.copyfile(path, artifact.path)
+    storage.download(storage.path(path), Path(artifact.path))
 
 
 def write_metrics(artifact: Any, figures: dict[str, float | None]) -> None:

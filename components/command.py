@@ -35,6 +35,9 @@ def parser(function: Callable[..., Any], program: str) -> argparse.ArgumentParse
     made = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
     for flag in flags(function):
         text = " ".join(flag["help"].split()).replace("%", "%%")
+        if flag["type"] is bool:
+            made.add_argument(f"--{flag['name'].replace('_', '-')}", action="store_true", help=text)
+            continue
         options: dict[str, Any] = {
             "type": flag["type"],
             "help": text,

@@ -3,10 +3,10 @@
 KFP's exit handler and API know that a step failed but not why; `<root>/status/<step>.json` does.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from openpose import storage
@@ -18,7 +18,7 @@ class Step:
 
     def __init__(self) -> None:
         self.found = False
-        self.manifest_path: Path | None = None
+        self.manifest_path: storage.Place | None = None
 
     def finished(self, work: storage.Work) -> dict[str, Any] | None:
         """The work's manifest when it is done already; says so."""
@@ -31,12 +31,12 @@ class Step:
 
 
 @contextmanager
-def step(root: Path, name: str) -> Iterator[Step]:
+def step(root: storage.Place, name: str) -> Iterator[Step]:
     """Notes how the step in the block went: `<root>/status/<name>.json` with its state, seconds and error."""
     current, start = Step(), time.time()
     state, error = "failed", "it was stopped"
     try:
-        with storage.no_space_is_clear(root):
+        with storage.trouble_is_clear(root):
             yield current
         state, error = "found" if current.found else "done", ""
     except InputError as problem:
@@ -55,4 +55,7 @@ def step(root: Path, name: str) -> Iterator[Step]:
             "error": error,
             "manifest": str(current.manifest_path) if current.manifest_path else None,
         }
-        storage.write_json(root / "status" / f"{name}.json", document)
+        try:
+            storage.write_json(root / "status" / f"{name}.json", document)
+        except InputError as problem:  # it must not hide how the step went
+            print(f"warning: {problem}", file=sys.stderr)

@@ -38,13 +38,13 @@ NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0
 
 
 def random_affine(
-    bbox: tf.Tensor, main: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, parameters: AugmentParameters
+    centre: tf.Tensor, person_height: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, parameters: AugmentParameters
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws one sample's transform, centred on one of the main persons.
 
     Args:
-        bbox: float32 [P, 4] in the source image.
-        main: bool [P]; at least one is true.
+        centre: float32 [M, 2], x and y of each main person in the source image; at least one.
+        person_height: float32 [M], pixels.
         size: (height, width) of the input.
         seed: int64 [2], decides everything that is random here.
         parameters: how much of each.
@@ -53,19 +53,17 @@ def random_affine(
         The matrix, and bool []: whether it mirrors (left and right parts must then be swapped).
     """
     draws = tf.random.stateless_uniform([6], seed)
-    candidates = tf.boolean_mask(bbox, main)
-    count = tf.shape(candidates)[0]
-    x, y, width, height = tf.unstack(candidates[tf.cast(draws[0] * tf.cast(count, tf.float32), tf.int32) % count])
+    count = tf.shape(person_height)[0]
+    person = tf.cast(draws[0] * tf.cast(count, tf.float32), tf.int32) % count
     scale = parameters.min_scale + draws[1] * (parameters.max_scale - parameters.min_scale)
-    scale *= parameters.target_height * size[0] / tf.maximum(height, 1.0)
+    scale *= parameters.target_height * size[0] / tf.maximum(person_height[person], 1.0)
     angle = (2 * draws[2] - 1) * (parameters.max_rotation * 3.14159265 / 180)
     shift = (2 * draws[3:5] - 1) * (parameters.max_shift * size[0])
     flip = draws[5] < parameters.flip
     sign = tf.where(flip, -1.0, 1.0)
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
     linear = tf.reshape(tf.stack([sign * cosine, -sign * sine, sine, cosine]), [2, 2])
-    centre = tf.stack([x + width / 2 - 0.5, y + height / 2 - 0.5])
-    offset = [(size[1] - 1) / 2, (size[0] - 1) / 2] + shift - tf.linalg.matvec(linear, centre)
+    offset = [(size[1] - 1) / 2, (size[0] - 1) / 2] + shift - tf.linalg.matvec(linear, centre[person])
     return _matrix(linear, offset), flip
 
 
@@ -84,12 +82,43 @@ def to_cells(matrix: tf.Tensor, stride: int) -> tf.Tensor:
 
 def warp_image(image: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Image float32 [H, W, C] through the matrix to [height, width, C]: bilinear, grey outside."""
-    return _warp(image, matrix, size, "BILINEAR", PADDING_GREY)
+    # The operation wants the way back, from output to source, as the matrix's first eight numbers.
+    back = tf.reshape(tf.linalg.inv(matrix), [9])[:8]
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=back[None],
+        output_shape=list(size),
+        fill_value=PADDING_GREY,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )[0]
+    return tf.ensure_shape(warped, [*size, image.shape[-1]])
 
 
-def warp_mask(mask: tf.Tensor, matrix: tf.Tensor, grid: tuple[int, int]) -> tf.Tensor:
-    """Mask float32 [H, W, 1] through a matrix of `to_cells` to [h, w, 1]: the pixel at a cell's centre, 0 outside."""
-    return _warp(mask, matrix, grid, "NEAREST", 0.0)
+def warp_mask(
+    runs: tf.Tensor, height: tf.Tensor, width: tf.Tensor, matrix: tf.Tensor, grid: tuple[int, int]
+) -> tf.Tensor:
+    """Loss mask through a matrix of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
+
+    Args:
+        runs: int64 [R], of `coco.loss_mask`.
+        height: int64, pixels of the source image.
+        width: int64.
+        matrix: from the source image to the cells.
+        grid: (h, w) cells.
+
+    Returns:
+        float32 [h, w, 1]: 1 where the loss counts, 0 where it does not and outside of the image.
+    """
+    columns, rows = tf.meshgrid(tf.range(grid[1], dtype=tf.float32), tf.range(grid[0], dtype=tf.float32))
+    source = warp_points(tf.stack([columns, rows], -1), tf.linalg.inv(matrix))
+    pixel = tf.cast(tf.floor(source + 0.5), tf.int64)
+    x, y = pixel[..., 0], pixel[..., 1]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    position = tf.reshape(x * height + y, [-1])  # runs go down the columns
+    run = tf.searchsorted(tf.cumsum(runs), position, side="right")
+    counts = tf.reshape(run % 2 == 0, grid) & inside
+    return tf.cast(counts, tf.float32)[..., None]
 
 
 def warp_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
@@ -99,17 +128,3 @@ def warp_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
 
 def _matrix(linear: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.concat([linear, offset[:, None]], 1), [[0.0, 0.0, 1.0]]], 0)
-
-
-def _warp(image: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int], how: str, fill: float) -> tf.Tensor:
-    # The operation wants the way back, from output to source, as the matrix's first eight numbers.
-    back = tf.reshape(tf.linalg.inv(matrix), [9])[:8]
-    warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=back[None],
-        output_shape=list(size),
-        fill_value=fill,
-        interpolation=how,
-        fill_mode="CONSTANT",
-    )[0]
-    return tf.ensure_shape(warped, [*size, image.shape[-1]])

@@ -36,8 +36,10 @@ class Checkpoints:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        for old in self.saved()[:-KEEP]:
-            shutil.rmtree(old)
+        newest = self.saved()[-KEEP:]
+        for folder in self.folder.glob("step-*"):
+            if folder not in newest:
+                shutil.rmtree(folder)
         return final
 
     def restore(self) -> int:
@@ -63,5 +65,6 @@ class Checkpoints:
         return 0
 
     def saved(self) -> list[Path]:
-        """The states' folders, oldest first."""
-        return sorted(self.folder.glob("step-*"))
+        """The whole states' folders, oldest first."""
+        # The index is written last, and goes to a bucket last; a folder without one is what an interruption left.
+        return sorted(index.parent for index in self.folder.glob("step-*/state.index"))

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,23 +66,36 @@ class Annotations:
     pictures: list[Picture]
 
     def counts(self) -> dict[str, int]:
-        """How many images, people, … there are, under the names that manifests and summaries use."""
-        return {
-            "images": len(self.pictures),
-            "people": sum(int((~p.crowd).sum()) for p in self.pictures),
-            "people_with_keypoints": sum(int(p.labelled.sum()) for p in self.pictures),
-            "main_persons": sum(int(p.main.sum()) for p in self.pictures),
-            "samples": sum(bool(p.main.any()) for p in self.pictures),
-            "crowds": sum(int(p.crowd.sum()) for p in self.pictures),
-        }
+        """See `counts`."""
+        return counts(self.pictures)
 
-    def keypoint_counts(self) -> np.ndarray:
-        """int64 [S]: how often each keypoint is labelled."""
-        return sum((p.visibility >= 1).sum(0) for p in self.pictures)
+
+#: What manifests and summaries count, by the names that they use.
+COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
+
+
+def count(crowd: Sequence[bool], labelled: Sequence[bool], main: Sequence[bool]) -> Counter[str]:
+    """The counts of one image; the arguments have a value for each of its people."""
+    return Counter(
+        images=1,
+        people=len(crowd) - sum(crowd),
+        people_with_keypoints=sum(labelled),
+        main_persons=sum(main),
+        samples=int(any(main)),
+        crowds=sum(crowd),
+    )
+
+
+def counts(pictures: Iterable[Picture]) -> dict[str, int]:
+    """The counts of some images."""
+    total = Counter(dict.fromkeys(COUNTED, 0))
+    for picture in pictures:
+        total.update(count(picture.crowd.tolist(), picture.labelled.tolist(), picture.main.tolist()))
+    return dict(total)
 
 
 def load(path: str | Path, skeleton: Skeleton) -> Annotations:
-    """Reads and checks a COCO keypoint file.
+    """Reads and checks a COCO keypoint file that fits in memory; `coco_index` is for those that do not.
 
     Raises:
         InputError: the file is missing, is no JSON, or a field is missing or wrong; the message names the
@@ -88,74 +103,117 @@ def load(path: str | Path, skeleton: Skeleton) -> Annotations:
     """
     path = Path(path)
     document = _read(path)
-    category = _keypoint_category(document, path, skeleton)
+    category = person_category(document["categories"], str(path), skeleton)
     people: dict[int, list[dict[str, Any]]] = {}
     for image in document["images"]:
-        if _number(image, "id", path, "image") in people:
-            raise InputError(f"{path}: two images have the id {image['id']}; ids must be unique")
+        if whole_number(image, "id", str(path), "image") in people:
+            raise two_images_error(str(path), image["id"])
         people[image["id"]] = []
     for annotation in document["annotations"]:
         if annotation.get("category_id", category) != category:
             continue
         if annotation.get("image_id") not in people:
-            raise InputError(
-                f"{path}: annotation {annotation.get('id')} has image_id {annotation.get('image_id')!r}, "
-                "which is not among the images; remove it or add its image"
-            )
+            raise unknown_image_error(str(path), annotation)
         people[annotation["image_id"]].append(annotation)
     if not people:
-        raise InputError(f"{path}: `images` is empty; a split needs at least one image")
-    pictures = [_picture(image, people[image["id"]], path, skeleton) for image in document["images"]]
+        raise no_images_error(str(path))
+    pictures = [make_picture(image, people[image["id"]], str(path), skeleton) for image in document["images"]]
     return Annotations(path, pictures)
 
 
+def two_images_error(name: str, image_id: int) -> InputError:
+    return InputError(f"{name}: two images have the id {image_id}; ids must be unique")
+
+
+def no_images_error(name: str) -> InputError:
+    return InputError(f"{name}: `images` is empty; a split needs at least one image")
+
+
+def unknown_image_error(name: str, annotation: dict[str, Any]) -> InputError:
+    return InputError(
+        f"{name}: annotation {annotation.get('id')} has image_id {annotation.get('image_id')!r}, "
+        "which is not among the images; remove it or add its image"
+    )
+
+
 def loss_mask(picture: Picture) -> np.ndarray:
-    """Where the loss counts: uint8 [height, width], 1 counts, 0 does not.
+    """Where the loss counts, as run lengths.
 
     0 on crowds and on people without a labelled keypoint, but 1 again on the region of labelled people.
+
+    Returns:
+        int64 [R]: lengths of the runs of 1, 0, 1, … down the columns, one column after the other; the first may be
+        0. Empty when the loss counts everywhere.
 
     Raises:
         InputError: a segmentation does not fit its picture.
     """
-    size = (picture.height, picture.width)
-    unlabelled, labelled = np.zeros(size, bool), np.zeros(size, bool)
-    if not picture.labelled.all():
-        for person, is_labelled in enumerate(picture.labelled):
-            (labelled if is_labelled else unlabelled)[...] |= region(picture, person)
-    return (~unlabelled | labelled).astype(np.uint8)
+    labelled = picture.labelled
+    if labelled.all():
+        return np.zeros(0, np.int64)
+    ignored = _union(picture, np.flatnonzero(~labelled))
+    overlapping = labelled & _boxes_touch(picture.bbox, picture.bbox[~labelled])
+    if overlapping.any():
+        ignored &= ~_union(picture, np.flatnonzero(overlapping))
+    changes = np.flatnonzero(np.diff(ignored)) + 1
+    if not ignored.any():
+        return np.zeros(0, np.int64)
+    first = [0] if ignored[0] else []
+    return np.diff(np.concatenate([[0], first, changes, [ignored.size]]).astype(np.int64))
 
 
-def region(picture: Picture, person: int) -> np.ndarray:
-    """Pixels of one person or crowd: bool [height, width]; all its polygons, or its box when it has none.
+def mask_image(runs: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Runs of `loss_mask` as uint8 [height, width]: 1 where the loss counts."""
+    if not len(runs):
+        return np.ones((height, width), np.uint8)
+    flat = np.repeat((np.arange(len(runs)) + 1) % 2, runs).astype(np.uint8)
+    return flat.reshape(width, height).T
 
-    Raises:
-        InputError: the segmentation cannot be read or has another size than the picture.
-    """
+
+def _union(picture: Picture, people: np.ndarray) -> np.ndarray:
+    """bool [width · height], down the columns: pixels of any of these people."""
+    encoded = rle.merge([_region(picture, person) for person in people])
+    return rle.decode(encoded).ravel(order="F").view(bool)
+
+
+def _boxes_touch(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool [P]: boxes [P, 4] that touch one of the others; a polygon may reach a pixel or two beyond its box."""
+    low, high = boxes[:, None, :2] - 2, boxes[:, None, :2] + boxes[:, None, 2:] + 2
+    return ((low <= others[:, :2] + others[:, 2:]) & (high >= others[:, :2])).all(-1).any(-1)
+
+
+def _region(picture: Picture, person: int) -> dict[str, Any]:
+    """Pixels of one person or crowd as compressed RLE: all its polygons, or its box when it has none."""
     size = (picture.height, picture.width)
     segmentation = picture.segmentations[person]
-    try:
-        if isinstance(segmentation, dict):
-            if tuple(segmentation["size"]) != size:
-                raise ValueError(f"its size is {segmentation['size']}, the picture's {list(size)}")
-            encoded = segmentation
-            if isinstance(segmentation["counts"], list):
-                encoded = rle.frPyObjects(segmentation, *size)
-            return rle.decode(encoded).astype(bool)
-        # Four numbers would be read as a box by pycocotools, and less than three points have no area.
-        polygons = [p for p in segmentation or [] if len(p) >= 6]
-        if polygons:
-            return rle.decode(rle.merge(rle.frPyObjects(polygons, *size))).astype(bool)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{picture.file_name}: `segmentation` of annotation {picture.ids[person]} cannot be read: {error}"
-        ) from error
-    return _box_region(picture.bbox[person], size)
+    if isinstance(segmentation, dict):
+        return rle.frPyObjects(segmentation, *size)
+    polygons = _polygons(segmentation, size)
+    if polygons:
+        return rle.merge(rle.frPyObjects(polygons, *size))
+    return rle.frPyObjects({"size": list(size), "counts": _box_runs(picture.bbox[person], *size)}, *size)
 
 
-def _box_region(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    x, y, width, height = box
-    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])[None, :]
-    return (rows >= np.floor(y)) & (rows < y + height) & (columns >= np.floor(x)) & (columns < x + width)
+def _polygons(segmentation: Any, size: tuple[int, int]) -> list[list[float]]:
+    """The polygons that have an area, kept within a picture's size around the picture.
+
+    Four numbers would be read as a box by pycocotools, and it needs memory in proportion to a polygon's length.
+    """
+    limit = np.array(size[::-1], np.float64)
+    polygons = (np.array(p, np.float64).reshape(-1, 2) for p in segmentation or [] if len(p) >= 6)
+    return [polygon.clip(-limit, 2 * limit).ravel().tolist() for polygon in polygons]
+
+
+def _box_runs(box: np.ndarray, height: int, width: int) -> list[int]:
+    """Runs of 0, 1, 0, … down the columns: the pixels that a box touches."""
+    x, y, w, h = (float(value) for value in box)
+    left, right = (int(min(max(side, 0), width)) for side in (math.floor(x), math.ceil(x + w)))
+    top, bottom = (int(min(max(side, 0), height)) for side in (math.floor(y), math.ceil(y + h)))
+    columns, rows = right - left, bottom - top
+    if columns < 1 or rows < 1:
+        return [height * width]
+    between = [rows, height - rows] * (columns - 1)
+    return [left * height + top, *between, rows, height * width - (right - 1) * height - bottom]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -173,8 +231,13 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _keypoint_category(document: dict[str, Any], path: Path, skeleton: Skeleton) -> Any:
-    with_keypoints = [c for c in document["categories"] if c.get("keypoints")]
+def person_category(categories: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Any:
+    """Id of the category whose keypoints are the skeleton's.
+
+    Raises:
+        InputError: there is none.
+    """
+    with_keypoints = [c for c in categories if c.get("keypoints")]
     if not with_keypoints:
         raise InputError(
             f"{path}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file "
@@ -189,8 +252,13 @@ def _keypoint_category(document: dict[str, Any], path: Path, skeleton: Skeleton)
     )
 
 
-def _picture(image: dict[str, Any], people: list[dict[str, Any]], path: Path, skeleton: Skeleton) -> Picture:
-    width, height = (int(_number(image, field, path, f"image {image['id']}")) for field in ("width", "height"))
+def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Picture:
+    """An image and its people from their entries in the JSON, checked.
+
+    Raises:
+        InputError: a field is missing or wrong; the message begins with `path`.
+    """
+    width, height = (int(whole_number(image, field, path, f"image {image['id']}")) for field in ("width", "height"))
     if width < 1 or height < 1:
         raise InputError(
             f"{path}: image {image['id']} is {width}×{height} pixels; `width` and `height` must be positive"
@@ -208,19 +276,19 @@ def _picture(image: dict[str, Any], people: list[dict[str, Any]], path: Path, sk
         file_name=image["file_name"],
         width=width,
         height=height,
-        ids=np.array([_number(person, "id", path, "annotation") for person in people], np.int64),
+        ids=np.array([whole_number(person, "id", path, "annotation") for person in people], np.int64),
         keypoints=triples[..., :2].astype(np.float32),
         visibility=visibility,
         bbox=bbox,
         area=area,
         crowd=crowd,
         main=_main_persons((visibility >= 1).sum(1), bbox, area, crowd),
-        segmentations=tuple(person.get("segmentation") for person in people),
+        segmentations=tuple(_segmentation(person, (height, width), path) for person in people),
     )
 
 
 def _main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    candidate = (num_keypoints >= MAIN_MIN_KEYPOINTS) & (area >= MAIN_MIN_AREA) & ~crowd
+    candidate = (num_keypoints >= MAIN_MIN_KEYPOINTS) & (area >= MAIN_MIN_AREA) & (bbox[:, 2:] >= 1).all(1) & ~crowd
     main = np.zeros(len(bbox), bool)
     centres = bbox[:, :2] + bbox[:, 2:] / 2
     for person in np.flatnonzero(candidate):
@@ -229,23 +297,24 @@ def _main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray,
     return main
 
 
-def _number(entry: dict[str, Any], field: str, path: Path, what: str) -> int:
-    value = entry.get(field)
-    if (
-        not isinstance(value, (int, float))
-        or isinstance(value, bool)
-        or not math.isfinite(value)
-        or value != int(value)
-    ):
+def whole_number(entry: dict[str, Any], field: str, path: str, what: str) -> int:
+    """A field that must be a whole number of 64 bits.
+
+    Raises:
+        InputError: it is none.
+    """
+    value: Any = entry.get(field)
+    if isinstance(value, bool) or not _all_finite([value], 2**63) or value != int(value):
         raise InputError(f"{path}: `{field}` of an entry ({what}) must be a whole number, it is {value!r}")
     return int(value)
 
 
-def _keypoints(person: dict[str, Any], parts: int, path: Path) -> list[float]:
+def _keypoints(person: dict[str, Any], parts: int, path: str) -> list[float]:
     keypoints = person.get("keypoints") or [0] * (3 * parts)
     if not isinstance(keypoints, list) or len(keypoints) != 3 * parts:
+        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else repr(keypoints)
         raise InputError(
-            f"{path}: `keypoints` of annotation {person.get('id')} has {len(keypoints)} numbers; "
+            f"{path}: `keypoints` of annotation {person.get('id')} has {found}; "
             f"it must have {3 * parts}: x, y, v for each of the {parts} keypoints"
         )
     if not _all_finite(keypoints) or not set(keypoints[2::3]) <= {0, 1, 2}:
@@ -256,7 +325,7 @@ def _keypoints(person: dict[str, Any], parts: int, path: Path) -> list[float]:
     return keypoints
 
 
-def _bbox(person: dict[str, Any], path: Path) -> list[float]:
+def _bbox(person: dict[str, Any], path: str) -> list[float]:
     box = person.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not _all_finite(box) or box[2] < 0 or box[3] < 0:
         raise InputError(
@@ -266,12 +335,67 @@ def _bbox(person: dict[str, Any], path: Path) -> list[float]:
     return box
 
 
-def _area(person: dict[str, Any], path: Path) -> float:
+def _area(person: dict[str, Any], path: str) -> float:
     area = person.get("area", person["bbox"][2] * person["bbox"][3])
     if not _all_finite([area]) or area < 0:
         raise InputError(f"{path}: `area` of annotation {person.get('id')} must be a finite number, it is {area!r}")
     return area
 
 
-def _all_finite(values: list[Any]) -> bool:
-    return all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+def _segmentation(person: dict[str, Any], size: tuple[int, int], path: str) -> Any:
+    """The entry's segmentation after checking that pycocotools can read it; None when it has none."""
+    segmentation = person.get("segmentation")
+    try:
+        if isinstance(segmentation, dict):
+            return _checked_rle(segmentation, size)
+        if segmentation and not all(isinstance(p, list) and len(p) % 2 == 0 and _all_finite(p) for p in segmentation):
+            raise ValueError("polygons are lists of finite numbers x, y, x, y, …")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: `segmentation` of annotation {person.get('id')} cannot be read: {error}; "
+            "mend it, or leave it out so that the box counts"
+        ) from error
+    return segmentation or None
+
+
+def _checked_rle(segmentation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """The RLE with its counts as a list. pycocotools does not check them: wrong ones damage the process's memory."""
+    if tuple(segmentation["size"]) != size:
+        raise ValueError(f"its size is {segmentation['size']}, the picture's {list(size)} (height, width)")
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        counts = _runs_of_text(counts)
+    if not isinstance(counts, list) or not all(isinstance(run, int) and run >= 0 for run in counts):
+        raise ValueError("its counts must be COCO's text or a list of whole numbers")
+    if sum(counts) != size[0] * size[1]:
+        raise ValueError(f"its counts have the sum {sum(counts)}, the picture has {size[0] * size[1]} pixels")
+    return {"size": list(size), "counts": counts}
+
+
+def _runs_of_text(text: str) -> list[int]:
+    """Runs of COCO's compressed RLE: numbers of 5 bits a character, lowest first, from the fourth on as differences.
+
+    The format is that of `rleFrString` in pycocotools' maskApi.c.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"its counts hold {character!r}, which is none of COCO's characters")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:  # the number's last character, with its sign
+            value -= (bits & 16) << (shift - 4)
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("its counts are cut off")
+    return runs
+
+
+_LIMIT = 1e9  # no coordinate or area of a picture is larger, and all of them fit into 32 bits
+
+
+def _all_finite(values: list[Any], limit: float = _LIMIT) -> bool:
+    return all(isinstance(v, (int, float)) and math.isfinite(v) and abs(v) < limit for v in values)

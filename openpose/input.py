@@ -4,12 +4,13 @@ A batch is a dict: `image` float32 [B, H, W, 3] (RGB, 0–255), `maps` float32 [
 vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B].
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
-from openpose import augment, records, targets
+from openpose import augment, records, shards, targets
 from openpose.augment import AugmentParameters
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
@@ -41,6 +42,10 @@ class InputParameters:
                 f"input size {self.size[1]}×{self.size[0]}: both sides must be multiples of {self.targets.stride}"
             )
 
+    def described_targets(self) -> dict[str, Any]:
+        """What decides dense targets, as it stands in a records manifest."""
+        return {"size": list(self.size), **asdict(self.targets)}
+
     @property
     def grid(self) -> tuple[int, int]:
         """(h, w) cells of the maps."""
@@ -52,16 +57,22 @@ def training(
 ) -> tf.data.Dataset:
     """Endless batches of augmented samples; every epoch has each sample once, the last partial batch left out.
 
+    Records with dense targets are plain static samples: the whole image, not augmented.
+
     The order is a function of (seed, epoch), and what happens to a sample of (seed, epoch, image id): the batches
     from `first_step` on are the same whether or not those before were drawn in this process.
+
+    Raises:
+        InputError: the split has too few samples, or dense targets for another input.
     """
+    static = _is_static(manifest, parameters)
     steps = steps_per_epoch(manifest, batch)
     paths = records.shard_paths(manifest)
 
     def epoch_samples(epoch: tf.Tensor) -> tf.data.Dataset:
         seed = tf.stack([tf.constant(parameters.seed, tf.int64), epoch])
         files = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed)
-        read = tf.data.Dataset.from_tensor_slices(files).interleave(
+        read = shards.local(manifest, tf.data.Dataset.from_tensor_slices(files)).interleave(
             tf.data.TFRecordDataset, cycle_length=READ_SHARDS, num_parallel_calls=READ_SHARDS
         )
         parsed = read.map(lambda s: records.parse(s, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
@@ -74,7 +85,11 @@ def training(
 
     epochs = tf.data.Dataset.counter(first_step // steps)
     samples = epochs.flat_map(epoch_samples).map(
-        lambda example, epoch: _training_sample(example, epoch, skeleton, parameters),
+        lambda example, epoch: (
+            whole_sample(example, skeleton, parameters, stored=True)
+            if static
+            else _training_sample(example, epoch, skeleton, parameters)
+        ),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return samples.batch(batch, drop_remainder=True).prefetch(2)
@@ -84,8 +99,9 @@ def validation(
     manifest: dict[str, Any], skeleton: Skeleton, parameters: InputParameters, batch: int
 ) -> tf.data.Dataset:
     """Every image of the split once, whole, in a fixed order; the last batch may be smaller."""
+    stored = has_targets(manifest, parameters)
     dataset = records.examples(manifest, skeleton).map(
-        lambda example: _validation_sample(example, skeleton, parameters), num_parallel_calls=tf.data.AUTOTUNE
+        lambda example: whole_sample(example, skeleton, parameters, stored), num_parallel_calls=tf.data.AUTOTUNE
     )
     return dataset.batch(batch).prefetch(2)
 
@@ -105,42 +121,87 @@ def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:
     return samples // batch
 
 
+def dense_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[bytes], bytes]:
+    """A function from an image's Example to the features of its dense targets, for `records.write_shards`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = records.parse(serialized, skeleton)
+        matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
+        return _targets(example, matrix, tf.constant(False), skeleton, parameters)
+
+    def features(serialized: bytes) -> bytes:
+        maps, mask = encode(tf.constant(serialized))
+        return records.dense_features(maps.numpy(), mask.numpy(), parameters.size)
+
+    return features
+
+
+def has_targets(manifest: dict[str, Any], parameters: InputParameters) -> bool:
+    """Whether the records hold the dense targets that these parameters would make."""
+    return manifest.get("targets") == parameters.described_targets()
+
+
+def _is_static(manifest: dict[str, Any], parameters: InputParameters) -> bool:
+    stored, asked = manifest.get("targets"), parameters.described_targets()
+    if stored and stored != asked:
+        raise InputError(
+            f"the records in {manifest['folder']} have dense targets for {stored}, but the training asks for {asked}; "
+            "train with that size, or make the records again with this one, or without dense targets"
+        )
+    return bool(stored)
+
+
 def _training_sample(
     example: dict[str, tf.Tensor], epoch: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
 ) -> dict[str, tf.Tensor]:
     # Image ids are unique in a split, so (seed, epoch) and the id make a seed of its own for each sample.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
-    matrix, flip = augment.random_affine(example["bbox"], example["main"], parameters.size, seed, parameters.augment)
-    return _sample(example, matrix, flip, skeleton, parameters)
+    centre, scale = (tf.boolean_mask(example[name], example["main"]) for name in ("centre", "scale"))
+    matrix, flip = augment.random_affine(centre, scale * records.SCALE_UNIT, parameters.size, seed, parameters.augment)
+    return _sample(example, matrix, *_targets(example, matrix, flip, skeleton, parameters), parameters)
 
 
-def _validation_sample(
-    example: dict[str, tf.Tensor], skeleton: Skeleton, parameters: InputParameters
+def whole_sample(
+    example: dict[str, tf.Tensor], skeleton: Skeleton, parameters: InputParameters, stored: bool
 ) -> dict[str, tf.Tensor]:
+    """The sample of an Example (`records.parse`) with the whole image, its targets taken from it or made."""
     matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
-    return _sample(example, matrix, tf.constant(False), skeleton, parameters)
+    if stored:
+        targets_ = _stored_targets(example, skeleton, parameters.grid)
+    else:
+        targets_ = _targets(example, matrix, tf.constant(False), skeleton, parameters)
+    return _sample(example, matrix, *targets_, parameters)
 
 
 def _sample(
-    example: dict[str, tf.Tensor],
-    matrix: tf.Tensor,
-    flip: tf.Tensor,
-    skeleton: Skeleton,
-    parameters: InputParameters,
+    example: dict[str, tf.Tensor], matrix: tf.Tensor, maps: tf.Tensor, mask: tf.Tensor, parameters: InputParameters
 ) -> dict[str, tf.Tensor]:
     image = tf.cast(tf.io.decode_jpeg(example["encoded"], channels=3), tf.float32)  # decodes PNG as well
+    image = augment.warp_image(image, matrix, parameters.size)
+    return {"image": image, "maps": maps, "mask": mask, "id": example["id"]}
+
+
+def _targets(
+    example: dict[str, tf.Tensor], matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Maps float32 [h, w, maps] and mask [h, w, 1] of the transformed image."""
     keypoints, labelled = _parts(example, skeleton)
     keypoints = augment.warp_points(keypoints, matrix)
     keypoints = tf.where(flip, tf.gather(keypoints, skeleton.flip_parts, axis=1), keypoints)
     labelled = tf.where(flip, tf.gather(labelled, skeleton.flip_parts, axis=1), labelled)
-    heatmap, vectmap = targets.encode(keypoints, labelled, parameters.grid, skeleton, parameters.targets)
-    mask_matrix = augment.to_cells(matrix, parameters.targets.stride)
-    return {
-        "image": augment.warp_image(image, matrix, parameters.size),
-        "maps": tf.concat([heatmap, vectmap], -1),
-        "mask": augment.warp_mask(_mask(example), mask_matrix, parameters.grid),
-        "id": example["id"],
-    }
+    maps = tf.concat(targets.encode(keypoints, labelled, parameters.grid, skeleton, parameters.targets), -1)
+    to_cells = augment.to_cells(matrix, parameters.targets.stride)
+    mask = augment.warp_mask(example["mask_runs"], example["height"], example["width"], to_cells, parameters.grid)
+    return maps, mask
+
+
+def _stored_targets(
+    example: dict[str, tf.Tensor], skeleton: Skeleton, grid: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    maps = tf.io.decode_raw(tf.io.decode_compressed(example["target_maps"], "ZLIB"), tf.float32)
+    mask = tf.io.decode_raw(tf.io.decode_compressed(example["target_mask"], "ZLIB"), tf.uint8)
+    return tf.reshape(maps, [*grid, skeleton.num_maps]), tf.reshape(tf.cast(mask, tf.float32), [*grid, 1])
 
 
 def _parts(example: dict[str, tf.Tensor], skeleton: Skeleton) -> tuple[tf.Tensor, tf.Tensor]:
@@ -150,13 +211,3 @@ def _parts(example: dict[str, tf.Tensor], skeleton: Skeleton) -> tuple[tf.Tensor
     source = tf.where(seen[..., None], tf.boolean_mask(example["keypoints"], single), 0.0)
     keypoints = tf.einsum("ks,psc->pkc", skeleton.source_weights, source)
     return keypoints, tf.reduce_all(seen[:, None, :] | (skeleton.source_weights == 0), -1)
-
-
-def _mask(example: dict[str, tf.Tensor]) -> tf.Tensor:
-    """float32 [H, W, 1]: 1 where the loss counts."""
-    shape = tf.stack([example["height"], example["width"], 1])
-    return tf.cond(
-        tf.strings.length(example["loss_mask"]) > 0,
-        lambda: tf.cast(tf.io.decode_png(example["loss_mask"], channels=1) > 0, tf.float32),
-        lambda: tf.ones(shape, tf.float32),
-    )

@@ -26,13 +26,13 @@ class Model:
     """A network that can be asked for maps, wherever it came from.
 
     Attributes:
-        path: its file.
+        path: its place.
         pixels: the order of the channels that the file's network takes; `maps` takes RGB whatever it is.
         skeleton: of its maps.
         stride: input pixels per cell.
     """
 
-    path: Path
+    path: storage.Place
     pixels: str
     skeleton: Skeleton
     run: Callable[[tf.Tensor], tf.Tensor]
@@ -49,36 +49,37 @@ class Model:
         return output[..., :heatmaps], output[..., heatmaps:]
 
 
-def load(path: str | Path, skeleton: Skeleton, pixels: str | None = None) -> Model:
+def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = None) -> Model:
     """Loads a network: `.keras` of ours, or a frozen graph (`.pb`) of ours or of tf-pose-estimation.
 
     Args:
-        path: the file.
+        path: the file, here or in a bucket.
         skeleton: the one that the network was trained for.
         pixels: `rgb` or `bgr`; by default what the file says, and BGR for a graph that says nothing (tf-pose's).
 
     Raises:
         InputError: no such file, not a model, or not a network of this skeleton.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
-    if path.suffix not in (".keras", ".pb"):
-        raise InputError(f"{path}: a model is a Keras file (.keras) or a frozen graph (.pb)")
-    own_pixels, run, maps = (_load_keras if path.suffix == ".keras" else _load_graph)(path)
+    place = storage.path(path)
+    if storage.size(place) is None:
+        raise InputError(f"{place}: no such model file")
+    if place.suffix not in (".keras", ".pb"):
+        raise InputError(f"{place}: a model is a Keras file (.keras) or a frozen graph (.pb)")
+    with storage.local_copy(place) as file:
+        own_pixels, run, maps = (_load_keras if place.suffix == ".keras" else _load_graph)(file, place)
     if maps != skeleton.num_maps:
-        raise InputError(f"{path}: its output has {maps} maps, the skeleton {skeleton.name} has {skeleton.num_maps}")
+        raise InputError(f"{place}: its output has {maps} maps, the skeleton {skeleton.name} has {skeleton.num_maps}")
     pixels = pixels or own_pixels
     if pixels not in PIXELS:
         raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
-    return Model(path, pixels, skeleton, run)
+    return Model(place, pixels, skeleton, run)
 
 
-def _load_keras(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+def _load_keras(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(file, compile=False)
     except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a Keras model ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{place}: not a Keras model ({str(error).splitlines()[0]})") from error
     return (
         "rgb",
         tf.function(_last_stage(model), input_signature=[_PICTURES]),
@@ -93,18 +94,18 @@ def _last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda image: networks.stage_outputs(model, image, training=False)[-1]
 
 
-def _load_graph(path: Path) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+def _load_graph(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
     graph_def = tf.compat.v1.GraphDef()
     try:
-        graph_def.ParseFromString(path.read_bytes())
+        graph_def.ParseFromString(file.read_bytes())
     except DecodeError as error:
-        raise InputError(f"{path}: not a frozen TensorFlow graph ({error})") from error
+        raise InputError(f"{place}: not a frozen TensorFlow graph ({error})") from error
     nodes = {node.name: node for node in graph_def.node}
     for name in (GRAPH_INPUT, GRAPH_OUTPUT):
         if name not in nodes:
             ends = [n.name for n in graph_def.node if n.op == "Placeholder"] + [n.name for n in graph_def.node[-3:]]
             raise InputError(
-                f"{path}: an OpenPose graph has tensors {GRAPH_INPUT}:0 and {GRAPH_OUTPUT}:0, this one has no "
+                f"{place}: an OpenPose graph has tensors {GRAPH_INPUT}:0 and {GRAPH_OUTPUT}:0, this one has no "
                 f"{name!r}; its inputs and last nodes are: {', '.join(ends)}"
             )
 

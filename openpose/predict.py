@@ -108,7 +108,7 @@ def write_picture(path: str | Path, image: np.ndarray) -> None:
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, picture_format(path), quality=92)
-    storage.write_bytes(Path(path), buffer.getvalue())
+    storage.write_bytes(storage.path(path), buffer.getvalue())
 
 
 def picture_format(path: str | Path) -> str:

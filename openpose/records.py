@@ -9,34 +9,49 @@ upright image, where an integer is the centre of a pixel.
 | image/filename | bytes | its name in the split |
 | image/source_id | int64 | the image's id |
 | image/height, image/width | int64 | pixels |
-| image/loss_mask | bytes | PNG of 1 bit, [height, width]: 1 the loss counts; empty when it counts everywhere |
+| image/loss_mask/runs | int64 [R] | runs of 1 (the loss counts), 0, 1, …, down the columns; none: all 1 |
 | image/object/id | int64 [P] | annotation ids |
-| image/object/bbox | float32 [4 P] | x, y, width, height of each |
+| image/object/bbox | float32 [4 P] | x, y, width, height of each, pixels |
 | image/object/area | float32 [P] | pixels² |
 | image/object/is_crowd | int64 [P] | 1: a region of people that were not labelled one by one |
 | image/object/is_main | int64 [P] | 1: a training sample may be centred on this person |
+| image/object/centre | float32 [2 P] | x, y of the box's centre (`objpos` of the field's other tools) |
+| image/object/scale | float32 [P] | height of the box in units of 368 pixels (their `scale_provided`) |
 | image/object/keypoint/xy | float32 [2 S P] | x, y of each keypoint of each person |
 | image/object/keypoint/visibility | int64 [S P] | COCO's v |
+| image/targets/size | int64 [2] | only with dense targets: height and width of the network's input, pixels |
+| image/targets/maps | bytes | zlib of float32 [h, w, maps]: heatmap, then vectmap, of the whole image |
+| image/targets/mask | bytes | zlib of uint8 [h, w]: the loss mask at the cells |
 """
 
 import io
+import itertools
 import math
-from collections.abc import Callable, Iterable
+import os
+import sys
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from openpose import coco, progress, storage
+from openpose import coco, progress, shards, storage
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
+
+SCALE_UNIT = 368  # pixels of `image/object/scale`, the input height of the field's networks
 
 _INTS = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
 _FLOATS = tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
 _BYTES = tf.io.FixedLenFeature([], tf.string)
+_BYTES_OR_NONE = tf.io.FixedLenFeature([], tf.string, "")
 _INT = tf.io.FixedLenFeature([], tf.int64)
 FEATURES = {
     "image/encoded": _BYTES,
@@ -44,14 +59,19 @@ FEATURES = {
     "image/source_id": _INT,
     "image/height": _INT,
     "image/width": _INT,
-    "image/loss_mask": _BYTES,
+    "image/loss_mask/runs": _INTS,
     "image/object/id": _INTS,
     "image/object/bbox": _FLOATS,
     "image/object/area": _FLOATS,
     "image/object/is_crowd": _INTS,
     "image/object/is_main": _INTS,
+    "image/object/centre": _FLOATS,
+    "image/object/scale": _FLOATS,
     "image/object/keypoint/xy": _FLOATS,
     "image/object/keypoint/visibility": _INTS,
+    "image/targets/size": _INTS,
+    "image/targets/maps": _BYTES_OR_NONE,
+    "image/targets/mask": _BYTES_OR_NONE,
 }
 
 
@@ -60,48 +80,98 @@ class RecordParameters:
     """What decides the content of the shards, besides the data.
 
     Attributes:
-        images_per_shard: images in a shard; about 80 MB of COCO at 500.
-        seed: of the one shuffle that makes each shard a fair sample of the split.
+        shard_mb: megabytes of pictures in a shard, about.
+        images_per_shard: images in a shard instead; 0 leaves it to `shard_mb`.
         max_bad_share: images that cannot be read are left out and named, up to this share of the split.
     """
 
-    images_per_shard: int = 500
-    seed: int = 0
+    shard_mb: float = 128.0
+    images_per_shard: int = 0
     max_bad_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, least in (("shard_mb", 0.001), ("images_per_shard", 0), ("max_bad_share", 0.0)):
+            if not getattr(self, name) >= least:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
 
 class BadImage(Exception):
     """One image cannot be used; the message says why."""
 
 
-def shard_names(split: str, images: int, parameters: RecordParameters) -> list[str]:
-    """File names of a split's shards, as `train-00000-of-00064.tfrecord`."""
-    count = max(1, math.ceil(images / parameters.images_per_shard))
-    return [f"{split}-{shard:05d}-of-{count:05d}.tfrecord" for shard in range(count)]
+class Pictures(Protocol):
+    """Where a split's pictures are: `pictures.PictureStore`."""
+
+    def read(self, file_name: str) -> bytes:
+        """A picture's bytes; raises OSError or ValueError when it is missing or damaged."""
+
+    def position(self, file_name: str) -> int:
+        """Where it lies, so that pictures are read in the order in which they lie."""
+
+
+class People(Protocol):
+    """A split's images without their pictures: `coco_index.Split`."""
+
+    picture_bytes: np.ndarray
+
+    def read(self, start: int, stop: int) -> list[bytes]:
+        """The Examples, without `image/encoded`, of some images."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard: its name, and its images as a range of the split's shuffled order."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def plan_shards(split: str, picture_bytes: np.ndarray, parameters: RecordParameters) -> list[Shard]:
+    """A split's shards, as `train-00000-of-00064.tfrecord`: all of about the same size, whoever writes them.
+
+    Args:
+        split: begins the names.
+        picture_bytes: int64 [N], of each image in the shuffled order.
+        parameters: how large a shard is.
+    """
+    images = len(picture_bytes)
+    # Missing pictures weigh a little too, so that a shard of nothing but them has an end.
+    weight = np.ones(images) if parameters.images_per_shard else picture_bytes + 1.0
+    count = math.ceil(weight.sum() / (parameters.images_per_shard or parameters.shard_mb * 1e6))
+    middle = np.cumsum(weight) - weight / 2
+    _, starts = np.unique(np.floor(middle * count / weight.sum()), return_index=True)
+    bounds = [*starts.tolist(), images]
+    return [
+        Shard(f"{split}-{number:05d}-of-{len(starts):05d}.tfrecord", start, stop)
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds))
+    ]
 
 
 def write_shards(
-    annotations: coco.Annotations,
-    read: Callable[[str], bytes],
-    folder: Path,
+    people: People,
+    pictures: Pictures,
+    folder: storage.Place,
     split: str,
     parameters: RecordParameters,
     worker: int = 0,
     workers: int = 1,
+    dense: Callable[[bytes], bytes] | None = None,
 ) -> list[dict[str, Any]]:
     """Writes this worker's shards of a split; shards that an earlier try finished are kept.
 
     A shard's content depends on the data and the parameters, not on the number of workers.
 
     Args:
-        annotations: of the whole split.
-        read: file name -> bytes of the image; raises OSError when it is missing or damaged.
+        people: the split's images.
+        pictures: their files.
         folder: where the shards go; each is written under a temporary name and renamed, then described in a
             JSON file beside it.
         split: begins the shards' names.
         parameters: what decides the content.
         worker: this worker's number; it writes the shards `worker`, `worker + workers`, …
         workers: how many share the split.
+        dense: a whole Example -> the features of its dense targets, as the bytes of an Example (`with_features`).
 
     Returns:
         Descriptions of this worker's shards, as they stand in the manifest.
@@ -109,28 +179,42 @@ def write_shards(
     Raises:
         InputError: too many images cannot be read, or there is no space left.
     """
-    names = shard_names(split, len(annotations.pictures), parameters)
-    order = np.random.default_rng(parameters.seed).permutation(len(annotations.pictures))
-    parts = np.array_split(order, len(names))
-    mine = range(worker, len(names), workers)
-    described: list[dict[str, Any]] = []
-    bad: list[dict[str, str]] = []
+    images = len(people.picture_bytes)
+    mine = plan_shards(split, people.picture_bytes, parameters)[worker::workers]
+    finished = finished_shards(folder, mine)
+    lock, bad = threading.Lock(), list[dict[str, str]]()
 
-    def check(more: list[dict[str, str]]) -> None:
-        check_bad_images(bad + more, len(annotations.pictures), parameters.max_bad_share)
+    def note(more: dict[str, str]) -> None:
+        with lock:
+            bad.append(more)
+            # Now, so that no shard of a split that cannot be used is finished.
+            check_bad_images(bad, images, parameters.max_bad_share)
 
-    with progress.bar(sum(len(parts[shard]) for shard in mine), f"records {split}", "image") as bar:
-        for shard in mine:
-            pictures = [annotations.pictures[index] for index in parts[shard]]
-            description = finished_shard(folder / names[shard])
-            if description is None:
-                description = _write_shard(folder / names[shard], pictures, read, check, bar)
-            else:
-                bar.update(len(pictures))
-            described.append(description)
-            bad += description["bad_images"]
-            check([])
-    return described
+    def write(shard: Shard) -> dict[str, Any]:
+        description = finished.get(shard.name)
+        if description is None:
+            return _write_shard(folder / shard.name, people.read(shard.start, shard.stop), pictures, dense, note, step)
+        for earlier in description["bad_images"]:
+            note(earlier)
+        step(shard.stop - shard.start)
+        return description
+
+    with progress.bar(sum(shard.stop - shard.start for shard in mine), f"records {split}", "image") as bar:
+
+        def step(count: int = 1) -> None:
+            with lock:
+                bar.update(count)
+
+        return list(_by_all_cores(write, mine))
+
+
+def _by_all_cores(function: Callable[[Shard], Any], shards: Sequence[Shard]) -> Iterator[Any]:
+    """`map` by a thread for each core: reading, writing and checksums let the others run."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            yield from pool.map(function, shards)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def check_bad_images(bad: list[dict[str, str]], images: int, max_share: float) -> None:
@@ -144,57 +228,94 @@ def check_bad_images(bad: list[dict[str, str]], images: int, max_share: float) -
         )
 
 
-def finished_shard(shard: Path) -> dict[str, Any] | None:
-    """The description of a shard that is whole, else None."""
-    description = shard.with_suffix(".json")
-    return storage.read_json(description) if description.exists() and shard.exists() else None
+def finished_shards(folder: storage.Place, planned: Sequence[Shard]) -> dict[str, dict[str, Any]]:
+    """Descriptions of the shards that are whole, by name."""
+    sizes = storage.sizes(folder)
+    found = {}
+    for shard in planned:
+        description_name = Path(shard.name).with_suffix(".json").name
+        if shard.name in sizes and description_name in sizes:
+            description = storage.read_json(folder / description_name)
+            if description["bytes"] == sizes[shard.name]:
+                found[shard.name] = description
+    return found
 
 
 def _write_shard(
-    path: Path,
-    pictures: list[coco.Picture],
-    read: Callable[[str], bytes],
-    check: Callable[[list[dict[str, str]]], None],
-    bar: progress.Bar,
+    path: storage.Place,
+    examples: list[bytes],
+    pictures: Pictures,
+    dense: Callable[[bytes], bytes] | None,
+    note: Callable[[dict[str, str]], None],
+    step: Callable[[], None],
 ) -> dict[str, Any]:
-    bad: list[dict[str, str]] = []
-    written = []
-    with storage.atomic_file(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for picture in pictures:
-            try:
-                writer.write(serialize(picture, upright(read, picture)))
-                written.append(picture)
-            except BadImage as error:
-                bad.append({"file_name": picture.file_name, "reason": str(error)})
-                check(bad)  # here, so that a shard of a split that cannot be used is not finished
-            bar.update(1)
-    description = {
-        "name": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": storage.sha256(path),
-        **coco.Annotations(path, written).counts(),
-        "bad_images": bad,
-    }
+    images = [(tf.train.Example.FromString(example), example) for example in examples]
+    # In the order in which the pictures lie: it saves a disk the way to and fro.
+    images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
+    bad = []
+    counts = Counter(dict.fromkeys(coco.COUNTED, 0))
+    with storage.atomic_file(path) as temporary:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for image, people in images:
+                size = _integer(image, "image/width"), _integer(image, "image/height")
+                try:
+                    encoded = upright(pictures.read, _file_name(image), size)
+                except BadImage as error:
+                    bad.append({"file_name": _file_name(image), "reason": str(error)})
+                    note(bad[-1])
+                else:
+                    serialized = people + _encoded_feature(encoded)
+                    writer.write(serialized + dense(serialized) if dense else serialized)
+                    counts.update(count_people(image))
+                step()
+        content = {"bytes": temporary.stat().st_size, "sha256": storage.sha256(temporary)}
+    description = {"name": path.name, **content, **counts, "bad_images": bad}
     storage.write_json(path.with_suffix(".json"), description)
     return description
 
 
-def upright(read: Callable[[str], bytes], picture: coco.Picture) -> bytes:
-    """The image's bytes after checking them; turned upright when the annotations are of the turned image.
+def _file_name(image: tf.train.Example) -> str:
+    return image.features.feature["image/filename"].bytes_list.value[0].decode()
+
+
+def _integer(image: tf.train.Example, name: str) -> int:
+    return image.features.feature[name].int64_list.value[0]
+
+
+def count_people(image: tf.train.Example) -> Counter[str]:
+    """The counts of one image, see `coco.count`."""
+    crowd, main, visibility = (
+        list(image.features.feature[f"image/object/{name}"].int64_list.value)
+        for name in ("is_crowd", "is_main", "keypoint/visibility")
+    )
+    parts = len(visibility) // max(1, len(crowd))
+    labelled = [any(visibility[n * parts : (n + 1) * parts]) and not crowd[n] for n in range(len(crowd))]
+    return coco.count(crowd, labelled, main)
+
+
+def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, int]) -> bytes:
+    """An image's bytes after checking them; turned upright when the annotations are of the turned image.
 
     The bytes are the original ones, except where EXIF turns the image by 90° and the annotations' width and
     height say that they follow EXIF.
 
+    Args:
+        read: file name -> bytes; raises OSError or ValueError when it is missing or damaged.
+        file_name: of the image.
+        expected: (width, height) that the annotations say.
+
     Raises:
-        BadImage: missing, no image, truncated, or of another size than the annotations say.
+        BadImage: missing, no image, truncated, or of another size.
     """
     try:
-        encoded = read(picture.file_name)
+        encoded = read(file_name)
     except FileNotFoundError as error:
         raise BadImage("it is missing") from error
     except (OSError, ValueError) as error:
         raise BadImage(str(error)) from error
-    expected = (picture.width, picture.height)
+    if jpeg_size(encoded) == expected:
+        return encoded
+    # Something else than a usual JPEG from its beginning to its end: only decoding tells.
     try:
         with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
             size = image.size
@@ -204,13 +325,31 @@ def upright(read: Callable[[str], bytes], picture: coco.Picture) -> bytes:
             turned = image.getexif().get(0x0112, 1) >= 5
     except UnidentifiedImageError as error:
         raise BadImage("it is not a JPEG or PNG image") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
     if size == expected:
         return encoded
     if turned and size[::-1] == expected:
         return _turned(encoded)
-    raise BadImage(f"it is {size[0]}×{size[1]}, its annotations say {picture.width}×{picture.height}")
+    raise BadImage(f"it is {size[0]}×{size[1]}, its annotations say {expected[0]}×{expected[1]}")
+
+
+def jpeg_size(encoded: bytes) -> tuple[int, int] | None:
+    """(width, height) of a JPEG of 8 bits, baseline or progressive, with a whole header and an end; else None.
+
+    Pillow reads a header too, in fifty times the time, which is as much as copying the picture takes.
+    """
+    if not encoded.startswith(b"\xff\xd8") or not encoded.endswith(b"\xff\xd9"):
+        return None
+    size, at = None, 2
+    while at + 9 < len(encoded) and encoded[at] == 0xFF:
+        marker, length = encoded[at + 1], int.from_bytes(encoded[at + 2 : at + 4], "big")
+        if marker == 0xDA:  # the header's end: image data follow
+            return size
+        if marker in (0xC0, 0xC1, 0xC2) and encoded[at + 4] == 8:
+            size = int.from_bytes(encoded[at + 7 : at + 9], "big"), int.from_bytes(encoded[at + 5 : at + 7], "big")
+        at += 2 + length
+    return None
 
 
 def _turned(encoded: bytes) -> bytes:
@@ -220,26 +359,60 @@ def _turned(encoded: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def serialize(picture: coco.Picture, encoded: bytes) -> bytes:
-    """The image's Example, serialized. See the table above."""
-    mask = coco.loss_mask(picture)
-    values = {
-        "image/encoded": encoded,
-        "image/filename": picture.file_name.encode(),
-        "image/source_id": picture.id,
-        "image/height": picture.height,
-        "image/width": picture.width,
-        "image/loss_mask": b"" if mask.all() else _png_1bit(mask),
-        "image/object/id": picture.ids,
-        "image/object/bbox": picture.bbox,
-        "image/object/area": picture.area,
-        "image/object/is_crowd": picture.crowd,
-        "image/object/is_main": picture.main,
-        "image/object/keypoint/xy": picture.keypoints,
-        "image/object/keypoint/visibility": picture.visibility,
-    }
+def serialize(picture: coco.Picture) -> bytes:
+    """The image's Example without `image/encoded`. See the table above.
+
+    Raises:
+        InputError: a segmentation does not fit its picture.
+    """
+    corner, size = picture.bbox[:, :2], picture.bbox[:, 2:]
+    return with_features(
+        {
+            "image/filename": picture.file_name.encode(),
+            "image/source_id": picture.id,
+            "image/height": picture.height,
+            "image/width": picture.width,
+            "image/loss_mask/runs": coco.loss_mask(picture),
+            "image/object/id": picture.ids,
+            "image/object/bbox": picture.bbox,
+            "image/object/area": picture.area,
+            "image/object/is_crowd": picture.crowd,
+            "image/object/is_main": picture.main,
+            "image/object/centre": corner + size / 2 - 0.5,  # a box's corner is at a pixel's edge
+            "image/object/scale": size[:, 1] / SCALE_UNIT,
+            "image/object/keypoint/xy": picture.keypoints,
+            "image/object/keypoint/visibility": picture.visibility,
+        }
+    )
+
+
+def with_features(values: dict[str, Any]) -> bytes:
+    """Features as a serialized Example. Such bytes one behind the other are one Example with the features of all."""
     features = {name: _feature(value) for name, value in values.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _encoded_feature(encoded: bytes) -> bytes:
+    """`with_features({"image/encoded": encoded})`, byte for byte, without the three copies that protobuf makes of it.
+
+    The fields are those of tensorflow/core/example/*.proto: Example, Features, map entry, Feature, BytesList.
+    """
+    name = b"\x0a\x0dimage/encoded"
+    prefix = b""
+    for outer in (b"\x0a", b"\x0a", b"\x12", b"\x0a", b"\x0a"):  # from the innermost field to the outermost
+        prefix = outer + _varint(len(prefix) + len(encoded)) + prefix
+        if outer == b"\x12":  # the map entry's value; its key stands before it
+            prefix = name + prefix
+    return prefix + encoded
+
+
+def _varint(value: int) -> bytes:
+    content = bytearray()
+    while value > 127:
+        content.append(value & 127 | 128)
+        value >>= 7
+    content.append(value)
+    return bytes(content)
 
 
 def _feature(value: Any) -> tf.train.Feature:
@@ -247,50 +420,89 @@ def _feature(value: Any) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
     array = np.atleast_1d(value).ravel()
     if array.dtype.kind == "f":
-        return tf.train.Feature(float_list=tf.train.FloatList(value=array))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64)))
+        return tf.train.Feature(float_list=tf.train.FloatList(value=array.tolist()))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64).tolist()))
 
 
-def _png_1bit(mask: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(mask * np.uint8(255)).convert("1").save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+def to_picture(serialized: bytes, skeleton: Skeleton) -> coco.Picture:
+    """An image and its people from its Example, which may lack `image/encoded`; without segmentations."""
+    feature = tf.train.Example.FromString(serialized).features.feature
+    people = len(feature["image/object/id"].int64_list.value)
+    parts = len(skeleton.source_parts)
+    return coco.Picture(
+        id=feature["image/source_id"].int64_list.value[0],
+        file_name=feature["image/filename"].bytes_list.value[0].decode(),
+        width=feature["image/width"].int64_list.value[0],
+        height=feature["image/height"].int64_list.value[0],
+        ids=_ints(feature, "image/object/id"),
+        keypoints=_floats(feature, "image/object/keypoint/xy").reshape(people, parts, 2),
+        visibility=_ints(feature, "image/object/keypoint/visibility").astype(np.uint8).reshape(people, parts),
+        bbox=_floats(feature, "image/object/bbox").reshape(people, 4),
+        area=_floats(feature, "image/object/area"),
+        crowd=_ints(feature, "image/object/is_crowd").astype(bool),
+        main=_ints(feature, "image/object/is_main").astype(bool),
+        segmentations=(None,) * people,
+    )
+
+
+def _ints(feature: Any, name: str) -> np.ndarray:
+    return np.array(feature[name].int64_list.value, np.int64)
+
+
+def _floats(feature: Any, name: str) -> np.ndarray:
+    return np.array(feature[name].float_list.value, np.float32)
+
+
+def dense_features(maps: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> bytes:
+    """Dense targets as the bytes of an Example: maps float32 [h, w, maps], mask [h, w], input size (height, width)."""
+    return with_features(
+        {
+            "image/targets/size": np.array(size),
+            "image/targets/maps": zlib.compress(np.ascontiguousarray(maps, np.float32).tobytes()),
+            "image/targets/mask": zlib.compress(np.ascontiguousarray(mask, np.uint8).tobytes()),
+        }
+    )
 
 
 def parse(serialized: tf.Tensor, skeleton: Skeleton) -> dict[str, tf.Tensor]:
-    """One Example as tensors; the image and the mask stay encoded.
+    """One Example as tensors; the image and dense targets stay encoded.
 
     Returns:
-        `encoded`, `loss_mask`, `filename` (strings), `id`, `height`, `width` (int64), and for the people
-        `ids` int64 [P], `bbox` float32 [P, 4], `area` [P], `crowd` bool [P], `main` bool [P],
-        `keypoints` float32 [P, S, 2], `visibility` int64 [P, S].
+        `encoded`, `filename` (strings), `id`, `height`, `width` (int64), `mask_runs` int64 [R]; for the people
+        `ids` int64 [P], `bbox` float32 [P, 4], `area` [P], `crowd` and `main` bool [P], `centre` float32 [P, 2],
+        `scale` [P], `keypoints` float32 [P, S, 2], `visibility` int64 [P, S]; `target_size` int64 [2] or [0],
+        `target_maps` and `target_mask` (strings, empty without dense targets).
     """
     example = tf.io.parse_single_example(serialized, FEATURES)
     parts = len(skeleton.source_parts)
     return {
         "encoded": example["image/encoded"],
-        "loss_mask": example["image/loss_mask"],
         "filename": example["image/filename"],
         "id": example["image/source_id"],
         "height": example["image/height"],
         "width": example["image/width"],
+        "mask_runs": example["image/loss_mask/runs"],
         "ids": example["image/object/id"],
         "bbox": tf.reshape(example["image/object/bbox"], [-1, 4]),
         "area": example["image/object/area"],
         "crowd": tf.cast(example["image/object/is_crowd"], tf.bool),
         "main": tf.cast(example["image/object/is_main"], tf.bool),
+        "centre": tf.reshape(example["image/object/centre"], [-1, 2]),
+        "scale": example["image/object/scale"],
         "keypoints": tf.reshape(example["image/object/keypoint/xy"], [-1, parts, 2]),
         "visibility": tf.reshape(example["image/object/keypoint/visibility"], [-1, parts]),
+        "target_size": example["image/targets/size"],
+        "target_maps": example["image/targets/maps"],
+        "target_mask": example["image/targets/mask"],
     }
 
 
-def merge(shards: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Shards' descriptions as the manifest's `shards`, `counts` and `bad_images`."""
-    ordered = sorted(shards, key=lambda shard: shard["name"])
-    counted = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
+    ordered = sorted(described, key=lambda shard: shard["name"])
     return {
         "shards": [{key: shard[key] for key in ("name", "bytes", "sha256", "images")} for shard in ordered],
-        "counts": {name: sum(shard[name] for shard in ordered) for name in counted},
+        "counts": {name: sum(shard[name] for shard in ordered) for name in coco.COUNTED},
         "bad_images": [bad for shard in ordered for bad in shard["bad_images"]],
     }
 
@@ -301,24 +513,29 @@ def shard_paths(manifest: dict[str, Any]) -> list[str]:
     Raises:
         InputError: a shard is missing or has another size than the manifest says.
     """
-    paths = [Path(manifest["folder"]) / shard["name"] for shard in manifest["shards"]]
-    for path, shard in zip(paths, manifest["shards"], strict=True):
-        size = path.stat().st_size if path.exists() else None
+    folder = storage.path(manifest["folder"])
+    found_sizes = storage.sizes(folder)
+    for shard in manifest["shards"]:
+        size = found_sizes.get(shard["name"])
         if size != shard["bytes"]:
             found = "it is missing" if size is None else f"it has {size} bytes instead of {shard['bytes']}"
-            raise InputError(f"{path}: {found}; remove the folder {path.parent} and make the records again")
-    return [str(path) for path in paths]
+            raise InputError(
+                f"{folder / shard['name']}: {found}; remove the folder {folder} and make the records again"
+            )
+    return [str(folder / shard["name"]) for shard in manifest["shards"]]
 
 
 def examples(manifest: dict[str, Any], skeleton: Skeleton) -> tf.data.Dataset:
     """All Examples of a split in the order of the shards, parsed."""
-    dataset = tf.data.TFRecordDataset(shard_paths(manifest))
+    paths = tf.data.Dataset.from_tensor_slices(shard_paths(manifest))
+    dataset = tf.data.TFRecordDataset(shards.local(manifest, paths))
     return dataset.map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
 
 
 def ground_truth(manifest: dict[str, Any], skeleton: Skeleton) -> dict[str, Any]:
     """The split as a COCO keypoint document, made from the records, for scoring with pycocotools."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for example in examples(manifest, skeleton).as_numpy_iterator():
         image_id = int(example["id"])
         images.append(
@@ -329,11 +546,11 @@ def ground_truth(manifest: dict[str, Any], skeleton: Skeleton) -> dict[str, Any]
                 "height": int(example["height"]),
             }
         )
-        for person, annotation_id in enumerate(example["ids"]):
+        for person in range(len(example["ids"])):
             visibility = example["visibility"][person]
             annotations.append(
                 {
-                    "id": int(annotation_id),
+                    "id": len(annotations) + 1,  # the data's own ids need not be unique
                     "image_id": image_id,
                     "category_id": 1,
                     "iscrowd": int(example["crowd"][person]),
@@ -350,3 +567,9 @@ def ground_truth(manifest: dict[str, Any], skeleton: Skeleton) -> dict[str, Any]
         "skeleton": [list(limb) for limb in skeleton.source_limbs],
     }
     return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+if __name__ == "__main__":
+    from openpose import show_records  # which needs this module
+
+    sys.exit(show_records.main())

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import jinja2
@@ -12,14 +13,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from PIL import Image
 
 from openpose import draw
+from openpose.coco import Picture
 from openpose.decode import People
 from openpose.predict import Maps
+from openpose.score import true_people
 from openpose.skeleton import Skeleton
 
 PICTURE_HEIGHT = 300  # pixels of a picture in a report; twelve rows of four stay below 3 MB
 PICTURE_MAX_WIDTH = 600
+SAMPLES_SHOWN = 12  # of a data set, over all splits
 JPEG_QUALITY = 82
 
 _CURVES = {
@@ -52,6 +57,54 @@ class Example:
     found: People
     maps: Maps
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture of a data set with its people.
+
+    Attributes:
+        picture: size and people.
+        encoded: its file.
+    """
+
+    picture: Picture
+    encoded: bytes
+
+
+def data_page(
+    title: str,
+    splits: Mapping[str, Mapping[str, Any]],
+    samples: Mapping[str, Sequence[Sample]],
+    skeleton: Skeleton,
+) -> str:
+    """What a data set holds: counts, labelled keypoints, and pictures with their people.
+
+    Args:
+        title: of the page.
+        splits: for each split `counts` and `keypoints` by name.
+        samples: for each split some pictures.
+        skeleton: of the people.
+    """
+    tables = {
+        caption: {name: [f"{split[field][name]:,}" for split in splits.values()] for name in _names_of(splits, field)}
+        for caption, field in (("Counts", "counts"), ("Labelled keypoints", "keypoints"))
+    }
+    chosen = {split: list(samples[split])[: SAMPLES_SHOWN // len(samples)] for split in samples}
+    shown = [(split, sample) for split, some in chosen.items() for sample in some]
+    gallery = [(f"{split}: {sample.picture.file_name}", _sample_picture(sample, skeleton)) for split, sample in shown]
+    return _TEMPLATE.render(title=title, split_names=list(splits), tables=tables, gallery=gallery)
+
+
+def _names_of(splits: Mapping[str, Mapping[str, Any]], field: str) -> list[str]:
+    return list(next(iter(splits.values()))[field])
+
+
+def _sample_picture(sample: Sample, skeleton: Skeleton) -> str:
+    """The picture with its people, as a data URI."""
+    with Image.open(io.BytesIO(sample.encoded)) as opened:
+        image = np.asarray(opened.convert("RGB"))
+    return _picture(draw.skeletons(image, true_people(sample.picture, skeleton), skeleton))
 
 
 def training_page(title: str, facts: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
@@ -247,6 +300,23 @@ details summary { cursor: pointer; margin: .8rem 0 }
 </div>
 </article>
 {% endfor %}
+{% endif %}
+{% for caption, rows in (tables or {}).items() %}
+<h2>{{ caption }}</h2>
+<table>
+<tr><th></th>{% for name in split_names %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for name, values in rows.items() %}
+<tr><th>{{ name | replace("_", " ") }}</th>{% for value in values %}<td>{{ value }}</td>{% endfor %}</tr>
+{% endfor %}
+</table>
+{% endfor %}
+{% if gallery %}
+<h2>Pictures with their people</h2>
+<div class="panels">
+{% for caption, picture in gallery %}
+<figure><img alt="{{ caption }}" src="{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}
+</div>
 {% endif %}
 {% if facts %}
 <h2>Parameters</h2>

@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from openpose import storage
+from openpose.coco import Picture
 from openpose.decode import People
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
@@ -38,6 +39,14 @@ def results(image_id: int, people: People, skeleton: Skeleton) -> list[dict[str,
         }
         for person, score in zip(source, people.scores, strict=True)
     ]
+
+
+def true_people(picture: Picture, skeleton: Skeleton) -> People:
+    """The labelled people of a picture, in its pixels, all with score 1."""
+    keypoints, labelled = skeleton.part_keypoints(picture.keypoints, picture.visibility)
+    people = np.concatenate([keypoints, labelled[..., None].astype(np.float32)], -1)
+    people = people[labelled.any(1) & ~picture.crowd]
+    return People(people, np.ones(len(people), np.float32))
 
 
 def average_precision(

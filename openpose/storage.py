@@ -1,37 +1,124 @@
-"""The storage root: the one place that knows how files are kept. A folder now; buckets belong here and nowhere else.
+"""The storage root: the one place that knows how files are kept, in a folder (or mounted volume) or in a bucket.
 
-What has a final name is whole: everything is written under a temporary name in the same folder and renamed.
-A manifest is a JSON document that is written last, so that its presence means that the work beside it is done.
+A `Place` is a `pathlib.Path`, or cloudpathlib's `GSPath` with the same methods, which goes through
+google-cloud-storage and its application default credentials. `storage.path` makes one from text.
+
+What has a final name is whole: a file is written under a temporary name in the same folder and renamed; an object
+of a bucket appears when its upload is complete. A manifest is a JSON document that is written last, so that its
+presence means that the work beside it is done.
 """
 
+from __future__ import annotations
+
+import atexit
 import errno
+import fcntl
+import functools
 import hashlib
+import http
 import json
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union
 
 from openpose.errors import InputError
 
+if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most runs need none of it
+    from cloudpathlib import GSClient, GSPath
+    from google.cloud.storage import Blob, Client
+
+Place: TypeAlias = Union[Path, "GSPath"]  # not a text, so that `Place | None` works too
+
 SCHEMA = 1
-_TEMPORARY = re.compile(r"\.\d+\.")  # how temporary names begin: process number, then the final name
+BUCKET_CHUNK = 1 << 20  # bytes of one ranged read of an open object
+BUCKET_THREADS = 8  # files that go to or from a bucket at the same time
+BUCKET_CONNECTIONS = 64  # kept for all threads of a process
+BUCKET_PATIENCE = 10.0  # seconds for which the first question to a bucket is repeated; later ones are for 120
+_SCRATCH = "openpose-scratch-"  # how processes' temporary folders begin
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.")  # how temporary names begin, before the final name
 
 
-def root_folder(root: str | Path) -> Path:
-    """The storage root as a folder that exists.
+def path(text: str | Place) -> Place:
+    """A place from its text: a folder's or file's path, or `gs://bucket/name`.
 
     Raises:
-        InputError: it is a bucket, or cannot be made or written.
+        InputError: another kind of address.
     """
-    if "://" in str(root):
-        raise InputError(
-            f"storage root {root}: buckets are not supported yet; give a folder, or mount the bucket as one"
+    if not isinstance(text, str):
+        return text
+    if text.startswith("gs://"):
+        from cloudpathlib import GSPath
+
+        return GSPath(text, client=_bucket_client())
+    if "://" in text:
+        raise InputError(f"{text}: a storage root is a folder or gs://bucket/prefix, nothing else")
+    return Path(text)
+
+
+@functools.cache
+def _bucket_client() -> GSClient:
+    from cloudpathlib import GSClient
+    from cloudpathlib.enums import FileCacheMode
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud.storage import Client
+    from requests.adapters import HTTPAdapter
+
+    try:
+        client = Client(project=None)  # of no use for objects, and not every account has a default one
+    except DefaultCredentialsError:
+        client = Client.create_anonymous_client()  # enough to read a public bucket
+    # With more threads than connections to keep, urllib3 warns about each one that it does not keep.
+    client._http.mount("https://", HTTPAdapter(pool_maxsize=BUCKET_CONNECTIONS))
+    return GSClient(storage_client=client, file_cache_mode=FileCacheMode.close_file)
+
+
+def _client() -> Client:
+    return _bucket_client().client
+
+
+def _blob(place: GSPath) -> Blob:
+    return _client().bucket(place.bucket).blob(place.blob)
+
+
+def is_local(place: Place) -> bool:
+    """Whether it is in the file system."""
+    return isinstance(place, Path)
+
+
+def root_folder(root: str | Place) -> Place:
+    """The storage root, which can be written: a folder, made when it is not there, or a prefix of a bucket that is.
+
+    Raises:
+        InputError: it cannot be made or written, or there is no such bucket.
+    """
+    place = path(root)
+    if isinstance(place, Path):
+        return _made_folder(place.absolute())
+    if not place.bucket:
+        raise InputError(f"storage root {root}: names no bucket; give gs://bucket/prefix")
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    with bucket_trouble_is_clear(place):
+        # Needs no more than the right to list objects, which every step needs.
+        found = _client().list_blobs(
+            place.bucket,
+            prefix=place.blob,
+            max_results=1,
+            timeout=BUCKET_PATIENCE / 2,
+            retry=DEFAULT_RETRY.with_timeout(BUCKET_PATIENCE),
         )
-    folder = Path(root).absolute()
+        list(found)
+    return place
+
+
+def _made_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -44,53 +131,369 @@ def root_folder(root: str | Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what the block writes there is renamed to `path`, or removed when it fails.
+def atomic_file(place: Place) -> Iterator[Path]:
+    """A temporary file; what the block writes there gets the final name, or is removed when the block fails.
 
     Raises:
-        InputError: there is no space left.
+        InputError: there is no space left, or the bucket refuses it.
     """
-    temporary = _temporary(path)
-    with no_space_is_clear(path):
-        try:
-            yield temporary
+    with _temporary(place) as temporary, trouble_is_clear(place):
+        yield temporary
+        if isinstance(place, Path):
             _sync(temporary)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            temporary.replace(place)
+        else:
+            _upload(temporary, place)
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place at the end, or is removed when the block fails."""
-    temporary = _temporary(path)
-    with no_space_is_clear(path):
-        shutil.rmtree(temporary, ignore_errors=True)
+def atomic_folder(place: Place) -> Iterator[Path]:
+    """A temporary folder that takes the place of `place` at the end, or is removed when the block fails.
+
+    In a bucket its files appear one by one: who needs all of them waits for a manifest. What lay there before and
+    has another name stays.
+
+    Raises:
+        InputError: there is no space left, or the bucket refuses it.
+    """
+    with _temporary(place) as temporary, trouble_is_clear(place):
+        temporary.mkdir()
+        yield temporary
+        if isinstance(place, Path):
+            _replace_folder(temporary, place)
+        else:
+            names = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
+            _each(lambda name: _upload(temporary / name, place / name.as_posix()), names)
+
+
+def _replace_folder(temporary: Path, place: Path) -> None:
+    """Renames a folder to a name that may be taken, also by another process that does the same."""
+    while True:
+        with _temporary(place) as old, suppress(FileNotFoundError):
+            place.rename(old)
         try:
-            temporary.mkdir()
-            yield temporary
-            shutil.rmtree(path, ignore_errors=True)
-            temporary.rename(path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+            temporary.rename(place)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
-def _temporary(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # With the process's number, so that two runs at the same place do not write into one file, and with the final
-    # name's ending, which some libraries insist on.
-    return path.with_name(f".{os.getpid()}.{path.name}")
+def _each(work: Callable[[Any], object], items: Iterable[Any]) -> None:
+    """Does the work for all items, some at a time; the first error is raised."""
+    with ThreadPoolExecutor(BUCKET_THREADS) as threads:
+        tasks = [threads.submit(work, item) for item in items]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+def _upload(file: Path, place: GSPath) -> None:
+    _blob(place).upload_from_filename(str(file))
+
+
+@contextmanager
+def _temporary(place: Place) -> Iterator[Path]:
+    """A name for a file or folder that is not there yet: beside the place, or in this process's temporary folder.
+
+    It keeps the final name's ending, which some libraries insist on, and no two processes have the same.
+    """
+    if isinstance(place, Path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = place.parent
+    else:
+        folder = scratch_folder()
+    temporary = folder / f".{secrets.token_hex(4)}.{place.name}"
+    try:
+        yield temporary
+    finally:
+        remove(temporary)
+
+
+@functools.cache
+def scratch_folder() -> Path:
+    """This process's own temporary folder, for copies of what lies in a bucket; removed when the process ends.
+
+    That of a process that was killed is removed by the next one: nobody holds its lock any more.
+    """
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{_SCRATCH}*/lock"):
+        with suppress(OSError), left.open("r+") as file:  # alive, or somebody else's
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{_SCRATCH}"))
+    lock = os.open(made / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)  # stays open until the process ends
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = made.rename(made.with_name(made.name.removeprefix(".")))  # not before it is locked
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def remove(place: Place) -> None:
+    """Removes a file, a folder or all objects below a prefix; nothing there is fine."""
+    if not isinstance(place, Path):
+        with bucket_trouble_is_clear(place):
+            _each(_remove_object, [place, *(place / name for name in sizes(place))])
+    elif place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _remove_object(place: GSPath) -> None:
+    from google.api_core.exceptions import NotFound
+
+    with suppress(NotFound):
+        _blob(place).delete()
+
+
+def size(place: Place) -> int | None:
+    """Bytes of a file, None when there is none."""
+    if isinstance(place, Path):
+        return place.stat().st_size if place.is_file() else None
+    with bucket_trouble_is_clear(place):
+        blob = _client().bucket(place.bucket).get_blob(place.blob)
+    return None if blob is None else blob.size
+
+
+def sizes(folder: Place) -> dict[str, int]:
+    """Bytes of all files in a folder and the folders below, by their names relative to it; {} when it is not there.
+
+    In a bucket this is one request for a thousand files, where `size` is one for each.
+    """
+    if isinstance(folder, Path):
+        found = {}
+        for top, _, names in os.walk(folder):
+            for name in names:
+                with suppress(FileNotFoundError):  # another process has just renamed it
+                    found[(Path(top) / name).relative_to(folder).as_posix()] = (Path(top) / name).stat().st_size
+        return found
+    prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
+    with bucket_trouble_is_clear(folder):
+        blobs = _client().list_blobs(folder.bucket, prefix=prefix)
+        # Some tools make an object for the folder itself.
+        return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
+
+
+def open_binary(place: Place) -> IO[bytes]:
+    """Opens a file for reading at any position; of an object only the parts that are read are fetched.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if isinstance(place, Path):
+        return place.open("rb")
+    with bucket_trouble_is_clear(place):
+        blob = _client().bucket(place.bucket).get_blob(place.blob)
+    if blob is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
+    return blob.open("rb", chunk_size=BUCKET_CHUNK)
+
+
+def read_range(place: Place, start: int, length: int) -> bytes:
+    """Some bytes of a file; less when it ends before.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if isinstance(place, Path):
+        with place.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+    from google.api_core.exceptions import RequestRangeNotSatisfiable
+
+    if length <= 0:
+        return b""
+    try:
+        with bucket_trouble_is_clear(place):
+            return _blob(place).download_as_bytes(start=start, end=start + length - 1)
+    except RequestRangeNotSatisfiable:
+        return b""
+
+
+def read_bytes(place: Place) -> bytes:
+    """A whole file.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if isinstance(place, Path):
+        return place.read_bytes()
+    with bucket_trouble_is_clear(place):
+        return _blob(place).download_as_bytes()
+
+
+@contextmanager
+def local_copy(place: Place) -> Iterator[Path]:
+    """The file in the file system: itself, or a copy that is removed after the block.
+
+    Raises:
+        FileNotFoundError: it is in a bucket and is not there.
+        InputError: there is no space left for the copy, or the bucket refuses it.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    with _temporary(place) as temporary:
+        download(place, temporary)
+        yield temporary
+
+
+def download(place: Place, file: Path) -> None:
+    """Copies a file here; google-cloud-storage goes on where a connection was cut.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: there is no space left, or the bucket refuses it.
+    """
+    with trouble_is_clear(place):
+        if isinstance(place, Path):
+            shutil.copyfile(place, file)
+        else:
+            _blob(place).download_to_filename(str(file))
+
+
+class Workspace:
+    """A folder in which a step works for a long time, kept up to date in its place. See `workspace`.
+
+    Attributes:
+        folder: the folder, on this machine.
+    """
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        self.folder, self._place = folder, place
+        self._published = self._files()
+
+    def publish(self) -> None:
+        """Brings a bucket up to date; a folder is that always.
+
+        Changed files go there in the order in which they were written, and what was removed is removed after that:
+        when it is interrupted, what is there is what an interrupted step would have left in a folder.
+
+        Raises:
+            InputError: the bucket refuses it.
+        """
+        if isinstance(self._place, Path):
+            return
+        files = self._files()
+        with bucket_trouble_is_clear(self._place):
+            for name, state in sorted(files.items(), key=lambda item: (item[1], item[0])):
+                if self._published.get(name) != state:
+                    _upload(self.folder / name, self._place / name)
+            for name in self._published.keys() - files.keys():
+                _remove_object(self._place / name)
+        self._published = files
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        """When each file was written, and its size."""
+        states = {}
+        for name in sizes(self.folder):
+            state = (self.folder / name).stat()
+            states[name] = (state.st_mtime_ns, state.st_size)
+        return states
+
+
+@contextmanager
+def workspace(place: Place) -> Iterator[Workspace]:
+    """A local folder to work in: the place itself, or for one in a bucket a temporary copy with what lies there.
+
+    Raises:
+        InputError: there is no space left for the copy, or the bucket refuses it.
+    """
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True)
+        yield Workspace(place, place)
+        return
+    with _temporary(place) as folder:
+        folder.mkdir()
+        names = sizes(place)
+        for parent in {(folder / name).parent for name in names}:
+            parent.mkdir(parents=True, exist_ok=True)
+        _each(lambda name: download(place / name, folder / name), names)
+        yield Workspace(place, folder)
+
+
+def _sync(file_path: Path) -> None:
+    with file_path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 @contextmanager
-def no_space_is_clear(path: Path) -> Iterator[None]:
+def trouble_is_clear(place: Place) -> Iterator[None]:
+    """Turns a full disk, and what a bucket refuses, into one clear InputError that names the place.
+
+    An InputError that TensorFlow wrapped, because tf.data called what raised it, is one again.
+    """
+    try:
+        with no_space_is_clear(place), bucket_trouble_is_clear(place):
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        if (wrapped := re.search(r"\bInputError: (.+)", str(error))) is not None:
+            raise InputError(wrapped[1]) from error
+        raise
+
+
+@contextmanager
+def bucket_trouble_is_clear(place: Place) -> Iterator[None]:
+    """Turns what a bucket refuses, and no answer at all, into one clear InputError; a missing object into OSError.
+
+    google-cloud-storage has tried for two minutes before it says that there is no answer.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+    """
+    if isinstance(place, Path):
+        yield
+        return
+    from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
+
+    try:
+        yield
+    except exceptions.RequestRangeNotSatisfiable:
+        raise
+    except exceptions.NotFound as error:
+        if "/o/" in str(error):  # the request's address is that of an object, not of a bucket
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place)) from error
+        raise InputError(
+            f"{place}: there is no bucket {place.bucket!r}; make it with "
+            f"`gcloud storage buckets create gs://{place.bucket}`, or give another one"
+        ) from error
+    except (exceptions.GoogleAPIError, GoogleAuthError, DataCorruption) as error:
+        raise InputError(f"{place}: {_bucket_trouble(error)}") from error
+
+
+def _bucket_trouble(error: Exception) -> str:
+    """What a bucket's error says, and what to do about it."""
+    from google.auth.exceptions import GoogleAuthError, TransportError
+
+    cause = getattr(error, "cause", None) or error  # the last one, when it was tried for some time
+    code = getattr(cause, "code", None)
+    said = re.sub(r"^[A-Z]+ https?://\S+: ", "", str(getattr(cause, "message", None) or cause))
+    refused = isinstance(cause, GoogleAuthError) and not isinstance(cause, TransportError)
+    if refused or code in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+        return (
+            f"the bucket refuses it ({said.rstrip('.')}); log in with `gcloud auth application-default login`, or give "
+            "this account the role Storage Object User (roles/storage.objectUser) on the bucket"
+        )
+    if code is not None and code < http.HTTPStatus.INTERNAL_SERVER_ERROR and code != http.HTTPStatus.TOO_MANY_REQUESTS:
+        return f"the bucket refuses it ({said.rstrip('.')}); give another storage root"
+    if code is None:  # of requests' nested errors the innermost
+        said = said.rsplit(": ", 1)[-1].rstrip("'\")")
+        said += ")" * (said.count("(") - said.count(")"))
+    return (
+        f"the bucket cannot be reached ({said.rstrip('.')}); look at the network and run again, finished work is kept"
+    )
+
+
+@contextmanager
+def no_space_is_clear(place: Place) -> Iterator[None]:
     """Turns the many ways of saying that the disk is full into one clear InputError that names the path."""
     try:
         yield
@@ -98,10 +501,13 @@ def no_space_is_clear(path: Path) -> Iterator[None]:
         reason = _no_space(error)
         if reason is None:
             raise
-        free = shutil.disk_usage(path.parent).free / 1e6
+        folder, room = place.parent, "make room"
+        if not isinstance(folder, Path):  # it was to be written here first
+            folder, room = Path(tempfile.gettempdir()), "make room, or set TMPDIR to a larger folder,"
+        free = shutil.disk_usage(folder).free / 1e6
         raise InputError(
-            f"{path}: cannot be written, {reason.lower()} ({free:.0f} MB free in {path.parent}); "
-            "make room and run again, finished work is kept"
+            f"{place}: cannot be written, {reason.lower()} ({free:.0f} MB free in {folder}); "
+            f"{room} and run again, finished work is kept"
         ) from error
 
 
@@ -116,39 +522,42 @@ def _no_space(error: Exception) -> str | None:
 
 def sweep(root: Path) -> None:
     """Removes what killed writers left below the root. Nobody else may be writing there."""
-    for path in list(root.rglob(".*")):
-        if _TEMPORARY.match(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for left in list(root.rglob(".*")):
+        if _TEMPORARY.match(left.name):
+            remove(left)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(place: Place, content: bytes) -> None:
     """Writes a whole file atomically."""
-    with atomic_file(path) as temporary:
+    with atomic_file(place) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, content: str) -> None:
+def write_text(place: Place, content: str) -> None:
     """Writes a whole text file (UTF-8) atomically."""
-    write_bytes(path, content.encode())
+    write_bytes(place, content.encode())
 
 
-def write_json(path: Path, document: Any) -> None:
+def write_json(place: Place, document: Any) -> None:
     """Writes a JSON document atomically, indented for people."""
-    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(place: str | Place) -> Any:
     """Reads a JSON document.
 
     Raises:
         InputError: missing or no valid JSON; the message names the file.
     """
+    place = path(place)
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_bytes(place))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        raise InputError(f"{place}: no such file") from error
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); remove it and run the step again that makes it") from error
+        raise InputError(
+            f"{place}: not valid JSON ({error}); remove it and run the step again that makes it"
+        ) from error
 
 
 def checksum(content: bytes) -> str:
@@ -156,10 +565,18 @@ def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sha256(path: Path) -> str:
+def sha256(file_path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
-    with path.open("rb") as file:
+    with file_path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stream_sha256(file: IO[bytes]) -> str:
+    """SHA-256 of what is left in an open file, hexadecimal."""
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def fingerprint(document: Any) -> str:
@@ -182,7 +599,7 @@ class Work:
         manifest_path: the manifest's place; it exists when the work is done.
     """
 
-    def __init__(self, root: Path, kind: str, inputs: dict[str, Any], where: str) -> None:
+    def __init__(self, root: Place, kind: str, inputs: dict[str, Any], where: str) -> None:
         self.kind, self.inputs = kind, inputs
         self.fingerprint = fingerprint({"kind": kind, "schema": SCHEMA, "inputs": inputs})
         self.folder = root / f"{where}{self.fingerprint[:12]}"
@@ -209,31 +626,44 @@ class Work:
         return manifest
 
 
-def open_manifest(path: str | Path, kind: str) -> dict[str, Any]:
+def open_manifest(place: str | Place, kind: str) -> dict[str, Any]:
     """Reads a manifest of a kind.
 
     Raises:
         InputError: missing, damaged, of another kind or of another schema version.
     """
-    manifest = read_json(path)
+    place = path(place)
+    manifest = read_json(place)
     if not isinstance(manifest, dict) or manifest.get("kind") != kind:
         found = manifest.get("kind") if isinstance(manifest, dict) else None
-        raise InputError(f"{path}: `kind` is {found!r}, but a manifest of kind {kind!r} is needed here")
+        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {kind!r} is needed here")
     if manifest.get("schema") != SCHEMA:
         raise InputError(
-            f"{path}: `schema` is {manifest.get('schema')!r}, this version reads {SCHEMA}; "
-            f"remove the folder {Path(path).parent} and run the step again that makes it"
+            f"{place}: `schema` is {manifest.get('schema')!r}, this version reads {SCHEMA}; "
+            f"remove the folder {place.parent} and run the step again that makes it"
         )
     return manifest
 
 
-def newest_manifest(folder: Path) -> Path:
+def newest_manifest(folder: Place) -> Place:
     """The manifest that was written last in the folders below.
 
     Raises:
         InputError: there is none.
     """
-    manifests = sorted(folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not manifests:
+    written = _written(folder)
+    if not written:
         raise InputError(f"{folder}: no manifest is there; run the step before this one first")
-    return manifests[-1]
+    return max(written, key=lambda manifest: written[manifest])
+
+
+def _written(folder: Place) -> dict[Place, float]:
+    """When each manifest in the folders below was written, in seconds."""
+    if isinstance(folder, Path):
+        return {manifest: manifest.stat().st_mtime for manifest in folder.glob("*/manifest.json")}
+    with bucket_trouble_is_clear(folder):
+        # The bucket looks for them: among a hundred thousand shards they are few.
+        found = _client().list_blobs(
+            folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{folder.blob}/*/manifest.json"
+        )
+        return {folder / blob.name.removeprefix(f"{folder.blob}/"): blob.updated.timestamp() for blob in found}

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,7 @@ def train(
     parameters: TrainParameters,
     skeleton: Skeleton,
     strategy: tf.distribute.Strategy | None = None,
+    saved: Callable[[], None] = lambda: None,
 ) -> TrainResult:
     """Trains a network, going on from the newest checkpoint in the folder.
 
@@ -164,6 +165,7 @@ def train(
         parameters: what to train and how.
         skeleton: of the records.
         strategy: over which devices; one by default.
+        saved: called after each epoch, when all of it is in the folder.
 
     Raises:
         InputError: parameters and data do not fit, or the loss is no longer a number.
@@ -188,6 +190,8 @@ def train(
             bar.update(0, loss=epoch_losses["loss"], valid_loss=valid_losses["valid_loss"])
             _write_history(folder / "history.jsonl", history)
             checkpoints.save(step)
+            writer.flush()
+            saved()
     return TrainResult(trainer.model, history)
 
 

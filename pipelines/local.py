@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     for name, spec in training.component_spec.inputs.items():
         if name in ("source", "root", "revision"):
             continue
+        if spec.type == "Boolean":
+            made.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None, help=spec.description)
+            continue
         kind = types[spec.type]
         text = f"{spec.description} (default: {spec.default}"
         text += f"; {SAMPLE[name]} for the sample)" if name in SAMPLE else ")"

@@ -19,9 +19,18 @@ from components.train.component import train
 def training(
     source: str,
     root: str,
+    train_annotations: str = "",
+    val_annotations: str = "",
+    train_pictures: str = "",
+    val_pictures: str = "",
+    val_share: float = 0.0,
+    data_seed: int = 0,
+    unpack: bool = False,
     workers: int = 2,
-    images_per_shard: int = 500,
+    shard_mb: float = 128.0,
+    images_per_shard: int = 0,
     max_bad_share: float = 0.01,
+    dense: str = "val",
     model: str = "mobilenet_thin",
     width: float = 1.0,
     stages: int = 0,
@@ -43,11 +52,20 @@ def training(
     """Trains OpenPose on COCO-format data and exports a frozen graph when it is good enough.
 
     Args:
-        source: Folder with COCO's official layout, as folders or as zip archives.
-        root: Storage root: a folder that all steps see.
+        source: coco2017; or a folder or an address (http://, https://, gs://, file://) with COCO's official names.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        train_annotations: The training split's JSON file below the source, when its name is not COCO's.
+        val_annotations: The same for the validation split.
+        train_pictures: The training split's folder or zip archive of pictures, when its name is not COCO's.
+        val_pictures: The same for the validation split.
+        val_share: Share of the training file's images that is held out for validation instead of a file of its own.
+        data_seed: Of the order of the images in the records, and of the share that is held out.
+        unpack: Unpack the archives of pictures, for those who want files.
         workers: How many workers share the training split's records.
-        images_per_shard: Images in one TFRecord shard.
+        shard_mb: Megabytes of pictures in one TFRecord shard.
+        images_per_shard: Images in one TFRecord shard instead; 0 leaves it to shard_mb.
         max_bad_share: Images that cannot be read are left out and named, up to this share.
+        dense: Which splits carry heatmap, vectmap and mask, made once: val, both (then nothing is augmented) or none.
         model: Name of the network: mobilenet_thin or lightweight.
         width: Factor on the network's number of channels; 1 is the published network.
         stages: Number of the network's stages; 0 for the published number.
@@ -63,11 +81,29 @@ def training(
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
         pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
-        seed: Of shuffling, weights and augmentation.
+        seed: Of weights, order and augmentation.
         revision: Revision of the code; another one trains anew.
     """
-    downloaded = coco_download(source=source, root=root, workers=workers)
-    how = {"root": root, "images_per_shard": images_per_shard, "max_bad_share": max_bad_share, "seed": seed}
+    downloaded = coco_download(
+        source=source,
+        root=root,
+        train_annotations=train_annotations,
+        val_annotations=val_annotations,
+        train_pictures=train_pictures,
+        val_pictures=val_pictures,
+        val_share=val_share,
+        seed=data_seed,
+        unpack=unpack,
+        workers=workers,
+    )
+    how = {
+        "root": root,
+        "shard_mb": shard_mb,
+        "images_per_shard": images_per_shard,
+        "max_bad_share": max_bad_share,
+        "dense": dense,
+        "size": size,
+    }
     with dsl.ParallelFor(downloaded.outputs["Output"], name="share") as share:
         written = tfrecord_targets(data=downloaded.outputs["data"], share=share, **how)
     collected = collect_records(data=downloaded.outputs["data"], **how).after(written)

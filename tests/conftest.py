@@ -1,13 +1,18 @@
 """Fixtures that several tests share."""
 
+import functools
+import logging
 import os
+import secrets
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gcp_storage_emulator.server import create_server
 
-from openpose import coco, records, sample, skeleton
+from openpose import coco_index, records, sample, skeleton, storage
 from openpose.pictures import PictureStore
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +28,25 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def bucket_server() -> Iterator[str]:
+    """The name of a bucket on a Google Cloud Storage emulator, which this process and its children use from now on."""
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
+    server = create_server("localhost", 0, in_memory=True, default_bucket="openpose-test")
+    with server, pytest.MonkeyPatch.context() as patch:
+        # The server has no public way to ask for the free port that it was given.
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server._api._httpd.server_port}")
+        storage._bucket_client.cache_clear()
+        yield "openpose-test"
+    storage._bucket_client.cache_clear()
+
+
+@pytest.fixture
+def bucket(bucket_server: str) -> str:
+    """An empty storage root in a bucket, as text."""
+    return f"gs://{bucket_server}/{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small drawn data set in the official layout, as zip archives."""
     folder = tmp_path_factory.mktemp("sample")
@@ -34,13 +58,23 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Records manifests of the small drawn data set: `train` and `val`."""
     out = tmp_path_factory.mktemp("records")
-    with zipfile.ZipFile(sample_folder / "annotations_trainval2017.zip") as archive:
-        archive.extractall(out)
     manifests = {}
     for split in ("train", "val"):
-        annotations = coco.load(out / f"annotations/person_keypoints_{split}2017.json", skeleton.OPENPOSE18)
-        with PictureStore(sample_folder / f"{split}2017.zip") as pictures:
+        with (
+            zipfile.ZipFile(sample_folder / "annotations_trainval2017.zip") as archive,
+            PictureStore(sample_folder / f"{split}2017.zip") as pictures,
+        ):
+            name = f"annotations/person_keypoints_{split}2017.json"
+            described = coco_index.index(
+                functools.partial(archive.open, name),
+                name,
+                out,
+                skeleton.OPENPOSE18,
+                {split: 1.0},
+                pictures.size,
+            )[split]
+            people = coco_index.Split(out / described["people"], out / described["index"])
             parameters = records.RecordParameters(images_per_shard=10)
-            shards = records.write_shards(annotations, pictures.read, out / split, split, parameters)
+            shards = records.write_shards(people, pictures, out / split, split, parameters)
         manifests[split] = {"folder": str(out / split), **records.merge(shards)}
     return manifests

@@ -12,7 +12,9 @@ SEED = tf.constant([1, 2], tf.int64)
 
 
 def affine(bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED) -> tuple[np.ndarray, bool]:
-    matrix, flip = augment.random_affine(tf.constant([bbox], tf.float32), tf.constant([True]), SIZE, seed, parameters)
+    x, y, width, height = bbox
+    centre = tf.constant([[x + width / 2 - 0.5, y + height / 2 - 0.5]])
+    matrix, flip = augment.random_affine(centre, tf.constant([height], tf.float32), SIZE, seed, parameters)
     return matrix.numpy(), bool(flip)
 
 
@@ -37,6 +39,13 @@ def test_mirror_of_the_centred_person() -> None:
     np.testing.assert_allclose(other[:, 1], one[:, 1], atol=1e-4)
 
 
+def runs_of(mask: np.ndarray) -> tf.Tensor:
+    """Runs of True, False, … down the columns."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    return tf.constant(np.diff([0, *([] if flat[0] else [0]), *changes, flat.size]), tf.int64)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_image_mask_and_points_agree(seed: int) -> None:
     """A bright disc, masked at the same place, must be found where the point goes."""
@@ -45,7 +54,8 @@ def test_image_mask_and_points_agree(seed: int) -> None:
     disc = ((columns - point[0]) ** 2 + (rows - point[1]) ** 2 <= 8**2).astype(np.float32)
     matrix, _ = affine([50, 20, 40, 50], AugmentParameters(), tf.constant([0, seed], tf.int64))
     image = augment.warp_image(tf.constant(disc[..., None] * 255), matrix, SIZE).numpy()[..., 0]
-    mask = augment.warp_mask(tf.constant(1 - disc[..., None]), augment.to_cells(matrix, 8), (20, 24)).numpy()[..., 0]
+    runs = runs_of(disc == 0)
+    mask = augment.warp_mask(runs, 100, 120, augment.to_cells(matrix, 8), (20, 24)).numpy()[..., 0]
     expected = augment.warp_points(tf.constant(point), matrix).numpy()
     bright = np.argwhere(image > 200)[:, ::-1]
     np.testing.assert_allclose(bright.mean(0), expected, atol=0.6)
@@ -56,7 +66,8 @@ def test_image_mask_and_points_agree(seed: int) -> None:
 def test_outside_of_the_image_is_grey_and_masked() -> None:
     matrix = augment.fit_affine(tf.constant(50), tf.constant(120), SIZE)
     image = augment.warp_image(tf.zeros([50, 120, 3]), matrix, SIZE).numpy()
-    mask = augment.warp_mask(tf.ones([50, 120, 1]), augment.to_cells(matrix, 8), (20, 24)).numpy()
+    everywhere = tf.constant([], tf.int64)
+    mask = augment.warp_mask(everywhere, 50, 120, augment.to_cells(matrix, 8), (20, 24)).numpy()
     assert (image[81:] == 128).all()  # the last row of pixels fades into the grey
     assert (image[1:78, 1:-1] == 0).all()
     assert (mask[:10] == 1).all()

@@ -1,5 +1,6 @@
 """What a user's annotation file may be, and what is said of one that cannot be used."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as rle
 
-from openpose import coco, skeleton
+from openpose import coco, coco_index, skeleton
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
@@ -59,8 +63,10 @@ def test_reads_people(load: Load) -> None:
     ("content", "message"),
     [
         ('{"images": [', "not valid JSON"),
-        ("[]", "JSON object"),
+        ("[]", "JSON object|`categories` must be a list"),
         ({"images": [], "annotations": []}, "`categories`"),
+        (document() | {"annotations": 5}, "`annotations` must be a list of objects"),
+        (document() | {"images": [1]}, "`images` must be a list of objects"),
         (
             document() | {"categories": [{"id": 1, "name": "person"}]},
             "no entry of `categories` has `keypoints`",
@@ -68,17 +74,30 @@ def test_reads_people(load: Load) -> None:
         (document() | {"categories": [{"id": 1, "keypoints": ["hand"]}]}, "needs .*left_ankle"),
         (document() | {"images": [], "annotations": []}, "at least one image"),
         (document(keypoints=[1, 2, 2]), "annotation 7 has 3 numbers; it must have 51"),
+        (document(keypoints=5), "annotation 7 has 5; it must have 51"),
         (document(keypoints=[float("nan"), 1, 2] * 17), "annotation 7 must be finite"),
+        (document(keypoints=[1e300, 1, 2] * 17), "annotation 7 must be finite"),
+        (document(keypoints=["1", 1, 2] * 17), "annotation 7 must be finite"),
         (document(keypoints=[1, 1, 3] * 17), "v 0, 1 or 2"),
         (document(bbox=[1, 2, 3]), "`bbox` of annotation 7"),
-        (document(area=float("inf")), "`area` of annotation 7"),
+        (document(bbox=None), "`bbox` of annotation 7"),
+        (document(area=-1), "`area` of annotation 7"),
         (document(image_id=99), "annotation 7 has image_id 99"),
+        (document(id="x"), "`id` of an entry"),
         (document() | {"images": document()["images"] * 2}, "two images have the id 1"),
     ],
 )
-def test_bad_file_is_named_with_field_and_entry(load: Load, content: Any, message: str) -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+def test_bad_file_is_named_with_field_and_entry(
+    load: Load, tmp_path: Path, content: Any, message: str, streamed: bool
+) -> None:
+    def stream(content: Any) -> None:
+        encoded = (content if isinstance(content, str) else json.dumps(content)).encode()
+        name = "person_keypoints_train2017.json"
+        coco_index.index(lambda: io.BytesIO(encoded), name, tmp_path, OPENPOSE, {"train": 1.0}, lambda name: 1)
+
     with pytest.raises(InputError, match=message) as raised:
-        load(content)
+        (stream if streamed else load)(content)
     assert "person_keypoints_train2017.json" in str(raised.value)
 
 
@@ -90,6 +109,10 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_people_of_other_categories_are_not_ours(load: Load) -> None:
     (picture,) = load(document(category_id=18)).pictures
     assert len(picture.ids) == 0
+
+
+def mask_of(picture: coco.Picture) -> np.ndarray:
+    return coco.mask_image(coco.loss_mask(picture), picture.height, picture.width)
 
 
 def people(*persons: dict[str, Any]) -> dict[str, Any]:
@@ -129,21 +152,47 @@ def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones(load
     expected[:10] = 0  # the crowd, minus the labelled person
     expected[45:50] = 0  # the first polygon of the unlabelled one, minus the labelled person
     expected[60:70] = 0  # its second polygon
-    np.testing.assert_array_equal(coco.loss_mask(picture), np.tile(expected, (60, 1)))
+    np.testing.assert_array_equal(mask_of(picture), np.tile(expected, (60, 1)))
 
 
 def test_person_without_polygon_is_masked_by_box(load: Load) -> None:
     (picture,) = load(people({"keypoints": [0] * 51, "segmentation": [], "bbox": [10, 20, 5, 6]})).pictures
-    mask = coco.loss_mask(picture)
+    mask = mask_of(picture)
     assert mask[20:26, 10:15].max() == 0
     assert (mask == 0).sum() == 30
 
 
-def test_segmentation_of_another_size_is_named(load: Load) -> None:
-    wrong = {"size": [10, 10], "counts": [100]}
-    (picture,) = load(people({"iscrowd": 1, "segmentation": wrong})).pictures
-    with pytest.raises(InputError, match=r"a\.jpg: `segmentation` of annotation 0"):
-        coco.loss_mask(picture)
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ({"size": [10, 10], "counts": [100]}, r"its size is \[10, 10\], the picture's \[60, 80\]"),
+        ({"size": [60, 80], "counts": [100]}, "have the sum 100, the picture has 4800 pixels"),
+        ({"size": [60, 80], "counts": [4801, -1]}, "list of whole numbers"),
+        ({"size": [60, 80], "counts": ""}, "have the sum 0"),
+        ({"size": [60, 80], "counts": "garbage!"}, "none of COCO's characters"),
+        ({"size": [60, 80], "counts": "o"}, "cut off"),
+        ({"counts": [4800]}, "'size'"),
+        ([[1, 2, 3]], "polygons are lists"),
+        ([[1, 2, 3, 4, 5, None]], "polygons are lists"),
+    ],
+)
+def test_segmentation_that_cannot_be_read_is_named(load: Load, segmentation: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"`segmentation` of annotation 7 cannot be read: .*{message}"):
+        load(document(iscrowd=1, segmentation=segmentation))
+
+
+def test_polygons_far_outside_of_the_picture_are_fine(load: Load) -> None:
+    far = [[-1e8, -1e8, 1e8, -1e8, 1e8, 1e8, -1e8, 1e8]]
+    (picture,) = load(document(iscrowd=1, segmentation=far)).pictures
+    assert mask_of(picture).max() == 0
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
+def test_compressed_runs_are_read_as_pycocotools_wrote_them(mask: np.ndarray) -> None:
+    counts = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    runs = coco._runs_of_text(counts)
+    decoded = np.repeat(np.arange(len(runs)) % 2, runs).reshape(mask.shape[::-1]).T
+    np.testing.assert_array_equal(decoded, mask)
 
 
 def test_counts_of_the_real_subset(shared: Path) -> None:

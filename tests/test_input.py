@@ -2,13 +2,15 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from openpose import input as batches
-from openpose import skeleton
+from openpose import records, skeleton
 from openpose.errors import InputError
 from openpose.input import InputParameters
 
@@ -33,6 +35,7 @@ def test_shapes_and_ranges(sample_records: Manifests) -> None:
     assert set(np.unique(batch["mask"])) <= {0, 1}
 
 
+@pytest.mark.slow
 def test_same_seed_same_batches_and_another_differs(sample_records: Manifests) -> None:
     first, again, other = (take(sample_records["train"], 3, seed=seed) for seed in (5, 5, 6))
     for a, b in zip(first, again, strict=True):
@@ -41,6 +44,7 @@ def test_same_seed_same_batches_and_another_differs(sample_records: Manifests) -
 
 
 @pytest.mark.parametrize("first_step", [1, 5, 7])
+@pytest.mark.slow
 def test_going_on_in_the_middle_gives_the_same_batches(sample_records: Manifests, first_step: int) -> None:
     whole = take(sample_records["train"], 12)
     rest = take(sample_records["train"], 12 - first_step, first_step)
@@ -62,6 +66,50 @@ def test_validation_has_every_image_once(sample_records: Manifests) -> None:
     drawn = list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator())
     assert [len(batch["id"]) for batch in drawn] == [4, 2]
     assert len({i for batch in drawn for i in batch["id"]}) == manifest["counts"]["images"] == 6
+
+
+def test_dense_targets_are_those_that_are_made_on_the_way(sample_records: Manifests, tmp_path: Path) -> None:
+    sparse = sample_records["val"]
+    dense = with_targets(sparse, tmp_path)
+    for manifest in (sparse, dense):
+        assert batches.has_targets(manifest, PARAMETERS) == (manifest is dense)
+    made, stored = (
+        list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator())
+        for manifest in (sparse, dense)
+    )
+    for a, b in zip(made, stored, strict=True):
+        for name in ("id", "image", "maps", "mask"):
+            np.testing.assert_allclose(a[name], b[name], atol=1e-6)
+    # Of another size they are made on the way.
+    other = dataclasses.replace(PARAMETERS, size=(32, 32))
+    batch = next(batches.validation(dense, OPENPOSE, other, batch=4).as_numpy_iterator())
+    assert batch["maps"].shape == (4, 4, 4, 57)
+
+
+def test_training_on_dense_targets_is_static_and_of_their_size(sample_records: Manifests, tmp_path: Path) -> None:
+    dense = with_targets(sample_records["val"], tmp_path)
+    whole = {
+        int(image_id): maps
+        for batch in batches.validation(dense, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator()
+        for image_id, maps in zip(batch["id"], batch["maps"], strict=True)
+    }
+    for batch in take(dense, 3):
+        for image_id, maps in zip(batch["id"], batch["maps"], strict=True):
+            np.testing.assert_array_equal(maps, whole[int(image_id)])
+    with pytest.raises(InputError, match=r"dense targets for .*but the training asks for"):
+        take(dense, 1, size=(32, 32))
+
+
+def with_targets(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same records with dense targets."""
+    add = batches.dense_targets(OPENPOSE, PARAMETERS)
+    for path, shard in zip(records.shard_paths(manifest), manifest["shards"], strict=True):
+        with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
+            for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                writer.write(serialized + add(serialized))
+    shards = [shard | {"bytes": (folder / shard["name"]).stat().st_size} for shard in manifest["shards"]]
+    targets = PARAMETERS.described_targets()
+    return manifest | {"folder": str(folder), "shards": shards, "targets": targets}
 
 
 def test_size_must_be_a_multiple_of_the_stride() -> None:

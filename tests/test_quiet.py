@@ -47,6 +47,7 @@ def pretend(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_real_start_says_nothing() -> None:
     done = start("import openpose, tensorflow as tf; print(float(tf.reduce_sum(tf.ones([2, 2]))))")
     assert (done.returncode, done.stdout, done.stderr) == (0, "4.0\n", "")

@@ -2,15 +2,18 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from pycocotools import mask as rle
 
-from openpose import coco, records, skeleton
+from openpose import coco, coco_index, records, skeleton
 from openpose.errors import InputError
 from openpose.records import RecordParameters
 
@@ -27,7 +30,8 @@ def encoded(kind: str = "RGB", size: tuple[int, int] = (80, 60), form: str = "JP
     return buffer.getvalue()
 
 
-def annotations(tmp_path: Path, names: list[str], **person: object) -> coco.Annotations:
+def split_of(tmp_path: Path, images: Mapping[str, bytes], **person: object) -> coco_index.Split:
+    """The index of a split with these pictures, one person in each."""
     labelled = {
         "category_id": 1,
         "keypoints": [value for k in range(17) for value in (10 + k, 20 + k, 2)],
@@ -37,52 +41,75 @@ def annotations(tmp_path: Path, names: list[str], **person: object) -> coco.Anno
         "segmentation": [[5, 5, 45, 5, 45, 55, 5, 55]],
     } | person
     document = {
-        "images": [{"id": i, "file_name": name, "width": 80, "height": 60} for i, name in enumerate(names)],
-        "annotations": [labelled | {"id": 100 + i, "image_id": i} for i in range(len(names))],
+        "images": [{"id": i, "file_name": name, "width": 80, "height": 60} for i, name in enumerate(images)],
+        "annotations": [labelled | {"id": 100 + i, "image_id": i} for i in range(len(images))],
         "categories": [{"id": 1, "keypoints": list(OPENPOSE.source_parts)}],
     }
-    path = tmp_path / "annotations.json"
-    path.write_text(json.dumps(document))
-    return coco.load(path, OPENPOSE)
+    content = json.dumps(document).encode()
+    size = Memory(images).size
+    coco_index.index(lambda: io.BytesIO(content), "annotations.json", tmp_path, OPENPOSE, {"train": 1.0}, size)
+    return coco_index.Split(tmp_path / "train.examples", tmp_path / "train.npy")
 
 
-def reader(images: dict[str, bytes]) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
-        if name not in images:
-            raise FileNotFoundError(name)
-        return images[name]
+class Memory:
+    """Pictures that lie in memory in the order of their names."""
 
-    return read
+    def __init__(self, images: Mapping[str, bytes]) -> None:
+        self._images = images
+
+    def read(self, file_name: str) -> bytes:
+        if file_name not in self._images:
+            raise FileNotFoundError(file_name)
+        return self._images[file_name]
+
+    def size(self, file_name: str) -> int:
+        return len(self._images.get(file_name, b""))
+
+    def position(self, file_name: str) -> int:
+        return sorted(self._images).index(file_name) if file_name in self._images else 0
 
 
 def write(tmp_path: Path, images: dict[str, bytes], folder: str = "records", **person: object) -> dict:
-    split = annotations(tmp_path, list(images), **person)
     parameters = RecordParameters(images_per_shard=2, max_bad_share=0.5)
-    shards = records.write_shards(split, reader(images), tmp_path / folder, "train", parameters)
+    people = split_of(tmp_path, images, **person)
+    shards = records.write_shards(people, Memory(images), tmp_path / folder, "train", parameters)
     return {"folder": str(tmp_path / folder), **records.merge(shards)}
 
 
 def test_round_trip(tmp_path: Path) -> None:
     images = {f"{name}.jpg": encoded() for name in "abcde"}
     manifest = write(tmp_path, images)
-    assert [shard["images"] for shard in manifest["shards"]] == [2, 2, 1]
+    assert sorted(shard["images"] for shard in manifest["shards"]) == [1, 2, 2]
     assert manifest["counts"]["samples"] == 5
     read = list(records.examples(manifest, OPENPOSE).as_numpy_iterator())
     assert sorted(example["filename"].decode() for example in read) == sorted(images)
-    example = read[0]
-    assert example["encoded"] == images["a.jpg"]
-    assert example["loss_mask"] == b""
+    example = next(example for example in read if example["filename"] == b"c.jpg")
+    assert example["encoded"] == images["c.jpg"]
+    assert example["mask_runs"].tolist() == []
+    assert example["main"].tolist() == [True]
+    assert example["centre"].tolist() == [[24.5, 29.5]]
+    np.testing.assert_allclose(example["scale"] * 368, [50])
     assert example["keypoints"][0, 2].tolist() == [12, 22]
     assert example["bbox"].tolist() == [[5, 5, 40, 50]]
     assert (example["width"], example["height"]) == (80, 60)
 
 
 def test_mask_is_lossless(tmp_path: Path) -> None:
-    split = annotations(tmp_path, ["a.jpg"], keypoints=[0] * 51, segmentation=[[5, 5, 44, 9, 20, 55]])
-    example = records.parse(records.serialize(split.pictures[0], encoded()), OPENPOSE)
-    decoded = tf.io.decode_png(example["loss_mask"], channels=1)[..., 0] > 0
-    np.testing.assert_array_equal(decoded, coco.loss_mask(split.pictures[0]) == 1)
-    assert 0 < decoded.numpy().mean() < 1
+    triangle = [5, 5, 44, 9, 20, 55]
+    manifest = write(tmp_path, {"a.jpg": encoded()}, keypoints=[0] * 51, segmentation=[triangle])
+    (example,) = records.examples(manifest, OPENPOSE).as_numpy_iterator()
+    expected = rle.decode(rle.merge(rle.frPyObjects([triangle], 60, 80))) == 0
+    np.testing.assert_array_equal(coco.mask_image(example["mask_runs"], 60, 80), expected)
+    assert 0 < expected.mean() < 1
+
+
+def test_picture_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    (example,) = split_of(tmp_path, {"ä b/c.jpg": encoded()}).read(0, 1)
+    picture = records.to_picture(example, OPENPOSE)
+    assert (picture.file_name, picture.width, picture.height) == ("ä b/c.jpg", 80, 60)
+    assert picture.keypoints[0, 2].tolist() == [12, 22]
+    assert picture.visibility[0].tolist() == [2] * 17
+    assert records.serialize(picture) == example
 
 
 @pytest.mark.parametrize(
@@ -96,6 +123,11 @@ def test_other_kinds_of_images_work(tmp_path: Path, kind: str, form: str) -> Non
         expected = np.asarray(opened.convert("RGB"), int)
     difference = np.abs(tf.io.decode_jpeg(example["encoded"], channels=3).numpy() - expected)
     assert difference.mean() < 2
+
+
+@given(st.binary(max_size=70_000))
+def test_fast_way_to_put_a_picture_into_an_example_is_protobufs(encoded: bytes) -> None:
+    assert records._encoded_feature(encoded) == records.with_features({"image/encoded": encoded})
 
 
 def test_image_turned_by_exif_is_upright_when_its_annotations_are(tmp_path: Path) -> None:
@@ -126,24 +158,45 @@ def test_too_many_bad_images_are_an_error(tmp_path: Path) -> None:
 
 
 def test_missing_image_is_named(tmp_path: Path) -> None:
-    split = annotations(tmp_path, ["a.jpg"])
+    people = split_of(tmp_path, {"a.jpg": b""})
     with pytest.raises(InputError, match=r"a\.jpg: it is missing"):
-        records.write_shards(split, reader({}), tmp_path / "records", "val", RecordParameters())
-    assert not list((tmp_path / "records").glob("*.tfrecord"))
+        records.write_shards(people, Memory({}), tmp_path / "records", "val", RecordParameters())
+    assert not list((tmp_path / "records").iterdir())
 
 
-def test_content_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    split = annotations(tmp_path, [f"{i}.jpg" for i in range(7)])
-    parameters = RecordParameters(images_per_shard=2)
-    one = records.write_shards(split, lambda name: encoded(), tmp_path / "one", "train", parameters)
+@pytest.mark.parametrize("parameters", [RecordParameters(images_per_shard=2), RecordParameters(shard_mb=0.003)])
+def test_content_does_not_depend_on_the_number_of_workers(tmp_path: Path, parameters: RecordParameters) -> None:
+    images = {f"{i}.jpg": encoded() for i in range(7)}
+    people = split_of(tmp_path, images)
+    one = records.write_shards(people, Memory(images), tmp_path / "one", "train", parameters)
     several = [
         shard
         for worker in range(3)
         for shard in records.write_shards(
-            split, lambda name: encoded(), tmp_path / "several", "train", parameters, worker, workers=3
+            people, Memory(images), tmp_path / "several", "train", parameters, worker, workers=3
         )
     ]
     assert records.merge(one) == records.merge(several)
+    assert len(one) >= 3
+
+
+@given(
+    sizes=st.lists(st.integers(0, 10**7), min_size=1, max_size=300),
+    shard_mb=st.floats(0.01, 100),
+    images_per_shard=st.integers(0, 50),
+)
+def test_shards_are_the_whole_split_in_order(sizes: list[int], shard_mb: float, images_per_shard: int) -> None:
+    parameters = RecordParameters(shard_mb=shard_mb, images_per_shard=images_per_shard)
+    planned = records.plan_shards("train", np.array(sizes, np.int64), parameters)
+    assert [i for shard in planned for i in range(shard.start, shard.stop)] == list(range(len(sizes)))
+    if images_per_shard:
+        counts = [shard.stop - shard.start for shard in planned]
+        assert max(counts) <= images_per_shard
+        assert max(counts) - min(counts) <= 1
+    else:
+        size = [sum(sizes[shard.start : shard.stop]) for shard in planned]
+        assert max(size) <= shard_mb * 1e6 + max(sizes) + 1
+        assert min(shard.stop - shard.start for shard in planned) > 0
 
 
 def test_finished_shards_are_not_made_again(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """What has a final name is whole, whatever happens while it is written."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -99,6 +104,176 @@ def test_root_that_may_not_be_written(tmp_path: Path) -> None:
         storage.root_folder(tmp_path)
 
 
-def test_bucket_is_said_to_come_later() -> None:
-    with pytest.raises(InputError, match=r"gs://bucket/x: buckets are not supported yet"):
-        storage.root_folder("gs://bucket/x")
+# In a folder and in a bucket
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> storage.Place:
+    return storage.root_folder(tmp_path if request.param == "folder" else request.getfixturevalue("bucket"))
+
+
+def test_files_are_written_read_and_removed(root: storage.Place) -> None:
+    place = root / "deep/größe 1.json"
+    assert storage.size(place) is None
+    assert storage.sizes(root / "deep") == {}
+    storage.write_json(place, {"a": "é"})
+    storage.write_bytes(root / "deep/er/b", b"0123456789")
+    assert storage.read_json(str(place)) == {"a": "é"}
+    assert storage.sizes(root / "deep") == {"größe 1.json": storage.size(place), "er/b": 10}
+    assert storage.read_range(root / "deep/er/b", 8, 5) == b"89"
+    assert storage.read_range(root / "deep/er/b", 20, 5) == b""
+    with storage.open_binary(root / "deep/er/b") as file:
+        file.seek(-4, os.SEEK_END)
+        assert (file.read(2), file.tell()) == (b"67", 8)
+    storage.remove(root / "deep")
+    storage.remove(root / "deep")
+    assert storage.sizes(root) == {}
+
+
+def test_what_is_missing_is_named(root: storage.Place) -> None:
+    with pytest.raises(InputError, match=r"a\.json: no such file"):
+        storage.read_json(root / "a.json")
+    for read in (storage.open_binary, storage.read_bytes, lambda place: storage.read_range(place, 0, 1)):
+        with pytest.raises(FileNotFoundError, match=r"a\.json"):
+            read(root / "a.json")
+
+
+def test_failed_writes_leave_what_was_there(root: storage.Place) -> None:
+    storage.write_text(root / "folder/a", "old")
+    with pytest.raises(ZeroDivisionError), storage.atomic_folder(root / "folder") as temporary:
+        (temporary / "a").write_text("half")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), storage.atomic_file(root / "folder/a") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert storage.read_bytes(root / "folder/a") == b"old"
+    assert list(storage.sizes(root)) == ["folder/a"]
+
+
+def test_newest_manifest(root: storage.Place) -> None:
+    for name in ("b", "c", "a"):
+        storage.write_json(root / f"records/{name}/manifest.json", {"made": name})
+        storage.write_json(root / f"records/{name}/deeper/manifest.json", {})
+        time.sleep(0.02)
+    assert storage.newest_manifest(root / "records") == root / "records/a/manifest.json"
+    with pytest.raises(InputError, match="no manifest is there; run the step before this one first"):
+        storage.newest_manifest(root / "data")
+
+
+def test_workspace_goes_on_from_what_was_published(root: storage.Place) -> None:
+    with storage.workspace(root / "run") as workspace:
+        (workspace.folder / "step-1").mkdir()
+        (workspace.folder / "step-1/state").write_text("one")
+        (workspace.folder / "history").write_text("1")
+        workspace.publish()
+    with storage.workspace(root / "run") as workspace:
+        assert (workspace.folder / "step-1/state").read_text() == "one"
+        (workspace.folder / "step-1").rename(workspace.folder / "step-2")
+        (workspace.folder / "history").write_text("2")
+        workspace.publish()
+    assert storage.sizes(root / "run") == {"step-2/state": 3, "history": 1}
+    assert storage.read_bytes(root / "run/history") == b"2"
+
+
+# Several processes
+
+
+def test_two_that_make_the_same_folder_both_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from openpose import storage\n"
+        "for _ in range(200):\n"
+        "    with storage.atomic_folder(Path(sys.argv[1])) as temporary: (temporary / 'a').write_text('whole')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "folder")]
+    makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [maker.communicate()[1] for maker in makers] == ["", ""]
+    assert (tmp_path / "folder/a").read_text() == "whole"
+    assert leftovers(tmp_path) == ["folder"]
+
+
+def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path) -> None:
+    code = (
+        "import time; from openpose import storage\n"
+        "print((storage.scratch_folder() / 'copy').write_text('left'), flush=True); time.sleep({})"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+
+    def start(seconds: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code.format(seconds)]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "4\n"
+        return process
+
+    killed, living = start(60), start(60)
+    killed.kill()
+    killed.communicate()
+    assert len(leftovers(tmp_path)) == 2
+    assert start(0).wait() == 0
+    (folder,) = leftovers(tmp_path)
+    assert (tmp_path / folder / "copy").exists()
+    living.kill()
+    living.communicate()
+
+
+# Buckets that cannot be used
+
+
+def refusal(root: str, host: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is said about a storage root on another server than the emulator."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    storage._bucket_client.cache_clear()
+    start = time.monotonic()
+    try:
+        with pytest.raises(InputError) as caught:
+            storage.root_folder(root)
+    finally:
+        storage._bucket_client.cache_clear()
+    assert time.monotonic() - start < 20
+    return str(caught.value)
+
+
+@pytest.mark.slow
+def test_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal("gs://bucket/x", "http://localhost:1", monkeypatch)
+    assert said.startswith("gs://bucket/x: the bucket cannot be reached ([Errno 111] Connection refused); look at ")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (401, r"gs://bucket/x: the bucket refuses it \(.*\); log in with `gcloud auth application-default login`, or"),
+        (403, r"refuses it \(a@b has no access\); .* give this account the role Storage Object User"),
+        (404, r"there is no bucket 'bucket'; make it with `gcloud storage buckets create gs://bucket`, or give"),
+        (400, r"the bucket refuses it \(a@b has no access\); give another storage root"),
+    ],
+)
+def test_bucket_that_refuses(code: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"error": {"code": code, "message": "a@b has no access."}}).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("localhost", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        said = refusal("gs://bucket/x", f"http://localhost:{server.server_port}", monkeypatch)
+        server.shutdown()
+        thread.join()
+    assert re.search(message, said), said
+
+
+def test_address_that_is_no_storage_root() -> None:
+    for root, message in (
+        ("s3://bucket/x", "s3://bucket/x: a storage root is a folder or gs://bucket/prefix, nothing else"),
+        ("gs://", "storage root gs://: names no bucket; give gs://bucket/prefix"),
+    ):
+        with pytest.raises(InputError) as caught:
+            storage.root_folder(root)
+        assert str(caught.value) == message

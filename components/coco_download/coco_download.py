@@ -1,118 +1,174 @@
-"""The first step: finds a data set in COCO's layout, checks it, and describes it in a manifest."""
+"""The first step: fetches a data set, or finds it, checks it, and describes it in a manifest."""
 
-import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from components import status
-from openpose import coco, skeleton, storage
+from openpose import coco_index, data_source, pictures, records, report, skeleton, storage
+from openpose.data_source import Annotations, Files, Names
 from openpose.errors import InputError
 from openpose.pictures import PictureStore
+from openpose.report import Sample
 
-SPLITS = ("train", "val")
-ANNOTATIONS = "person_keypoints_{split}2017.json"
+SAMPLES = 12  # pictures in the report
 
 
-def coco_download(source: str, root: str) -> dict[str, Any]:
-    """Checks a data set in COCO's official layout and describes it in a manifest under the storage root.
+def coco_download(
+    source: str,
+    root: str,
+    train_annotations: str = "",
+    val_annotations: str = "",
+    train_pictures: str = "",
+    val_pictures: str = "",
+    val_share: float = 0.0,
+    seed: int = 0,
+    unpack: bool = False,
+) -> dict[str, Any]:
+    """Fetches or finds a data set in COCO's format, checks it and describes it in a manifest under the storage root.
 
     Args:
-        source: Folder with annotations/person_keypoints_{train,val}2017.json (or annotations_trainval2017.zip),
-            and train2017/ and val2017/ (or train2017.zip and val2017.zip).
-        root: Storage root: a folder that all steps see.
+        source: coco2017 for COCO's own archives; or a folder, or an address (http://, https://, gs://, file://) below
+            which the files have COCO's official names, as folders (train2017/, annotations/) or as zip archives.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        train_annotations: The training split's JSON file, or a zip archive of it, below the source, when its name is
+            not COCO's.
+        val_annotations: The same for the validation split.
+        train_pictures: The training split's folder or zip archive of pictures, when its name is not COCO's.
+        val_pictures: The same for the validation split.
+        val_share: Share of the training file's images that is held out for validation instead of a file of its own.
+        seed: Of the order of the images in the records, and of the share that is held out.
+        unpack: Unpack the archives of pictures, for those who want files; they are read from archives as well.
 
     Returns:
-        The manifest: for each split where its annotations and pictures are, counts, and a fingerprint.
+        The manifest: for each split where its images and pictures are, counts, and a fingerprint.
 
     Raises:
         InputError: something is missing or cannot be used; the message names the file and the field.
     """
     folder = storage.root_folder(root)
+    if not 0 <= val_share < 1:
+        raise InputError(f"val_share is {val_share}; give a share of the images from 0 to less than 1, such as 0.1")
+    names = _names(train_annotations, val_annotations, train_pictures, val_pictures, val_share)
     with status.step(folder, "coco_download") as step:
-        place = _source_folder(source)
-        pictures = {split: _pictures(place, split) for split in SPLITS}
-        annotations = {split: _annotations(place, split) for split in SPLITS}
-        # The place counts, because the pictures stay there. The records' fingerprint has only the split's.
-        inputs: dict[str, Any] = {"source": str(place)}
-        inputs |= {split: _fingerprint(annotations[split].content, pictures[split]) for split in SPLITS}
+        files = data_source.bring(source, folder, names)
+        if unpack:
+            files = _unpacked(files)
+        shares = (
+            {"train": {"train": 1 - val_share, "val": val_share}}
+            if val_share
+            else {split: {split: 1.0} for split in ("train", "val")}
+        )
+        sums = {split: _checksum(files.annotations[split]) for split in shares}
+        signatures = {split: _signature(files.pictures[split]) for split in shares}
+        inputs: dict[str, Any] = {
+            # Where the pictures are counts here, because they stay there; a split's own fingerprint is of content only.
+            "pictures": {split: str(place) for split, place in files.pictures.items()},
+            "content": {split: [sums[split], signatures[split]] for split in shares},
+            "val_share": val_share,
+            "seed": seed,
+        }
         work = storage.Work(folder, "data", inputs, "data/")
         manifest = step.finished(work)
         if manifest is None:
-            with storage.atomic_folder(work.folder) as temporary:
-                described = {split: _describe(temporary, split, annotations[split]) for split in SPLITS}
-            splits = {
-                split: {
-                    "annotations": str(work.folder / ANNOTATIONS.format(split=split)),
-                    "pictures": str(pictures[split]),
-                    "fingerprint": inputs[split],
-                    **described[split],
-                }
-                for split in SPLITS
-            }
-            manifest = work.finish(source=str(place), splits=splits)
+            described = _index(work, files, shares, seed)
+            for file, splits in shares.items():
+                content = {"annotations": sums[file], "pictures": signatures[file], "seed": seed}
+                for split in splits:
+                    part = {"split": split, "val_share": val_share} if val_share else {}
+                    described[split]["fingerprint"] = storage.fingerprint(content | part)
+            manifest = work.finish(
+                source=source,
+                files=[asdict(fetched) | {"found": True} for fetched in files.fetched],
+                splits=described,
+                report=str(work.folder / "report.html"),
+            )
             print(f"data in {work.folder}", flush=True)
+        print(_summary(manifest["splits"]), flush=True)
         return manifest
 
 
-def _source_folder(source: str) -> Path:
-    place = Path(source).absolute()
-    if not place.is_dir():
-        raise InputError(
-            f"{source}: no such folder; `source` is a folder with COCO's layout (annotations/, train2017/, …)"
-        )
-    return place
+def _names(
+    train_annotations: str, val_annotations: str, train_pictures: str, val_pictures: str, val_share: float
+) -> Names:
+    if val_share and (val_annotations or val_pictures):
+        raise InputError("val_share holds a part of the training file out; give it, or a validation file, but not both")
+    annotations, stores = {"train": train_annotations}, {"train": train_pictures}
+    if not val_share:
+        annotations["val"], stores["val"] = val_annotations, val_pictures
+    return Names(annotations, stores)
 
 
-def _pictures(place: Path, split: str) -> Path:
-    for candidate in (place / f"{split}2017", place / f"{split}2017.zip"):
-        if candidate.exists():
-            return candidate
-    raise InputError(
-        f"{place}: neither {split}2017/ nor {split}2017.zip is there; put the {split} pictures in one of them"
-    )
+def _unpacked(files: Files) -> Files:
+    places: dict[str, storage.Place] = {}
+    for split, place in files.pictures.items():
+        if not isinstance(place, Path):
+            raise InputError(f"{place}: archives are unpacked in folders only; leave `unpack` out for a bucket")
+        places[split] = pictures.unpack(place) if place.suffix == ".zip" else place
+    return Files(files.annotations, places, files.fetched)
 
 
-@dataclass(frozen=True)
-class _Annotations:
-    """A split's annotation file: what the user calls it, and its content."""
-
-    name: str
-    content: bytes
+def _checksum(annotations: Annotations) -> str:
+    with annotations.open() as file:
+        return storage.stream_sha256(file)
 
 
-def _annotations(place: Path, split: str) -> _Annotations:
-    file, archive = place / "annotations" / ANNOTATIONS.format(split=split), place / "annotations_trainval2017.zip"
-    name = file.relative_to(place).as_posix()
-    if file.is_file():
-        return _Annotations(str(file), file.read_bytes())
-    if not archive.is_file():
-        raise InputError(f"{place}: neither {name} nor {archive.name} is there; put the annotations in one of them")
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return _Annotations(f"{archive}/{name}", opened.read(name))
-    except KeyError as error:
-        raise InputError(f"{archive}: has no {name}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{archive}: not a whole zip archive ({error}); fetch it again") from error
+def _signature(place: storage.Place) -> str:
+    with PictureStore(place) as store:
+        return storage.fingerprint(store.signature())
 
 
-def _fingerprint(annotations: bytes, pictures: Path) -> str:
-    with PictureStore(pictures) as store:
-        return storage.fingerprint({"annotations": storage.checksum(annotations), "pictures": store.signature()})
-
-
-def _describe(folder: Path, split: str, annotations: _Annotations) -> dict[str, Any]:
-    """Checks a split's annotations, keeps them in the folder, and says what is in them."""
-    path = folder / ANNOTATIONS.format(split=split)
-    path.write_bytes(annotations.content)
+def _index(
+    work: storage.Work, files: Files, shares: dict[str, dict[str, float]], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Writes the indexes of all splits and the report into the work's folder; describes the splits."""
     person = skeleton.OPENPOSE18
-    try:
-        loaded = coco.load(path, person)
-    except InputError as error:
-        raise InputError(str(error).replace(str(path), annotations.name)) from error
-    counts = loaded.counts()
-    print(f"{split}: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()), flush=True)
-    per_keypoint = dict(zip(person.source_parts, loaded.keypoint_counts().tolist(), strict=True))
-    return {"counts": counts, "keypoints": per_keypoint}
+    described: dict[str, dict[str, Any]] = {}
+    samples: dict[str, list[Sample]] = {}
+    with storage.atomic_folder(work.folder) as temporary:
+        for file, splits in shares.items():
+            annotations = files.annotations[file]
+            with PictureStore(files.pictures[file]) as store:
+                indexed = coco_index.index(
+                    annotations.open, str(annotations), temporary, person, splits, store.size, seed
+                )
+                for split, part in indexed.items():
+                    opened = coco_index.Split(temporary / part["people"], temporary / part["index"])
+                    samples[split] = _samples(opened, store)
+                    described[split] = part | {
+                        "people": str(work.folder / part["people"]),
+                        "index": str(work.folder / part["index"]),
+                        "pictures": str(files.pictures[file]),
+                    }
+        page = report.data_page("Data", described, samples, person)
+        storage.write_text(temporary / "report.html", page)
+    return described
+
+
+def _samples(split: coco_index.Split, store: PictureStore) -> list[Sample]:
+    """The first pictures of a split's shuffled order that can be read, those with people first."""
+    found: list[Sample] = []
+    person = skeleton.OPENPOSE18
+    pictures_ = [records.to_picture(example, person) for example in split.read(0, min(len(split), 10 * SAMPLES))]
+    for picture in sorted(pictures_, key=lambda picture: not picture.labelled.any()):
+        if len(found) == SAMPLES:
+            break
+        try:
+            encoded = records.upright(store.read, picture.file_name, (picture.width, picture.height))
+        except records.BadImage:
+            continue
+        found.append(Sample(picture, encoded))
+    return found
+
+
+def _summary(splits: dict[str, dict[str, Any]]) -> str:
+    """What the splits hold, as a table."""
+    lines = [" " * 24 + "".join(f"{split:>12}" for split in splits)]
+    counts = {split: described["counts"] for split, described in splits.items()}
+    for name in next(iter(counts.values())):
+        lines.append(f"  {name.replace('_', ' '):<22}" + "".join(f"{counts[split][name]:>12,}" for split in splits))
+    lines.append("  labelled keypoints")
+    for name in next(iter(splits.values()))["keypoints"]:
+        row = "".join(f"{described['keypoints'][name]:>12,}" for described in splits.values())
+        lines.append(f"    {name.replace('_', ' '):<20}{row}")
+    return "\n".join(lines)

@@ -28,7 +28,7 @@ def evaluate(
     """Measures a trained model on the whole validation split, shows it, and judges it.
 
     Args:
-        root: Storage root: a folder that all steps see.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         run: Manifest of the training run.
         valid_records: Manifest of the validation split's records.
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.

@@ -20,7 +20,7 @@ def export(
     """Writes the model as a frozen graph and checks that it still says the same.
 
     Args:
-        root: Storage root: a folder that all steps see.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         run: Manifest of the training run.
         evaluation: Manifest of its evaluation.
         valid_records: Manifest of the validation split's records; the check uses its first picture.
@@ -54,7 +54,9 @@ def _export(
 ) -> dict[str, Any]:
     parameters = trained["inputs"]["parameters"]
     with storage.atomic_folder(work.folder) as temporary:
-        model_io.freeze(keras.models.load_model(trained["model"], compile=False), temporary / "graph.pb", pixels)
+        with storage.local_copy(storage.path(trained["model"])) as file:
+            model = keras.models.load_model(file, compile=False)
+        model_io.freeze(model, temporary / "graph.pb", pixels)
         difference = _difference(str(temporary / "graph.pb"), trained["model"], split, parameters["size"])
         description = {
             "input": {

@@ -6,7 +6,14 @@ from kfp.dsl import Dataset, Input, Output
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def tfrecord_targets(
-    data: Input[Dataset], root: str, share: dict, images_per_shard: int, max_bad_share: float, seed: int
+    data: Input[Dataset],
+    root: str,
+    share: dict,
+    shard_mb: float,
+    images_per_shard: int,
+    max_bad_share: float,
+    dense: str,
+    size: int,
 ) -> None:
     """Writes one worker's share of a split's TFRecord shards."""
     from components import artifacts
@@ -17,9 +24,11 @@ def tfrecord_targets(
             root=root,
             split=share["split"],
             data=data.path,
+            shard_mb=shard_mb,
             images_per_shard=int(images_per_shard),
             max_bad_share=max_bad_share,
-            seed=int(seed),
+            dense=dense,
+            size=int(size),
             worker=int(share["worker"]),
             workers=int(share["workers"]),
         )
@@ -29,9 +38,11 @@ def tfrecord_targets(
 def collect_records(
     data: Input[Dataset],
     root: str,
+    shard_mb: float,
     images_per_shard: int,
     max_bad_share: float,
-    seed: int,
+    dense: str,
+    size: int,
     train_records: Output[Dataset],
     valid_records: Output[Dataset],
 ) -> None:
@@ -45,8 +56,10 @@ def collect_records(
                 root=root,
                 split=split,
                 data=data.path,
+                shard_mb=shard_mb,
                 images_per_shard=int(images_per_shard),
                 max_bad_share=max_bad_share,
-                seed=int(seed),
+                dense=dense,
+                size=int(size),
             )
             artifacts.write_manifest(artifact, manifest)

@@ -1,35 +1,45 @@
 """The second step: a data set's images, people and masks as sharded TFRecords, made by one worker or several."""
 
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from components import status
-from openpose import coco, records, skeleton, storage
+from openpose import input as batches
+from openpose import records, skeleton, storage
+from openpose.coco_index import Split
 from openpose.errors import InputError
+from openpose.input import InputParameters
 from openpose.pictures import PictureStore
 from openpose.records import RecordParameters
+
+#: Splits with dense targets, by the names of the choice.
+DENSE = {"val": ("val",), "both": ("train", "val"), "none": ()}
 
 
 def tfrecord_targets(
     root: str,
     split: str,
     data: str = "",
-    images_per_shard: int = 500,
+    shard_mb: float = 128.0,
+    images_per_shard: int = 0,
     max_bad_share: float = 0.01,
-    seed: int = 0,
+    dense: str = "val",
+    size: int = 368,
     worker: int = 0,
     workers: int = 1,
 ) -> dict[str, Any] | None:
     """Writes one worker's share of a split's TFRecord shards.
 
     Args:
-        root: Storage root: a folder that all steps see.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
-        images_per_shard: Images in one shard; 500 of COCO's are about 80 MB.
+        shard_mb: Megabytes of pictures in one shard.
+        images_per_shard: Images in one shard instead; 0 leaves it to shard_mb.
         max_bad_share: Images that cannot be read are left out and named, up to this share; more are an error.
-        seed: Of the one shuffle that makes each shard a fair sample.
+        dense: Which splits carry heatmap, vectmap and mask, made once: val, both (then nothing is augmented) or none.
+        size: Height and width of the network's input for those, in pixels, a multiple of 8.
         worker: This worker's number, from 0.
         workers: How many share the split.
 
@@ -43,14 +53,14 @@ def tfrecord_targets(
     if not 0 <= worker < workers:
         raise InputError(f"worker {worker} of {workers}: `worker` counts from 0 to workers - 1")
     with status.step(folder, f"tfrecord_targets-{split}-{worker}") as step:
-        source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
-        manifest = step.finished(work)
+        work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
+        manifest = step.finished(work.work)
         if manifest is None:
-            annotations = coco.load(source["annotations"], skeleton.OPENPOSE18)
-            parameters = _parameters(images_per_shard, max_bad_share, seed)
-            with PictureStore(source["pictures"]) as pictures:
-                records.write_shards(annotations, pictures.read, work.folder, split, parameters, worker, workers)
-            manifest = _finish(work, split, source, parameters)
+            with PictureStore(work.source["pictures"]) as pictures:
+                records.write_shards(
+                    work.people(), pictures, work.work.folder, split, work.parameters, worker, workers, work.dense()
+                )
+            manifest = work.finish()
         return manifest
 
 
@@ -58,32 +68,36 @@ def collect_records(
     root: str,
     split: str,
     data: str = "",
-    images_per_shard: int = 500,
+    shard_mb: float = 128.0,
+    images_per_shard: int = 0,
     max_bad_share: float = 0.01,
-    seed: int = 0,
+    dense: str = "val",
+    size: int = 368,
 ) -> dict[str, Any]:
     """The manifest of a split's records after all workers are done.
 
     Args:
-        root: Storage root: a folder that all steps see.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
         data: As for tfrecord_targets.
+        shard_mb: As for tfrecord_targets.
         images_per_shard: As for tfrecord_targets.
         max_bad_share: As for tfrecord_targets.
-        seed: As for tfrecord_targets.
+        dense: As for tfrecord_targets.
+        size: As for tfrecord_targets.
 
     Raises:
         InputError: shards are missing, or too many images were bad over all workers.
     """
     folder = storage.root_folder(root)
     with status.step(folder, f"tfrecord_targets-{split}-collect") as step:
-        source, work = _work(folder, split, data, images_per_shard, max_bad_share, seed)
-        manifest = work.finished()
+        work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
+        manifest = work.work.finished()
         step.found = manifest is not None
-        manifest = manifest or _finish(work, split, source, _parameters(images_per_shard, max_bad_share, seed))
+        manifest = manifest or work.finish()
         if manifest is None:
             raise InputError(
-                f"{work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
+                f"{work.work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
             )
         return manifest
 
@@ -96,43 +110,57 @@ def plan(workers: int) -> list[dict[str, Any]]:
     return [{"split": "val", "worker": 0, "workers": 1}, *train]
 
 
-def _parameters(images_per_shard: int, max_bad_share: float, seed: int) -> RecordParameters:
-    if images_per_shard < 1:
-        raise InputError(f"images_per_shard is {images_per_shard}; at least 1 is needed")
-    return RecordParameters(images_per_shard, seed, max_bad_share)
+class _SplitWork:
+    """A split's records: what they are made of, and how."""
 
+    def __init__(
+        self,
+        root: storage.Place,
+        split: str,
+        data: str,
+        shard_mb: float,
+        images_per_shard: int,
+        max_bad_share: float,
+        dense: str,
+        size: int,
+    ) -> None:
+        if dense not in DENSE:
+            raise InputError(f"dense is {dense!r}; choose one of: {', '.join(DENSE)}")
+        manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), "data")
+        if split not in manifest["splits"]:
+            raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}")
+        self.split, self.source, self.skeleton = split, manifest["splits"][split], skeleton.OPENPOSE18
+        self.parameters = RecordParameters(shard_mb, images_per_shard, max_bad_share)
+        self._input = InputParameters(size=(size, size)) if split in DENSE[dense] else None
+        self._targets = self._input.described_targets() if self._input else None
+        inputs = {
+            "data": self.source["fingerprint"],
+            "split": split,
+            "skeleton": self.skeleton.name,
+            "targets": self._targets,
+            **asdict(self.parameters),
+        }
+        self.work = storage.Work(root, "records", inputs, f"records/{split}-")
 
-def _work(
-    root: Path, split: str, data: str, images_per_shard: int, max_bad_share: float, seed: int
-) -> tuple[dict[str, Any], storage.Work]:
-    """The split's part of the data manifest, and the folder of its records."""
-    manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), "data")
-    if split not in manifest["splits"]:
-        raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}")
-    source = manifest["splits"][split]
-    inputs = {
-        "data": source["fingerprint"],
-        "split": split,
-        "skeleton": skeleton.OPENPOSE18.name,
-        **asdict(_parameters(images_per_shard, max_bad_share, seed)),
-    }
-    return source, storage.Work(root, "records", inputs, f"records/{split}-")
+    def people(self) -> Split:
+        return Split(self.source["people"], self.source["index"])
 
+    def dense(self) -> Callable[[bytes], bytes] | None:
+        """What makes an image's dense targets, when the split has them."""
+        return batches.dense_targets(self.skeleton, self._input) if self._input else None
 
-def _finish(
-    work: storage.Work, split: str, source: dict[str, Any], parameters: RecordParameters
-) -> dict[str, Any] | None:
-    """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
-    names = records.shard_names(split, source["counts"]["images"], parameters)
-    shards = [records.finished_shard(work.folder / name) for name in names]
-    whole = [shard for shard in shards if shard is not None]
-    if len(whole) < len(shards):
-        return None
-    merged = records.merge(whole)
-    records.check_bad_images(merged["bad_images"], source["counts"]["images"], parameters.max_bad_share)
-    if merged["counts"]["images"] == 0:
-        raise InputError(f"the {split} split has no image that can be used")
-    print(f"records of {split} in {work.folder}", flush=True)
-    for bad in merged["bad_images"]:
-        print(f"left out {bad['file_name']}: {bad['reason']}", flush=True)
-    return work.finish(split=split, skeleton=work.inputs["skeleton"], **merged)
+    def finish(self) -> dict[str, Any] | None:
+        """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
+        planned = records.plan_shards(self.split, self.people().picture_bytes, self.parameters)
+        shards = records.finished_shards(self.work.folder, planned)
+        if len(shards) < len(planned):
+            return None
+        merged = records.merge(shards.values())
+        images = self.source["counts"]["images"]
+        records.check_bad_images(merged["bad_images"], images, self.parameters.max_bad_share)
+        if merged["counts"]["images"] == 0:
+            raise InputError(f"the {self.split} split has no image that can be used")
+        print(f"records of {self.split} in {self.work.folder}", flush=True)
+        for bad in merged["bad_images"]:
+            print(f"left out {bad['file_name']}: {bad['reason']}", flush=True)
+        return self.work.finish(split=self.split, skeleton=self.skeleton.name, targets=self._targets, **merged)

@@ -34,7 +34,7 @@ def train(
     """Trains a network, going on from the newest checkpoint of the same training.
 
     Args:
-        root: Storage root: a folder that all steps see.
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         train_records: Manifest of the training split's records.
         valid_records: Manifest of the validation split's records.
         model: Name of the network: mobilenet_thin or lightweight.
@@ -83,7 +83,11 @@ def train(
         manifest = step.finished(work)
         if manifest is None:
             storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
-            result = run_training(training, validation, work.folder, parameters, skeleton.get(training["skeleton"]))
+            person = skeleton.get(training["skeleton"])
+            with storage.workspace(work.folder) as workspace:
+                result = run_training(
+                    training, validation, workspace.folder, parameters, person, saved=workspace.publish
+                )
             manifest = _finish(work, result.model, result.history)
         return manifest
 
@@ -92,6 +96,7 @@ def _finish(work: storage.Work, model: keras.Model, history: list[dict[str, floa
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
         model.save(temporary)
+        checksum = storage.sha256(temporary)
     facts = {name: str(value) for name, value in work.inputs["parameters"].items()}
     storage.write_text(
         work.folder / "report.html", report.training_page(f"Training of {facts['model']}", facts, history)
@@ -102,7 +107,7 @@ def _finish(work: storage.Work, model: keras.Model, history: list[dict[str, floa
         logs=str(work.folder / "logs"),
         checkpoints=str(work.folder / "checkpoints"),
         report=str(work.folder / "report.html"),
-        model_sha256=storage.sha256(path),
+        model_sha256=checksum,
         losses=losses,
         history=history,
     )

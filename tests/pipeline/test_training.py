@@ -61,7 +61,10 @@ STEPS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", sorted(STEPS))
 def test_component_takes_what_its_step_takes(compiled: list[dict[str, Any]], name: str) -> None:
     """KFP needs the signature as text, so it stands twice; here the two are held together."""
-    kinds = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "STRUCT": dict, "LIST": list}
+    kinds = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool} | {
+        "STRUCT": dict,
+        "LIST": list,
+    }
     definitions = compiled[0]["components"][f"comp-{name}"]["inputDefinitions"]
     declared = {key: kinds[value["parameterType"]] for key, value in definitions["parameters"].items()}
     artifacts = set(definitions.get("artifacts", {}))

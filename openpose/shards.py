@@ -1,0 +1,150 @@
+"""Shards of records as files of this machine: those in a bucket are fetched ahead of their turn into a cache."""
+
+import functools
+import shutil
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from openpose import storage
+from openpose.errors import InputError
+
+FETCH = 4  # shards that are fetched at the same time, before they are asked for
+# So many of the latest shards of a split are never removed. tf.data asks for FETCH shards before it has room for them,
+# and `interleave` over 4 takes up to 12 before it opens them. Once it is open a file may go: what is in it stays.
+KEEP = 20
+FREE_SHARE = 0.5  # of the free disk, for the cache
+
+
+def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
+    """Paths of files with the content of a records manifest's shards, in the order of `paths`.
+
+    Shards in a folder are read where they are. Each of those in a bucket is compared with the manifest.
+
+    Args:
+        manifest: of the records.
+        paths: text: the manifest's folder and the name of a shard.
+
+    Raises:
+        InputError: there is too little space for the cache. While the dataset is read, TensorFlow wraps an
+            InputError that names a shard that is not what the manifest says; `storage.trouble_is_clear` unwraps it.
+    """
+    folder = storage.path(manifest["folder"])
+    if isinstance(folder, Path):
+        return paths
+    shards = {str(folder / shard["name"]): shard for shard in manifest["shards"]}
+    cache = _cache()
+    cache.reserve(str(folder), sum(sorted(shard["bytes"] for shard in shards.values())[-KEEP:]))
+
+    def fetched(path: bytes) -> bytes:
+        text = path.decode()
+        return str(cache.file(text, shards[text]["bytes"], shards[text]["sha256"])).encode()
+
+    return paths.map(
+        lambda path: tf.ensure_shape(tf.numpy_function(fetched, [path], tf.string), []),
+        num_parallel_calls=FETCH,
+        deterministic=True,
+    )
+
+
+@functools.cache
+def _cache() -> "Cache":
+    """This process's cache: training and validation share the disk."""
+    return Cache(storage.scratch_folder())
+
+
+@dataclass
+class _Entry:
+    file: Path
+    bytes: int
+    fetching: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Cache:
+    """Files of a bucket in a folder; those that were asked for longest ago make room for others.
+
+    Args:
+        folder: a temporary one.
+
+    Attributes:
+        limit: bytes that the cache may take.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.limit = int(FREE_SHARE * shutil.disk_usage(folder).free)
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._reserved: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def reserve(self, folder: str, least: int) -> None:
+        """Sees to it that the limit has room for so many bytes of a folder's shards, besides other folders'.
+
+        Raises:
+            InputError: there is not so much room.
+        """
+        self._reserved[folder] = least
+        least = sum(self._reserved.values())
+        free = shutil.disk_usage(self.folder).free + sum(entry.bytes for entry in self._entries.values())
+        if least > free:
+            raise InputError(
+                f"{self.folder}: {least / 1e6:.0f} MB are needed for shards from the bucket, {free / 1e6:.0f} "
+                "MB are free; make room, set TMPDIR to a larger folder, or make the records again in smaller shards"
+            )
+        self.limit = max(self.limit, least)
+
+    def file(self, place: str, size: int, sha256: str) -> Path:
+        """The file of an object; fetched when it is not there.
+
+        Args:
+            place: the address of the object.
+            size: its bytes.
+            sha256: its checksum.
+
+        Raises:
+            InputError: it is missing, or not what was expected.
+        """
+        with self._lock:
+            entry = self._entries.pop(place, None)
+            if entry is None:
+                entry = _Entry(self.folder / f"{storage.fingerprint(place)[:16]}.tfrecord", size)
+            self._entries[place] = entry  # the latest now
+            self._make_room()
+        with entry.fetching:
+            if not entry.file.exists():
+                _fetch(storage.path(place), entry.file, size, sha256)
+        return entry.file
+
+    def _make_room(self) -> None:
+        total = sum(entry.bytes for entry in self._entries.values())
+        later: Counter[str] = Counter()  # shards of each folder that were asked for later
+        removable = []
+        for place in reversed(self._entries):
+            folder = place.rpartition("/")[0]
+            if later[folder] >= KEEP:
+                removable.append(place)
+            later[folder] += 1
+        while total > self.limit and removable:
+            oldest = self._entries.pop(removable.pop())
+            oldest.file.unlink(missing_ok=True)
+            total -= oldest.bytes
+
+
+def _fetch(place: storage.Place, file: Path, size: int, sha256: str) -> None:
+    part = file.with_suffix(".part")
+    again = f"remove {place.parent} and make the records again"
+    try:
+        storage.download(place, part)
+    except FileNotFoundError as error:
+        raise InputError(f"{place}: it is missing; {again}") from error
+    if (found := (part.stat().st_size, storage.sha256(part))) != (size, sha256):
+        part.unlink()
+        raise InputError(
+            f"{place}: it has {found[0]} bytes and sha256 {found[1]}, "
+            f"the manifest says {size} bytes and {sha256}; {again}"
+        )
+    part.rename(file)

@@ -1,0 +1,286 @@
+"""Steps on a storage root in a bucket give what they give in a folder, whatever interrupts them."""
+
+import contextlib
+import functools
+import itertools
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from openpose import coco_index, records, shards, skeleton, storage
+from openpose import input as batches
+from openpose.errors import InputError
+from openpose.pictures import PictureStore
+
+ROOT = Path(__file__).resolve().parent.parent
+OPENPOSE = skeleton.OPENPOSE18
+NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
+
+
+@pytest.fixture
+def data(sample_folder: Path, tmp_path: Path, bucket: str) -> tuple[Path, storage.Place]:
+    """Two storage roots with the same drawn data set, in a folder and in a bucket."""
+    roots = (tmp_path / "root", storage.root_folder(bucket))
+    for root in roots:
+        splits = {split: describe(sample_folder, split, root / "data/drawn") for split in ("train", "val")}
+        storage.Work(root, "data", {}, "data/").finish(splits=splits)
+    return roots
+
+
+def describe(sample: Path, split: str, folder: storage.Place) -> dict[str, Any]:
+    """A split's part of a data manifest; its index goes to the folder."""
+    name, pictures = f"annotations/person_keypoints_{split}2017.json", sample / f"{split}2017.zip"
+    with (
+        zipfile.ZipFile(sample / "annotations_trainval2017.zip") as archive,
+        PictureStore(pictures) as store,
+        storage.atomic_folder(folder / split) as temporary,
+    ):
+        source = functools.partial(archive.open, name)
+        described = coco_index.index(source, name, temporary, OPENPOSE, {split: 1.0}, store.size)[split]
+    places = {key: str(folder / split / described[key]) for key in ("people", "index")}
+    return described | places | {"pictures": str(pictures), "fingerprint": split}
+
+
+def make_records(root: storage.Place, images_per_shard: int = 10) -> dict[str, str]:
+    """Records of both splits: the arguments that every training needs."""
+    places = {}
+    for split, name in (("train", "train_records"), ("val", "valid_records")):
+        manifest = tfrecord_targets(str(root), split, images_per_shard=images_per_shard, size=64)
+        assert manifest is not None
+        places[name] = f"{manifest['folder']}/manifest.json"
+    return {"root": str(root), **places}
+
+
+def train_command(arguments: dict[str, str], epochs: int) -> list[str]:
+    values = arguments | NETWORK | {"epochs": epochs}
+    flags = [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    return [sys.executable, "-m", "components.train", *flags]
+
+
+def newest(root: storage.Place, kind: str, folder: str) -> dict[str, Any]:
+    return storage.open_manifest(storage.newest_manifest(root / folder), kind)
+
+
+ALL_STEPS = """
+import sys
+from components.evaluate.evaluate import evaluate
+from components.export.export import export
+from components.train.train import train
+root, train_records, valid_records = sys.argv[1:4]
+def place(manifest): return manifest["folder"] + "/manifest.json"
+run = place(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2))
+judged = place(evaluate(root, run, valid_records))
+export(root, run, judged, valid_records)
+export(root, run, judged, valid_records)
+"""
+
+
+@pytest.mark.slow
+def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Place], tmp_path: Path) -> None:
+    found = []
+    for root in data:
+        arguments = make_records(root)
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", ALL_STEPS, *arguments.values()],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "found model in" in done.stdout
+        run, model = newest(root, "run", "runs"), newest(root, "model", "models")
+        split = storage.open_manifest(arguments["train_records"], "records")
+        graph = storage.checksum(storage.read_bytes(storage.path(model["graph"])))
+        assert graph == model["sha256"]
+        assert storage.read_json(root / "status/export.json")["state"] == "found"
+        figures = newest(root, "evaluation", "evaluations")["figures"]
+        found.append((split["shards"], split["fingerprint"], run["history"], run["losses"], figures, graph))
+    for local, remote in zip(*found, strict=True):
+        assert local == remote
+    assert [path.name for path in tmp_path.iterdir()] == ["root"], "no copies may be left behind"
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Place]) -> None:
+    seed = random.randrange(1000)
+    print(f"seed {seed}")
+    moments, epochs = random.Random(seed), 8
+    folder, root = data
+    subprocess.run(train_command(make_records(folder), epochs), cwd=ROOT, check=True)
+    command = train_command(make_records(root), epochs)
+    killed, started = 0, 0
+    for _ in range(2):
+        training = subprocess.Popen(command, cwd=ROOT)
+        wait_for_checkpoint_after(root / "runs", started, training)
+        time.sleep(moments.uniform(0, 0.5))
+        training.kill()
+        killed += training.wait() != 0
+        started = newest_checkpoint(root / "runs")
+    run = next(iter(storage.sizes(root / "runs"))).split("/")[0]
+    cut_off = root / f"runs/{run}/checkpoints/step-99999999/state.data-00000-of-00001"
+    storage.write_bytes(cut_off, b"what a kill leaves while the first of a checkpoint's files goes up")
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert killed > 0
+    assert storage.size(cut_off) is None
+    expected, trained = newest(folder, "run", "runs"), newest(root, "run", "runs")
+    assert trained["history"] == expected["history"]
+    logs = storage.path(trained["logs"])
+    with storage.local_copy(logs / max(storage.sizes(logs))) as events:
+        steps = [event.step for event in EventAccumulator(str(events)).Reload().Tensors("loss")]
+    assert not steps or min(steps) > started, "it began anew"
+
+
+def newest_checkpoint(runs: storage.Place) -> int:
+    """Steps of the newest whole checkpoint in the bucket; 0 when there is none."""
+    whole = [name for name in storage.sizes(runs) if name.endswith("state.index")]
+    return max((int(name.split("/")[-2].removeprefix("step-")) for name in whole), default=0)
+
+
+def wait_for_checkpoint_after(runs: storage.Place, step: int, training: "subprocess.Popen[bytes]") -> None:
+    while newest_checkpoint(runs) <= step and training.poll() is None:
+        time.sleep(0.05)
+
+
+# Reading shards
+
+
+def take(manifest: dict[str, Any], count: int) -> list[dict[str, np.ndarray]]:
+    parameters = batches.InputParameters(size=(64, 64), seed=5)
+    dataset = batches.training(manifest, OPENPOSE, parameters, batch=4)
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+@pytest.mark.slow
+def test_batches_are_the_same_while_shards_come_and_go(
+    data: tuple[Path, storage.Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, remote = (
+        storage.open_manifest(make_records(root, images_per_shard=1)["train_records"], "records") for root in data
+    )
+    cache = shards.Cache(tmp_path)
+    cache.limit = 0
+    monkeypatch.setattr(shards, "_cache", lambda: cache)
+    for one, other in zip(take(local, 18), take(remote, 18), strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+    assert len(list(tmp_path.glob("*.tfrecord"))) < len(remote["shards"]), "none was removed"
+
+
+def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tmp_path: Path) -> None:
+    root = storage.root_folder(bucket)
+    for number in range(shards.KEEP + 5):
+        storage.write_bytes(root / f"train/{number}", b"0123456789")
+    storage.write_bytes(root / "val/0", b"0123456789")
+    cache = shards.Cache(tmp_path)
+    cache.limit = 100
+    checksum = storage.checksum(b"0123456789")
+    validation = cache.file(str(root / "val/0"), 10, checksum)
+    files = [cache.file(str(root / f"train/{number}"), 10, checksum) for number in range(shards.KEEP + 5)]
+    assert [file.exists() for file in files] == [False] * 5 + [True] * shards.KEEP
+    assert validation.exists(), "another split's shards are not removed to make room"
+    assert cache.file(str(root / "train/0"), 10, checksum).read_bytes() == b"0123456789"
+    with pytest.raises(InputError, match=r"MB are needed for shards from the bucket, .* make room, set TMPDIR to"):
+        cache.reserve(str(root / "val"), 1 << 60)
+
+
+def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, storage.Place]) -> None:
+    manifest = storage.open_manifest(make_records(data[1])["train_records"], "records")
+    shard = storage.path(manifest["folder"]) / manifest["shards"][1]["name"]
+    content = storage.read_bytes(shard)
+    storage.write_bytes(shard, content[:-1] + b"x")
+    with pytest.raises(InputError) as caught, storage.trouble_is_clear(data[1]):
+        list(records.examples(manifest, OPENPOSE).as_numpy_iterator())
+    assert str(caught.value).startswith(f"{shard}: it has {len(content)} bytes and sha256 ")
+    assert str(caught.value).endswith(f"; remove {shard.parent} and make the records again")
+    storage.remove(shard)
+    with pytest.raises(InputError, match=f"{shard.name}: it is missing"):
+        records.examples(manifest, OPENPOSE)
+
+
+# A network with faults
+
+
+class Faulty(BaseRequestHandler):
+    """Hands connections, each with one request, on to the emulator; every second one goes wrong."""
+
+    emulator = ("", 0)
+    faults = itertools.cycle(["error", None, "cut", None, "half", None])
+
+    def handle(self) -> None:
+        fault = next(self.faults)
+        if fault == "cut":
+            return
+        if fault == "error":
+            self.request.recv(1 << 16)
+            self.request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            return
+        # Only what is read: the emulator, unlike Google, does not know a finished upload again.
+        half = fault == "half" and self.request.recv(3, socket.MSG_PEEK) == b"GET"
+        with socket.create_connection(self.emulator) as emulator:
+            upwards = threading.Thread(target=self._upwards, args=(emulator,))
+            upwards.start()
+            answer = b"".join(iter(lambda: emulator.recv(1 << 16), b""))
+            self.request.sendall(answer[: len(answer) // 2] if half else answer)
+            self.request.shutdown(socket.SHUT_RDWR)
+            upwards.join()
+
+    def _upwards(self, emulator: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while content := self.request.recv(1 << 16):
+                emulator.sendall(content)
+
+
+@pytest.fixture
+def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    host = urlsplit(os.environ["STORAGE_EMULATOR_HOST"])
+    assert host.hostname
+    assert host.port
+    Faulty.emulator = (host.hostname, host.port)
+    with ThreadingTCPServer(("localhost", 0), Faulty) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server.server_address[1]}")
+        storage._bucket_client.cache_clear()
+        yield
+        server.shutdown()
+        thread.join()
+    storage._bucket_client.cache_clear()
+
+
+@pytest.mark.slow
+def test_faults_of_the_network_are_not_noticed(faulty_network: None, bucket: str, tmp_path: Path) -> None:
+    root = storage.root_folder(bucket)
+    large = np.random.default_rng(0).bytes(9_000_000)  # more than goes up in one request
+    storage.write_bytes(root / "large", large)
+    for number in range(4):
+        with storage.atomic_folder(root / "folder") as temporary:
+            for name in "abc":
+                (temporary / name).write_text(json.dumps({"number": number}))
+        assert storage.read_json(root / "folder/b") == {"number": number}
+    assert storage.sizes(root) == {"large": len(large), **dict.fromkeys(("folder/a", "folder/b", "folder/c"), 13)}
+    for _ in range(3):
+        with storage.local_copy(root / "large") as copy:
+            assert copy.read_bytes() == large
+    assert storage.read_range(root / "large", 5_000_000, 1_000_000) == large[5_000_000:6_000_000]
+    storage.remove(root / "folder")
+    with contextlib.suppress(FileNotFoundError):
+        storage.read_bytes(root / "folder/a")
+    assert list(storage.sizes(root)) == ["large"]

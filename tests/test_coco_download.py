@@ -1,0 +1,220 @@
+"""The download step: every source gives the same data; what could do harm is refused; interruptions cost little."""
+
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.coco_download.coco_download import coco_download
+from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from openpose import pictures, storage
+from openpose.errors import InputError
+from openpose.pictures import PictureStore
+from tests.faulty_server import Fault, FaultyServer, File, running
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def server(sample_folder: Path) -> Iterator[FaultyServer]:
+    """A mirror with the drawn data set's archives."""
+    with running() as served:
+        for archive in sample_folder.glob("*.zip"):
+            served.files[archive.name] = File(archive.read_bytes())
+        yield served
+
+
+def fingerprints(manifest: dict) -> list[str]:
+    return [split["fingerprint"] for split in manifest["splits"].values()]
+
+
+def test_mirror_gives_what_the_folder_gives_and_keeps_archives(
+    server: FaultyServer, sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from_folder = coco_download(str(sample_folder), str(tmp_path / "folder"))
+    from_mirror = coco_download(server.url("").rstrip("/"), str(tmp_path / "mirror"))
+    assert fingerprints(from_mirror) == fingerprints(from_folder)
+    fetched = {file["name"]: file for file in from_mirror["files"]}
+    assert set(fetched) == {"train2017.zip", "val2017.zip", "annotations_trainval2017.zip"}
+    for name, file in fetched.items():
+        assert Path(file["place"]).read_bytes() == (sample_folder / name).read_bytes()
+        assert file["sha256"] == storage.sha256(sample_folder / name)
+    capsys.readouterr()
+    sent = server.sent
+    assert coco_download(server.url("").rstrip("/"), str(tmp_path / "mirror")) == from_mirror
+    assert server.sent == sent, "nothing is fetched again"
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_mirror_as_cocos_own_server_and_with_trouble(server: FaultyServer, sample_folder: Path, tmp_path: Path) -> None:
+    moved = {"zips/train2017.zip", "zips/val2017.zip", "annotations/annotations_trainval2017.zip"}
+    server.files = {name: server.files[Path(name).name] for name in moved}
+    server.files["zips/train2017.zip"].faults = [Fault(status=503), Fault(cut=5000), Fault(cut=20_000)]
+    manifest = coco_download(server.url("").rstrip("/"), str(tmp_path))
+    assert fingerprints(manifest) == fingerprints(coco_download(str(sample_folder), str(tmp_path / "other")))
+
+
+def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(sample_folder, tmp_path / "data")
+    packed = coco_download(data.as_uri(), str(tmp_path / "root"))
+    files = coco_download(str(data), str(tmp_path / "root"), unpack=True)
+    assert len(list((data / "train2017").rglob("*.jpg"))) == 24
+    for split in ("train", "val"):
+        assert packed["splits"][split]["counts"] == files["splits"][split]["counts"]
+        manifest = tfrecord_targets(str(tmp_path / "root"), split, dense="none")
+        assert manifest is not None
+        assert manifest["bad_images"] == []
+
+
+def own_data(sample_folder: Path, folder: Path) -> Path:
+    """The training split of the drawn data under names of its own."""
+    folder.mkdir()
+    with zipfile.ZipFile(sample_folder / "annotations_trainval2017.zip") as archive:
+        (folder / "labels.json").write_bytes(archive.read("annotations/person_keypoints_train2017.json"))
+    with zipfile.ZipFile(sample_folder / "train2017.zip") as archive, zipfile.ZipFile(folder / "img.zip", "w") as own:
+        for name in archive.namelist():
+            own.writestr(Path(name).name, archive.read(name))  # at the archive's top
+    return folder
+
+
+def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: Path) -> None:
+    data = own_data(sample_folder, tmp_path / "own")
+    names: dict[str, Any] = {"train_annotations": "labels.json", "train_pictures": "img.zip"}
+    manifest = coco_download(str(data), str(tmp_path / "root"), val_share=0.25, seed=3, **names)
+    assert {split: part["counts"]["images"] for split, part in manifest["splits"].items()} == {"train": 18, "val": 6}
+    names_of = {}
+    for split in ("train", "val"):
+        records = tfrecord_targets(str(tmp_path / "root"), split)
+        assert records is not None
+        assert records["counts"]["images"] == manifest["splits"][split]["counts"]["images"]
+        names_of[split] = records["fingerprint"]
+    assert names_of["train"] != names_of["val"]
+    with pytest.raises(InputError, match=r"val_share is 1\.5"):
+        coco_download(str(data), str(tmp_path / "root"), val_share=1.5, **names)
+    with pytest.raises(InputError, match=r"or say with --val-annotations what they are called"):
+        coco_download(str(data), str(tmp_path / "root"), **names)
+
+
+def test_report_opens_alone(sample_folder: Path, tmp_path: Path) -> None:
+    page = Path(coco_download(str(sample_folder), str(tmp_path))["report"]).read_text()
+    assert page.count("data:image/jpeg") == 12
+    assert "left ankle" in page
+    assert len(page) < 2_000_000
+
+
+def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) -> None:
+    local = coco_download(str(sample_folder), str(tmp_path))
+    remote = coco_download(str(sample_folder), bucket)
+    assert fingerprints(remote) == fingerprints(local)
+    assert remote["splits"]["val"]["pictures"].startswith(bucket)
+    shards = [tfrecord_targets(root, "val", dense="none") for root in (bucket, str(tmp_path))]
+    assert shards[0]["shards"] == shards[1]["shards"]  # type: ignore[index]
+
+
+# Archives that could do harm
+
+
+def entry(name: str, mode: int = 0) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (entry("../evil.jpg"), r"entry '\.\./evil\.jpg' leads out of the archive's folder"),
+        (entry("a/../../evil.jpg"), "leads out of the archive's folder"),
+        (entry("/etc/passwd"), "entry '/etc/passwd' leads out of the archive's folder"),
+        (entry("C:\\evil.jpg"), "leads out of the archive's folder"),
+        (entry("link.jpg", stat.S_IFLNK | 0o777), r"entry 'link\.jpg' is a link"),
+    ],
+)
+def test_harmful_entries_are_refused_by_name(tmp_path: Path, harm: zipfile.ZipInfo, said: str) -> None:
+    with zipfile.ZipFile(tmp_path / "train2017.zip", "w") as archive:
+        archive.writestr("train2017/a.jpg", b"fine")
+        archive.writestr(harm, b"/etc/passwd")
+    with pytest.raises(InputError, match=said):
+        PictureStore(tmp_path / "train2017.zip")
+    with pytest.raises(InputError, match=said):
+        pictures.unpack(tmp_path / "train2017.zip")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["train2017.zip"]
+
+
+def test_bomb_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "train2017.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train2017/bomb.jpg", bytes(50_000_000))
+    with pytest.raises(InputError, match=r"'train2017/bomb\.jpg' says that it is 50,000,000 bytes, packed into"):
+        PictureStore(tmp_path / "train2017.zip")
+
+
+def test_damage_in_an_archive_is_noticed(sample_folder: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(sample_folder, tmp_path / "data")
+    content = bytearray((data / "train2017.zip").read_bytes())
+    with zipfile.ZipFile(data / "train2017.zip") as archive:
+        info = archive.infolist()[5]
+    content[info.header_offset + 500] ^= 0xFF
+    (data / "train2017.zip").write_bytes(content)
+    coco_download(str(data), str(tmp_path / "root"))
+    with pytest.raises(InputError, match=rf"{Path(info.filename).name}: it is damaged in the archive"):
+        tfrecord_targets(str(tmp_path / "root"), "train")
+
+
+# Interruptions
+
+
+def start(source: str, root: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "components.coco_download", "--source", source, "--root", str(root)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Everything with a final name that is not about how the steps went."""
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in files if path.relative_to(root).parts[0] != "status"
+    }
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_repeated_gives_the_same_bytes(server: FaultyServer, tmp_path: Path) -> None:
+    url = server.url("").rstrip("/")
+    assert start(url, tmp_path).wait() == 0
+    whole = contents(tmp_path)
+    shutil.rmtree(tmp_path)
+    for file in server.files.values():
+        file.rate = len(file.content) / 2  # so that there is something to interrupt
+    seed = int.from_bytes(os.urandom(4), "big")
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    for _ in range(10):
+        process = start(url, tmp_path)
+        time.sleep(moments.uniform(1.5, 7.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start(url, tmp_path)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    killed = contents(tmp_path)
+    assert killed.keys() == whole.keys()
+    assert [name for name in whole if whole[name] != killed[name]] == []
+
+
+@pytest.mark.slow
+def test_two_at_once_both_succeed(server: FaultyServer, tmp_path: Path) -> None:
+    both = [start(server.url("").rstrip("/"), tmp_path) for _ in range(2)]
+    for process in both:
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+    (manifest,) = (tmp_path / "data").glob("*/manifest.json")
+    assert len(storage.open_manifest(manifest, "data")["files"]) == 3
