@@ -57,6 +57,13 @@ class Annotations:
     def __str__(self) -> str:
         return f"{self.place}/{self.entry}" if self.entry else str(self.place)
 
+    def size(self) -> int:
+        """Bytes of the file itself."""
+        if not self.entry:
+            return storage.size(self.place) or 0
+        with pictures.open_archive(self.place) as archive:
+            return archive.getinfo(self.entry).file_size
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Its bytes.

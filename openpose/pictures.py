@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from openpose import storage
+from openpose import progress, storage
 from openpose.errors import InputError
 
 MAX_RATIO, RATIO_FROM = 200, 1_000_000  # an entry larger than this (bytes) may not be packed tighter than that
@@ -136,21 +136,24 @@ def _trouble(entry: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def unpack(archive: Path) -> Path:
-    """Unpacks an archive of pictures into a folder of its name beside it, unless that is done.
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpacks an archive of pictures into a folder, unless that is done.
 
     Returns:
-        The folder of the pictures.
+        The folder of the pictures: `folder`, or the one of the archive's name in it.
 
     Raises:
         InputError: an entry is refused or damaged, or there is no space left.
     """
-    folder = archive.with_suffix("")
     if not folder.is_dir():
-        with storage.atomic_folder(folder) as temporary, open_archive(archive) as opened:
+        with open_archive(archive) as opened, storage.atomic_folder(folder) as temporary:
             try:
-                opened.extractall(temporary)
+                entries = opened.infolist()
+                with progress.bar(len(entries), f"unpack {archive.name}", "file") as bar:
+                    for entry in entries:
+                        opened.extract(entry, temporary)
+                        bar.update(1)
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise InputError(f"{archive}: it is damaged ({error}); fetch or make it again") from error
-    inner = folder / folder.name
+    inner = folder / archive.stem
     return inner if inner.is_dir() else folder

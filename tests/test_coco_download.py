@@ -67,8 +67,11 @@ def test_mirror_as_cocos_own_server_and_with_trouble(server: FaultyServer, sampl
 def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path) -> None:
     data = shutil.copytree(sample_folder, tmp_path / "data")
     packed = coco_download(data.as_uri(), str(tmp_path / "root"))
+    sums = {file["name"]: file["sha256"] for file in packed["files"]}
+    assert sums["val2017.zip"] == storage.sha256(data / "val2017.zip")
+    assert "annotations/person_keypoints_val2017.json" in sums
     files = coco_download(str(data), str(tmp_path / "root"), unpack=True)
-    assert len(list((data / "train2017").rglob("*.jpg"))) == 24
+    assert len(list((tmp_path / "root/archives").rglob("train2017/*.jpg"))) == 24
     for split in ("train", "val"):
         assert packed["splits"][split]["counts"] == files["splits"][split]["counts"]
         manifest = tfrecord_targets(str(tmp_path / "root"), split, dense="none")
@@ -147,7 +150,7 @@ def test_harmful_entries_are_refused_by_name(tmp_path: Path, harm: zipfile.ZipIn
     with pytest.raises(InputError, match=said):
         PictureStore(tmp_path / "train2017.zip")
     with pytest.raises(InputError, match=said):
-        pictures.unpack(tmp_path / "train2017.zip")
+        pictures.unpack(tmp_path / "train2017.zip", tmp_path / "unpacked")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["train2017.zip"]
 
 

@@ -53,7 +53,7 @@ def coco_download(
     with status.step(folder, "coco_download") as step:
         files = data_source.bring(source, folder, names)
         if unpack:
-            files = _unpacked(files)
+            files = _unpacked(files, folder)
         shares = (
             {"train": {"train": 1 - val_share, "val": val_share}}
             if val_share
@@ -79,7 +79,7 @@ def coco_download(
                     described[split]["fingerprint"] = storage.fingerprint(content | part)
             manifest = work.finish(
                 source=source,
-                files=[asdict(fetched) | {"found": True} for fetched in files.fetched],
+                files=_described_files(files, sums, signatures),
                 splits=described,
                 report=str(work.folder / "report.html"),
             )
@@ -99,12 +99,16 @@ def _names(
     return Names(annotations, stores)
 
 
-def _unpacked(files: Files) -> Files:
+def _unpacked(files: Files, root: storage.Place) -> Files:
+    """The same with pictures in folders below the root."""
+    if not isinstance(root, Path):
+        raise InputError(f"storage root {root}: archives are unpacked in folders only; leave `unpack` out for a bucket")
     places: dict[str, storage.Place] = {}
     for split, place in files.pictures.items():
-        if not isinstance(place, Path):
-            raise InputError(f"{place}: archives are unpacked in folders only; leave `unpack` out for a bucket")
-        places[split] = pictures.unpack(place) if place.suffix == ".zip" else place
+        if isinstance(place, Path) and place.suffix == ".zip":
+            folder = root / "archives" / storage.fingerprint(str(place))[:12] / place.stem
+            place = pictures.unpack(place, folder)
+        places[split] = place
     return Files(files.annotations, places, files.fetched)
 
 
@@ -116,6 +120,27 @@ def _checksum(annotations: Annotations) -> str:
 def _signature(place: storage.Place) -> str:
     with PictureStore(place) as store:
         return storage.fingerprint(store.signature())
+
+
+def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, str]) -> list[dict[str, Any]]:
+    """What the data set consists of: each file or folder with its size and checksum."""
+    if files.fetched:
+        described = [asdict(fetched) for fetched in files.fetched]
+        return [{key: file[key] for key in ("name", "place", "bytes", "sha256", "url")} for file in described]
+    found = {}
+    for split, annotations in files.annotations.items():
+        name, size = annotations.entry or annotations.place.name, annotations.size()
+        found[str(annotations)] = {"name": name, "bytes": size, "sha256": sums[split]}
+    for split, place in files.pictures.items():
+        if place.suffix == ".zip":
+            with storage.open_binary(place) as file:
+                sha256 = storage.stream_sha256(file)
+            found[str(place)] = {"name": place.name, "bytes": storage.size(place) or 0, "sha256": sha256}
+        else:
+            sizes = storage.sizes(place)
+            # Of a folder the checksum is that of all names and sizes.
+            found[str(place)] = {"name": place.name, "bytes": sum(sizes.values()), "sha256": signatures[split]}
+    return [{"place": place, **file} for place, file in found.items()]
 
 
 def _index(
