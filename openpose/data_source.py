@@ -124,6 +124,12 @@ def bring(source: str, root: storage.Place, names: Names) -> Files:
     return _files(target, names, storage.sizes(target), fetched)
 
 
+def absolute(source: str) -> str:
+    """The source as a process in another folder understands it."""
+    is_name = source == COCO2017 and not Path(source).is_dir()
+    return source if is_name or "://" in source else str(Path(source).absolute())
+
+
 def _local_folder(source: str) -> Path | None:
     """The folder that a source is, None when it is no folder of this machine."""
     parts = urlsplit(source)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from openpose import progress, sample, storage
+from openpose import data_source, progress, sample, storage
 from openpose.errors import InputError
 from pipelines import in_place
 from pipelines.in_place import Outcome
@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
         description="Runs the whole pipeline on this machine.",
         allow_abbrev=False,
     )
-    made.add_argument("--data", help="folder with COCO's official layout (default: a sample is drawn)")
+    made.add_argument(
+        "--data", help="folder with COCO's official layout, an address of one, or coco2017 (default: a sample is drawn)"
+    )
     made.add_argument("--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)")
     types = {"String": str, "Integer": int, "Float": float}
     for name, spec in training.component_spec.inputs.items():
@@ -101,7 +103,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
         shutil.rmtree(out / old, ignore_errors=True)
     for old in ("summary.json", "report.html"):  # what is there belongs to this run, also when it fails
         (out / old).unlink(missing_ok=True)
-    source = str(Path(data).absolute() if data else out / "sample")
+    source = data_source.absolute(data or str(out / "sample"))
     arguments = {"source": source, "root": str(out), "revision": revision(), **parameters}
     outcome = in_place.run(training, arguments, out / "kfp", lock)
     summary = summarise(out, outcome)
