@@ -4,6 +4,7 @@ A batch is a dict: `image` float32 [B, H, W, 3] (RGB, 0–255), `maps` float32 [
 vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B].
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -84,14 +85,13 @@ def training(
         return samples.skip(done).map(lambda example: (example, epoch))
 
     epochs = tf.data.Dataset.counter(first_step // steps)
-    samples = epochs.flat_map(epoch_samples).map(
-        lambda example, epoch: (
-            whole_sample(example, skeleton, parameters, stored=True)
-            if static
-            else _training_sample(example, epoch, skeleton, parameters)
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+
+    def sample(example: dict[str, tf.Tensor], epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+        if static:
+            return whole_sample(example, skeleton, parameters, stored=True)
+        return _training_sample(example, epoch, skeleton, parameters)
+
+    samples = _map_or_blank(epochs.flat_map(epoch_samples), sample, skeleton, parameters)
     return samples.batch(batch, drop_remainder=True).prefetch(2)
 
 
@@ -100,10 +100,45 @@ def validation(
 ) -> tf.data.Dataset:
     """Every image of the split once, whole, in a fixed order; the last batch may be smaller."""
     stored = has_targets(manifest, parameters)
-    dataset = records.examples(manifest, skeleton).map(
-        lambda example: whole_sample(example, skeleton, parameters, stored), num_parallel_calls=tf.data.AUTOTUNE
-    )
+
+    def sample(example: dict[str, tf.Tensor], _: tf.Tensor) -> dict[str, tf.Tensor]:
+        return whole_sample(example, skeleton, parameters, stored)
+
+    numbered = records.examples(manifest, skeleton).map(lambda example: (example, tf.constant(0, tf.int64)))
+    dataset = _map_or_blank(numbered, sample, skeleton, parameters)
     return dataset.batch(batch).prefetch(2)
+
+
+def _map_or_blank(
+    examples: tf.data.Dataset,
+    sample: Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]],
+    skeleton: Skeleton,
+    parameters: InputParameters,
+) -> tf.data.Dataset:
+    """The samples of (example, epoch) in order; a blank one that no loss counts where a picture cannot be decoded.
+
+    The records step looks at a JPEG's header and end, not at all of its content. What is damaged in between must not
+    end a training after hours, nor move the samples after it to other batches.
+    """
+
+    def one(example: dict[str, tf.Tensor], epoch: tf.Tensor) -> tf.data.Dataset:
+        single = tf.data.Dataset.from_tensors((example, epoch))
+        blank = single.map(lambda example, _: _blank_sample(example, skeleton, parameters))
+        return single.map(sample).ignore_errors().concatenate(blank).take(1)
+
+    return examples.interleave(one, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _blank_sample(
+    example: dict[str, tf.Tensor], skeleton: Skeleton, parameters: InputParameters
+) -> dict[str, tf.Tensor]:
+    tf.print("warning:", example["filename"], "cannot be decoded; it does not count", output_stream=sys.stderr)
+    return {
+        "image": tf.fill([*parameters.size, 3], augment.PADDING_GREY),
+        "maps": tf.zeros([*parameters.grid, skeleton.num_maps]),
+        "mask": tf.zeros([*parameters.grid, 1]),
+        "id": example["id"],
+    }
 
 
 def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:

@@ -497,6 +497,15 @@ def parse(serialized: tf.Tensor, skeleton: Skeleton) -> dict[str, tf.Tensor]:
     }
 
 
+def decode_picture(example: dict[str, Any]) -> np.ndarray:
+    """The picture of a parsed Example as RGB uint8 [H, W, 3]; grey, with a warning, when it cannot be decoded."""
+    try:
+        return tf.io.decode_jpeg(example["encoded"], channels=3).numpy()  # decodes PNG as well
+    except tf.errors.InvalidArgumentError:
+        print(f"warning: {example['filename'].decode()} cannot be decoded; it is shown grey", file=sys.stderr)
+        return np.full((example["height"], example["width"], 3), 128, np.uint8)
+
+
 def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Shards' descriptions as the manifest's `shards`, `counts` and `bad_images`."""
     ordered = sorted(described, key=lambda shard: shard["name"])

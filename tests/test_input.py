@@ -112,6 +112,43 @@ def with_targets(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     return manifest | {"folder": str(folder), "shards": shards, "targets": targets}
 
 
+def test_picture_that_cannot_be_decoded_is_blank_and_moves_nothing(
+    sample_records: Manifests, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    manifest = sample_records["train"]
+    whole, spoilt = take(manifest, 6), take(damaged(manifest, tmp_path), 6)
+    blank = 0
+    for a, b in zip(whole, spoilt, strict=True):
+        np.testing.assert_array_equal(a["id"], b["id"])
+        for sample in range(4):
+            if b["mask"][sample].any() or not a["mask"][sample].any():
+                np.testing.assert_array_equal(a["image"][sample], b["image"][sample])
+            else:
+                blank += 1
+                assert (b["image"][sample] == 128).all()
+    assert blank >= 1
+    assert "cannot be decoded; it does not count" in capfd.readouterr().err
+
+
+def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same records; in one image of each shard the tables of its JPEG's header are damaged."""
+    for path, shard in zip(records.shard_paths(manifest), manifest["shards"], strict=True):
+        with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
+            done = False
+            for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                example = tf.train.Example.FromString(serialized)
+                feature = example.features.feature
+                if not done and any(feature["image/object/is_main"].int64_list.value):
+                    encoded = bytearray(feature["image/encoded"].bytes_list.value[0])
+                    tables = encoded.index(b"\xff\xc4")
+                    encoded[tables + 4 : tables + 24] = b"\xff" * 20
+                    feature["image/encoded"].bytes_list.value[0] = bytes(encoded)
+                    done = True
+                writer.write(example.SerializeToString())
+    shards = [shard | {"bytes": (folder / shard["name"]).stat().st_size} for shard in manifest["shards"]]
+    return manifest | {"folder": str(folder), "shards": shards}
+
+
 def test_size_must_be_a_multiple_of_the_stride() -> None:
     with pytest.raises(InputError, match="input size 70×64: both sides must be multiples of 8"):
         InputParameters(size=(64, 70))

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from components import status
 from openpose import loss, model_io, progress, records, report, score, skeleton, storage
@@ -108,7 +107,7 @@ def _detect(
     shown = set(np.linspace(0, count - 1, min(EXAMPLES, count)).astype(int).tolist())
     with progress.bar(count, "evaluate", "image") as bar:
         for number, record in enumerate(records.examples(split, person).as_numpy_iterator()):
-            image = tf.io.decode_jpeg(record["encoded"], channels=3).numpy()
+            image = records.decode_picture(record)
             maps = predictor.maps(image)
             found = predictor.people_in(maps)
             detections += score.results(int(record["id"]), found, person)

@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from components import status
 from openpose import model_io, networks, records, skeleton, storage
@@ -94,7 +93,7 @@ def _difference(graph: str, model: str, split: dict[str, Any], height: int) -> f
     """Largest difference between the maps of both, relative to their largest value, on the split's first picture."""
     person = skeleton.get(split["skeleton"])
     record = next(iter(records.examples(split, person).take(1).as_numpy_iterator()))
-    image = tf.io.decode_jpeg(record["encoded"], channels=3).numpy()
+    image = records.decode_picture(record)
     ours, theirs = (Predictor(model_io.load(path, person), height).maps(image) for path in (graph, model))
     pairs = ((ours.heatmap, theirs.heatmap), (ours.vectmap, theirs.vectmap))
     largest = max(float(np.abs(expected).max()) for _, expected in pairs)
