@@ -113,13 +113,17 @@ def bring(source: str, root: storage.Place, names: Names) -> Files:
     folder = _local_folder(source)
     if folder is not None and isinstance(root, Path):
         return _files_of_folder(folder, names)
-    target = root / "archives" / storage.fingerprint([source, names.annotations, names.pictures])[:12]
+    shown = remotes.shown(source)
+    target = root / "archives" / storage.fingerprint([shown, names.annotations, names.pictures])[:12]
     if folder is not None:
-        wanted = _remotes_of_folder(folder, names)
+        wanted = _remotes_of_folder(folder, names, target)
     elif source == COCO2017:
-        wanted = [Remote(url, name, size, md5) for name, (url, size, md5) in _OFFICIAL.items()]
+        wanted = _remotes_of_coco(names)
     else:
-        wanted = _remotes_of_mirror(source, names)
+        wanted = _remotes_of_mirror(source, names, target)
+    if isinstance(target, Path):
+        for remote in wanted:
+            (target / remote.name).parent.mkdir(parents=True, exist_ok=True)
     fetched = download.fetch(wanted, target)
     return _files(target, names, storage.sizes(target), fetched)
 
@@ -163,7 +167,11 @@ def _candidates(split: str, names: Names) -> tuple[list[str], list[str]]:
         ]
     )
     given = names.pictures.get(split)
-    return annotations, [given] if given else [f"{split}2017", f"{split}2017.zip", f"zips/{split}2017.zip"]
+    return annotations, [given, f"{given}.zip"] if given else [
+        f"{split}2017",
+        f"{split}2017.zip",
+        f"zips/{split}2017.zip",
+    ]
 
 
 def _files_of_folder(folder: Path, names: Names) -> Files:
@@ -174,16 +182,13 @@ def _files(folder: storage.Place, names: Names, known: dict[str, int] | None, fe
     def exists(name: str) -> bool:
         if known is None:
             return (folder / name).exists()
-        return Path(name).name in known or name in known or any(other.startswith(f"{name}/") for other in known)
-
-    def place(name: str) -> storage.Place:
-        return folder / (name if known is None or name in known else Path(name).name)
+        return name in known
 
     annotations, splits = {}, {}
     for split in names.annotations:
         files, stores = _candidates(split, names)
-        annotations[split] = _annotations(place(_first(files, exists, folder, split, "annotations")), split)
-        splits[split] = place(_first(stores, exists, folder, split, "pictures"))
+        annotations[split] = _annotations(folder / _first(files, exists, folder, split, "annotations"), split)
+        splits[split] = folder / _first(stores, exists, folder, split, "pictures")
     return Files(annotations, splits, fetched)
 
 
@@ -211,14 +216,27 @@ def _annotations(place: storage.Place, split: str) -> Annotations:
     raise InputError(f"{place}: has no {own}; its JSON files are: {', '.join(entries[:10]) or 'none'}")
 
 
-def _remotes_of_mirror(source: str, names: Names) -> list[Remote]:
-    """The first candidates that a server has."""
+def _remotes_of_coco(names: Names) -> list[Remote]:
+    given = sorted(name for name in (*names.annotations.values(), *names.pictures.values()) if name)
+    if given:
+        raise InputError(f"{COCO2017} has COCO's own names; leave out: {', '.join(given)}")
+    wanted = [*(f"{split}2017.zip" for split in names.pictures), "annotations_trainval2017.zip"]
+    return [Remote(url, name, size, md5) for name in wanted for url, size, md5 in [_OFFICIAL[name]]]
+
+
+def _remotes_of_mirror(source: str, names: Names, target: storage.Place) -> list[Remote]:
+    """The first candidates that a server has, or that were fetched from it before."""
     base = source.rstrip("/")
     there: dict[str, bool] = {}
 
+    def url(name: str) -> str:
+        return f"{base}/{name if base.startswith('gs://') else quote(name)}"
+
     def exists(name: str) -> bool:
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError(f"{name}: leads out of {remotes.shown(base)}; give a name below it")
         if name not in there:
-            there[name] = _exists(f"{base}/{quote(name)}")
+            there[name] = _exists(url(name))
         return there[name]
 
     wanted = {}
@@ -226,9 +244,18 @@ def _remotes_of_mirror(source: str, names: Names) -> list[Remote]:
         files, stores = _candidates(split, names)
         for candidates, what in ((stores, "pictures"), (files, "annotations")):
             archives = [name for name in candidates if Path(name).suffix]  # a server's folder cannot be listed
-            name = _first(archives or candidates, exists, remotes.shown(base), split, what)
-            wanted[name] = Remote(f"{base}/{quote(name)}", Path(name).name)
+            fetched = (name for name in archives if _was_fetched(target, name, url(name)))
+            name = next(fetched, "") or _first(archives or candidates, exists, remotes.shown(base), split, what)
+            wanted[name] = Remote(url(name), name)
     return list(wanted.values())
+
+
+def _was_fetched(target: storage.Place, name: str, url: str) -> bool:
+    """Whether a file from there was fetched already: then it can be used even when the server does not answer."""
+    try:
+        return storage.read_json(target / f"{name}.json")["url"] == remotes.shown(url)
+    except (InputError, KeyError, TypeError):
+        return False
 
 
 def _exists(url: str) -> bool:
@@ -252,16 +279,31 @@ def _exists(url: str) -> bool:
     raise AssertionError
 
 
-def _remotes_of_folder(folder: Path, names: Names) -> list[Remote]:
-    """A folder's files, to be uploaded. Folders of pictures must be packed by the user: 118 000 objects help nobody."""
+def _remotes_of_folder(folder: Path, names: Names, target: storage.Place) -> list[Remote]:
+    """A folder's files, to be uploaded. Folders of pictures are packed on the way: 118 000 objects help nobody."""
     files = _files_of_folder(folder, names)
     wanted = {}
     for place in (*(a.place for a in files.annotations.values()), *files.pictures.values()):
         assert isinstance(place, Path)
+        if not place.is_relative_to(folder):
+            raise InputError(f"{place}: is not below {folder}; for a storage root in a bucket it must be")
+        name = place.relative_to(folder).as_posix()
         if place.is_dir():
-            raise InputError(
-                f"{place}: a folder of pictures cannot go to a bucket; pack it first: "
-                f"(cd {place.parent} && zip -0 -r {place.name}.zip {place.name}), then move the folder away"
-            )
-        wanted[place.name] = Remote(place.as_uri(), place.name)
+            _pack(place, target / f"{name}.zip")
+        else:
+            wanted[name] = Remote(place.as_uri(), name)
     return list(wanted.values())
+
+
+def _pack(folder: Path, place: storage.Place) -> None:
+    """Packs a folder of pictures, unless that was done and nothing changed since."""
+    record = place.with_name(f"{place.name}.json")
+    with pictures.PictureStore(folder) as store:
+        content = {"folder": str(folder), "signature": storage.fingerprint(store.signature())}
+    try:
+        known = storage.read_json(record)
+    except InputError:
+        known = None
+    if known != content | {"bytes": storage.size(place)}:
+        pictures.pack(folder, place)
+        storage.write_json(record, content | {"bytes": storage.size(place)})

@@ -1,17 +1,23 @@
 """A split's pictures, in a folder or in a zip archive, on this machine or in a bucket, read without unpacking."""
 
+import io
+import os
+import shutil
 import stat
+import struct
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from openpose import progress, storage
 from openpose.errors import InputError
 
 MAX_RATIO, RATIO_FROM = 200, 1_000_000  # an entry larger than this (bytes) may not be packed tighter than that
 _PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED = 1  # bit of an entry's flags
+_ENCRYPTED, _UTF8 = 1, 0x800  # bits of an entry's flags
+_HEADER, _HEADER_SPARE = 30, 256  # bytes of an entry's own header without its name and extra fields, and for those
 
 
 class PictureStore:
@@ -28,8 +34,11 @@ class PictureStore:
     def __init__(self, place: str | storage.Place) -> None:
         self.place = storage.path(place)
         self._archive: zipfile.ZipFile | None = None
+        self._file: IO[bytes] | None = None
         if self.place.suffix == ".zip" and self.place.is_file():
             self._archive = open_archive(self.place)
+            self._entries = {_name(entry): entry for entry in self._archive.infolist() if not entry.is_dir()}
+            self._file = self.place.open("rb") if isinstance(self.place, Path) else None
         elif not self.place.is_dir():
             raise InputError(f"{self.place}: no such folder of pictures or zip archive")
 
@@ -46,9 +55,27 @@ class PictureStore:
         if entry is None:
             raise FileNotFoundError(file_name)
         try:
-            return self._archive.read(entry)
+            with zipfile.ZipExtFile(io.BytesIO(self._packed(entry)), "r", entry) as file:
+                return file.read()
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise OSError(f"it is damaged in the archive ({error})") from error
+
+    def _packed(self, entry: zipfile.ZipInfo) -> bytes:
+        """An entry's bytes in the archive, in one read: `ZipFile.read` needs several, and has all threads wait."""
+        wanted = _HEADER + len(entry.filename.encode()) + _HEADER_SPARE + entry.compress_size
+        content = self._range(entry.header_offset, wanted)
+        if content[:4] != b"PK\3\4" or len(content) < _HEADER:
+            raise zipfile.BadZipFile("Bad magic number for file header")
+        start = _HEADER + sum(struct.unpack("<HH", content[26:_HEADER]))  # name, extra fields
+        end = start + entry.compress_size
+        if end > wanted:
+            content += self._range(entry.header_offset + wanted, end - wanted)
+        return content[start:end]
+
+    def _range(self, start: int, length: int) -> bytes:
+        if self._file is None:
+            return storage.read_range(self.place, start, length)
+        return os.pread(self._file.fileno(), length, start)
 
     def size(self, file_name: str) -> int:
         """Bytes of a picture; 0 when it is missing, or its name leads out of the split's folder."""
@@ -73,9 +100,15 @@ class PictureStore:
             return None
         name = self._inside(file_name)
         for candidate in (f"{self.place.stem}/{name}", str(name)):
-            if candidate in self._archive.NameToInfo:
-                return self._archive.NameToInfo[candidate]
+            entry = self._entries.get(unicodedata.normalize("NFC", candidate))
+            if entry is not None:
+                return entry
         return None
+
+    def some(self, count: int) -> list[str]:
+        """Names of some files that are there, as they stand in the folder or archive."""
+        names = self._entries if self._archive is not None else storage.sizes(self.place)
+        return sorted(names)[:count]
 
     def _inside(self, file_name: str) -> PurePosixPath:
         name = PurePosixPath(file_name)
@@ -94,6 +127,8 @@ class PictureStore:
         """Closes the archive."""
         if self._archive is not None:
             self._archive.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> "PictureStore":
         return self
@@ -110,7 +145,7 @@ def open_archive(place: storage.Place) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(place if isinstance(place, Path) else storage.open_binary(place))
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, struct.error) as error:
         raise InputError(f"{place}: not a whole zip archive ({error}); fetch or make it again") from error
     for entry in archive.infolist():
         trouble = _trouble(entry)
@@ -125,8 +160,9 @@ def _trouble(entry: zipfile.ZipInfo) -> str | None:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or entry.filename[1:2] == ":":
         return "leads out of the archive's folder"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a link"
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link" if kind == stat.S_IFLNK else "is a device or pipe"
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if entry.compress_type not in _PACKED_AS:
@@ -136,8 +172,19 @@ def _trouble(entry: zipfile.ZipInfo) -> str | None:
     return None
 
 
+def _name(entry: zipfile.ZipInfo) -> str:
+    """An entry's name as it was meant, composed (ü, not u¨)."""
+    name = entry.filename
+    if not name.isascii() and not entry.flag_bits & _UTF8:  # zip(1) writes UTF-8 and does not say so
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            name = entry.filename
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpacks an archive of pictures into a folder, unless that is done.
+    """Unpacks an archive of pictures into a new folder, unless that folder is there.
 
     Returns:
         The folder of the pictures: `folder`, or the one of the archive's name in it.
@@ -147,13 +194,42 @@ def unpack(archive: Path, folder: Path) -> Path:
     """
     if not folder.is_dir():
         with open_archive(archive) as opened, storage.atomic_folder(folder) as temporary:
-            try:
-                entries = opened.infolist()
-                with progress.bar(len(entries), f"unpack {archive.name}", "file") as bar:
-                    for entry in entries:
-                        opened.extract(entry, temporary)
-                        bar.update(1)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise InputError(f"{archive}: it is damaged ({error}); fetch or make it again") from error
+            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+            with progress.bar(sum(entry.file_size for entry in entries), f"unpack {archive.name}", "byte") as bar:
+                for entry in entries:
+                    _unpack_entry(opened, entry, temporary, archive)
+                    bar.update(entry.file_size)
     inner = folder / archive.stem
     return inner if inner.is_dir() else folder
+
+
+def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
+    target = folder / _name(entry)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(entry) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise InputError(f"{archive}: it is damaged ({error}); fetch or make it again") from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
+
+
+def pack(folder: Path, place: storage.Place) -> None:
+    """Packs a folder of pictures into an archive, stored; the same folder gives the same bytes.
+
+    Raises:
+        InputError: there is no space left, or the bucket refuses it.
+    """
+    sizes = storage.sizes(folder)
+    with (
+        storage.atomic_file(place) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+        progress.bar(sum(sizes.values()), f"pack {folder.name}", "byte") as bar,
+    ):
+        for name in sorted(sizes):
+            entry = zipfile.ZipInfo(f"{folder.name}/{name}")  # dated 1980, whenever it is made
+            entry.file_size = sizes[name]
+            with (folder / name).open("rb") as source, archive.open(entry, "w") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            bar.update(sizes[name])

@@ -4,14 +4,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from components import status
-from openpose import coco_index, data_source, pictures, records, report, skeleton, storage
+from openpose import coco_index, data_source, pictures, records, remotes, report, skeleton, storage
 from openpose.data_source import Annotations, Files, Names
 from openpose.errors import InputError
 from openpose.pictures import PictureStore
 from openpose.report import Sample
 
 SAMPLES = 12  # pictures in the report
+SUMS = "data/.checksums.json"  # of annotation files, so that a repeat need not read them again
 
 
 def coco_download(
@@ -52,15 +55,16 @@ def coco_download(
     names = _names(train_annotations, val_annotations, train_pictures, val_pictures, val_share)
     with status.step(folder, "coco_download") as step:
         files = data_source.bring(source, folder, names)
-        if unpack:
-            files = _unpacked(files, folder)
         shares = (
             {"train": {"train": 1 - val_share, "val": val_share}}
             if val_share
             else {split: {split: 1.0} for split in ("train", "val")}
         )
-        sums = {split: _checksum(files.annotations[split]) for split in shares}
+        known = _known_sums(folder)
+        sums = {split: known.of(files.annotations[split]) for split in shares}
         signatures = {split: _signature(files.pictures[split]) for split in shares}
+        if unpack:
+            files = _unpacked(files, folder, signatures)
         inputs: dict[str, Any] = {
             # Where the pictures are counts here, because they stay there; a split's own fingerprint is of content only.
             "pictures": {split: str(place) for split, place in files.pictures.items()},
@@ -78,11 +82,12 @@ def coco_download(
                     part = {"split": split, "val_share": val_share} if val_share else {}
                     described[split]["fingerprint"] = storage.fingerprint(content | part)
             manifest = work.finish(
-                source=source,
+                source=remotes.shown(source),  # without a password
                 files=_described_files(files, sums, signatures),
                 splits=described,
                 report=str(work.folder / "report.html"),
             )
+            storage.write_json(folder / SUMS, known.used)
             print(f"data in {work.folder}", flush=True)
         print(_summary(manifest["splits"]), flush=True)
         return manifest
@@ -99,22 +104,51 @@ def _names(
     return Names(annotations, stores)
 
 
-def _unpacked(files: Files, root: storage.Place) -> Files:
-    """The same with pictures in folders below the root."""
+def _unpacked(files: Files, root: storage.Place, signatures: dict[str, str]) -> Files:
+    """The files with their archives of pictures unpacked under the root, in a folder that goes with their content."""
     if not isinstance(root, Path):
-        raise InputError(f"storage root {root}: archives are unpacked in folders only; leave `unpack` out for a bucket")
+        raise InputError(f"{root}: archives are unpacked in folders only; leave `unpack` out for a bucket")
     places: dict[str, storage.Place] = {}
     for split, place in files.pictures.items():
-        if isinstance(place, Path) and place.suffix == ".zip":
-            folder = root / "archives" / storage.fingerprint(str(place))[:12] / place.stem
-            place = pictures.unpack(place, folder)
         places[split] = place
+        if isinstance(place, Path) and place.is_file():
+            places[split] = pictures.unpack(place, root / "archives" / signatures[split][:12] / place.stem)
     return Files(files.annotations, places, files.fetched)
 
 
-def _checksum(annotations: Annotations) -> str:
-    with annotations.open() as file:
-        return storage.stream_sha256(file)
+class _Sums:
+    """Checksums of annotation files; those that did not change since an earlier run are not read again.
+
+    Attributes:
+        used: for the next run: name of a file -> its state and checksum.
+    """
+
+    def __init__(self, known: dict[str, Any]) -> None:
+        self._known = known
+        self.used: dict[str, Any] = {}
+
+    def of(self, annotations: Annotations) -> str:
+        """SHA-256 of the annotations' bytes."""
+        name, state = str(annotations), _state(annotations.place)
+        known = self._known.get(name)
+        if known is None or known["state"] != state:
+            with annotations.open() as file:
+                known = {"state": state, "sha256": storage.stream_sha256(file)}
+        self.used[name] = known
+        return known["sha256"]
+
+
+def _known_sums(root: storage.Place) -> _Sums:
+    try:
+        return _Sums(storage.read_json(root / SUMS))
+    except InputError:  # there are none yet
+        return _Sums({})
+
+
+def _state(place: storage.Place) -> list[int]:
+    """What changes when a file does: its size and the time of its last change."""
+    state = place.stat()
+    return [state.st_size, state.st_mtime_ns if isinstance(place, Path) else int(state.st_mtime)]
 
 
 def _signature(place: storage.Place) -> str:
@@ -159,8 +193,10 @@ def _index(
                 )
                 for split, part in indexed.items():
                     opened = coco_index.Split(temporary / part["people"], temporary / part["index"])
+                    bad = _missing(opened, store, str(annotations))
                     samples[split] = _samples(opened, store)
                     described[split] = part | {
+                        "bad": bad,
                         "people": str(work.folder / part["people"]),
                         "index": str(work.folder / part["index"]),
                         "pictures": str(files.pictures[file]),
@@ -168,6 +204,23 @@ def _index(
         page = report.data_page("Data", described, samples, person)
         storage.write_text(temporary / "report.html", page)
     return described
+
+
+def _missing(split: coco_index.Split, store: PictureStore, annotations: str) -> dict[str, Any]:
+    """How many of a split's pictures are missing, and the names of some.
+
+    Raises:
+        InputError: all of them are.
+    """
+    missing = np.flatnonzero(split.picture_bytes == 0).tolist()
+    person = skeleton.OPENPOSE18
+    names = [records.to_picture(split.read(n, n + 1)[0], person).file_name for n in missing[:SAMPLES]]
+    if len(missing) == len(split):
+        raise InputError(
+            f"{store.place}: none of the {len(split)} pictures of {annotations} is there; "
+            f"looked for {', '.join(names[:3])}; there is: {', '.join(store.some(3)) or 'nothing'}"
+        )
+    return {"missing": len(missing), "names": names}
 
 
 def _samples(split: coco_index.Split, store: PictureStore) -> list[Sample]:
@@ -196,4 +249,9 @@ def _summary(splits: dict[str, dict[str, Any]]) -> str:
     for name in next(iter(splits.values()))["keypoints"]:
         row = "".join(f"{described['keypoints'][name]:>12,}" for described in splits.values())
         lines.append(f"    {name.replace('_', ' '):<20}{row}")
+    for split, described in splits.items():
+        bad = described["bad"]
+        if bad["missing"]:
+            more = ", …" if bad["missing"] > 3 else ""
+            lines.append(f"  {bad['missing']} pictures of {split} are missing: {', '.join(bad['names'][:3])}{more}")
     return "\n".join(lines)
