@@ -398,4 +398,7 @@ _LIMIT = 1e9  # no coordinate or area of a picture is larger, and all of them fi
 
 
 def _all_finite(values: list[Any], limit: float = _LIMIT) -> bool:
-    return all(isinstance(v, (int, float)) and math.isfinite(v) and abs(v) < limit for v in values)
+    if not set(map(type, values)) <= {bool, int, float}:
+        return False
+    # A NaN is neither small nor large, but it makes the sum one. The built-in functions take a tenth of a loop's time.
+    return -limit < min(values, default=0) and max(values, default=0) < limit and math.isfinite(sum(values))

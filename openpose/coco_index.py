@@ -170,6 +170,7 @@ def _distribute(buckets: "_Buckets", open_source: Source, name: str, category: A
 
 
 _IMAGE, _ANNOTATION = 0, 1
+_LENGTH = 8  # bytes of the number before an entry in a bucket
 
 
 def _items(open_source: Source, field: str, name: str) -> Iterator[dict[str, Any]]:
@@ -211,6 +212,8 @@ class _Buckets:
     def add(self, image_id: int, entry: tuple[int, dict[str, Any]]) -> None:
         key = self._key(image_id)
         content = marshal.dumps((key, image_id, *entry))
+        # With its length before it: marshal reads bytes ten times as fast as a file.
+        content = len(content).to_bytes(_LENGTH) + content
         self._waiting.setdefault(key * BUCKETS >> 64, []).append(content)
         self._bytes += len(content)
         if self._bytes > BUFFER:
@@ -227,8 +230,8 @@ class _Buckets:
         path = self._folder / str(bucket)
         if path.exists():
             with path.open("rb") as file:
-                while file.peek(1):
-                    yield marshal.load(file)
+                while length := file.read(_LENGTH):
+                    yield marshal.loads(file.read(int.from_bytes(length)))
             path.unlink()
 
     def _key(self, image_id: int) -> int:

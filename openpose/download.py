@@ -487,6 +487,8 @@ def _to_folder(file: _File) -> dict[str, Any]:
     """
     place = Path(file.place)
     part, version = _part(place), place.with_name(f".{place.name}.part.json")
+    for written in (version, place.with_name(f"{place.name}.json")):
+        storage.sweep_file(written)
     if version.exists() and place.exists() and not part.exists() and not file.record.exists():
         place.rename(part)  # a process was killed between the file's final name and its record
     try:

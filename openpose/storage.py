@@ -527,6 +527,13 @@ def sweep(root: Path) -> None:
             remove(left)
 
 
+def sweep_file(file: Path) -> None:
+    """Removes what killed writers of this one file left beside it. Nobody else may be writing it."""
+    for left in file.parent.glob(f".*.{file.name}"):
+        if _TEMPORARY.match(left.name) and left.name[10:] == file.name:
+            remove(left)
+
+
 def write_bytes(place: Place, content: bytes) -> None:
     """Writes a whole file atomically."""
     with atomic_file(place) as temporary:

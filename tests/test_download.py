@@ -73,7 +73,7 @@ def child(folder: Path, *urls: str, limit: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -286,11 +286,11 @@ def test_an_address_of_another_kind(tmp_path: Path) -> None:
 
 
 def test_the_deadline_ends_a_server_that_trickles(server: FaultyServer, tmp_path: Path) -> None:
-    server.files["a.zip"] = File(noise(1_000_000), rate=100_000)
+    server.files["a.zip"] = File(noise(1_000_000), rate=10_000)
     start = time.monotonic()
     with pytest.raises(InputError) as error:
         fetch([Remote(server.url("a.zip"), "a.zip")], tmp_path, deadline=0.5)
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 15
     assert re.search(
         r"deadline of 0\.5 s is over at a\.zip 0\.0\d MB of 1\.00 MB; run the same command again", str(error.value)
     )
@@ -306,7 +306,7 @@ def test_an_error_in_one_file_ends_the_others(server: FaultyServer, tmp_path: Pa
     start = time.monotonic()
     with pytest.raises(InputError, match=r"bad\.zip has the wrong MD5"):
         fetch([Remote(server.url("slow.zip"), "slow.zip"), Remote(server.url("bad.zip"), "bad.zip", md5="0")], tmp_path)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
 
 
 def test_ctrl_c_ends_it_at_once(server: FaultyServer, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_ctrl_c_ends_it_at_once(server: FaultyServer, tmp_path: Path) -> None:
     fetching = child(tmp_path, server.url("a.zip"))
     wait_for(lambda: server.sent == 500)
     fetching.send_signal(signal.SIGINT)
-    _, err = fetching.communicate(timeout=5)
+    _, err = fetching.communicate(timeout=40)
     assert "KeyboardInterrupt" in err
     assert "a.zip" not in names(tmp_path)
 
@@ -330,7 +330,7 @@ def test_disk_that_becomes_full(server: FaultyServer, tmp_path: Path) -> None:
     """The limit on a file's size stands in for a full disk: the write fails in the middle."""
     server.files["a.zip"] = File(noise(1_000_000))
     fetching = child(tmp_path, server.url("a.zip"), limit=400_000)
-    _, err = fetching.communicate(timeout=20)
+    _, err = fetching.communicate(timeout=60)
     assert fetching.returncode == 1
     assert re.search(r"a\.zip: cannot be written, file too large \(\d+ MB free in .*make room and run again", err)
     assert "a.zip" not in names(tmp_path)
@@ -353,7 +353,7 @@ def test_dead_server_but_the_file_is_here(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     start = time.monotonic()
     assert one(server, tmp_path).found
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert capsys.readouterr().err == (
         f"warning: cannot ask 127.0.0.1:{server.server_port} whether a.zip changed (connection refused); "
         f"using the copy of {tmp_path}\n"
@@ -375,8 +375,8 @@ def test_two_processes_at_once(server: FaultyServer, tmp_path: Path) -> None:
     first = child(tmp_path, server.url("a.zip"))
     wait_for(lambda: server.sent > 0)
     second = child(tmp_path, server.url("a.zip"))
-    assert first.communicate(timeout=20)[0] == "[False]\n"
-    out, err = second.communicate(timeout=20)
+    assert first.communicate(timeout=60)[0] == "[False]\n"
+    out, err = second.communicate(timeout=60)
     assert out == "[True]\n"
     assert err.count("another process is fetching it") == 1
     assert (tmp_path / "a.zip").read_bytes() == noise(1_000_000)
