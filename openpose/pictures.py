@@ -33,6 +33,7 @@ class PictureStore:
 
     def __init__(self, place: str | storage.Place) -> None:
         self.place = storage.path(place)
+        self._folder = self.place.stem
         self._archive: zipfile.ZipFile | None = None
         self._file: IO[bytes] | None = None
         if self.place.suffix == ".zip" and self.place.is_file():
@@ -98,8 +99,11 @@ class PictureStore:
     def _entry(self, file_name: str) -> zipfile.ZipInfo | None:
         if self._archive is None:
             return None
+        usual = self._entries.get(f"{self._folder}/{file_name}")
+        if usual is not None:  # no archive has an entry that leads out of it, and looking is quicker than parsing
+            return usual
         name = self._inside(file_name)
-        for candidate in (f"{self.place.stem}/{name}", str(name)):
+        for candidate in (f"{self._folder}/{name}", str(name)):
             entry = self._entries.get(unicodedata.normalize("NFC", candidate))
             if entry is not None:
                 return entry

@@ -44,6 +44,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from openpose import coco, progress, shards, storage
 from openpose.errors import InputError
+from openpose.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
 SCALE_UNIT = 368  # pixels of `image/object/scale`, the input height of the field's networks
@@ -140,8 +141,8 @@ def plan_shards(split: str, picture_bytes: np.ndarray, parameters: RecordParamet
     weight = np.ones(images) if parameters.images_per_shard else picture_bytes + 1.0
     count = math.ceil(weight.sum() / (parameters.images_per_shard or parameters.shard_mb * 1e6))
     middle = np.cumsum(weight) - weight / 2
-    _, starts = np.unique(np.floor(middle * count / weight.sum()), return_index=True)
-    bounds = [*starts.tolist(), images]
+    starts = np.unique(np.searchsorted(middle, np.arange(count) * (weight.sum() / count)))
+    bounds = [*starts[starts < images].tolist(), images]
     return [
         Shard(f"{split}-{number:05d}-of-{len(starts):05d}.tfrecord", start, stop)
         for number, (start, stop) in enumerate(itertools.pairwise(bounds))
@@ -254,23 +255,21 @@ def _write_shard(
     images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
     bad = []
     counts = Counter(dict.fromkeys(coco.COUNTED, 0))
-    with storage.atomic_file(path) as temporary:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for image, people in images:
-                size = _integer(image, "image/width"), _integer(image, "image/height")
-                try:
-                    encoded = upright(pictures.read, _file_name(image), size)
-                except BadImage as error:
-                    bad.append({"file_name": _file_name(image), "reason": str(error)})
-                    note(bad[-1])
-                else:
-                    # One copy of the picture: protobuf makes three, and each is as much as reading it.
-                    serialized = b"".join((people, _encoded_head(len(encoded)), encoded))
-                    writer.write(serialized + dense(serialized) if dense else serialized)
-                    counts.update(count_people(image))
-                step()
-        content = {"bytes": temporary.stat().st_size, "sha256": storage.sha256(temporary)}
-    description = {"name": path.name, **content, **counts, "bad_images": bad}
+    with storage.atomic_file(path) as temporary, RecordFile(temporary) as file:
+        for image, people in images:
+            size = _integer(image, "image/width"), _integer(image, "image/height")
+            try:
+                encoded = upright(pictures.read, _file_name(image), size)
+            except BadImage as error:
+                bad.append({"file_name": _file_name(image), "reason": str(error)})
+                note(bad[-1])
+            else:
+                # No copy of the picture: protobuf makes three, and each is as much as reading it.
+                pieces = people, _encoded_head(len(encoded)), encoded
+                file.write(*pieces, *([dense(b"".join(pieces))] if dense else []))
+                counts.update(count_people(image))
+            step()
+    description = {"name": path.name, "bytes": file.bytes, "sha256": file.sha256, **counts, "bad_images": bad}
     storage.write_json(path.with_suffix(".json"), description)
     return description
 

@@ -6,12 +6,16 @@ pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything i
 
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from openpose.skeleton import Skeleton
 
 # Where the Gaussian's exponent exceeds this, the heatmap is 0: ln 100, as in OpenPose's own code.
 MAX_EXPONENT = 4.6052
+
+# A cell exactly on a limb's edge belongs to it, whichever way its distance was rounded.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -77,20 +81,34 @@ def _squares(centres: tf.Tensor, cells: int, sigma: float) -> tf.Tensor:
 def _vectmap(
     cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], skeleton: Skeleton, width: float
 ) -> tf.Tensor:
-    """Mean over the people on a cell of the limb's unit vector; 0 where there is none."""
+    """Mean over the people on a cell of the limb's unit vector; 0 where there is none.
+
+    A limb is a rectangle around its middle. Its cells are those whose distances from the middle, along the limb and
+    across it, are at most 1 in units of the rectangle's half sides. Both distances are linear in x and y, and so are
+    the sums over people: three matrix products do nearly all of the work.
+    """
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
-    start, end = tf.gather(cells, first, axis=1), tf.gather(cells, second, axis=1)  # [P, L, 2]
-    length = tf.norm(end - start, axis=-1)
-    exists = tf.gather(labelled, first, axis=1) & tf.gather(labelled, second, axis=1) & (length > 0)
-    unit = tf.math.divide_no_nan(end - start, length[..., None])
-    ux, uy = unit[..., 0, None, None], unit[..., 1, None, None]
-    dx = tf.range(grid[1], dtype=tf.float32) - start[..., 0, None, None]  # [P, L, 1, w]
-    dy = tf.range(grid[0], dtype=tf.float32)[:, None] - start[..., 1, None, None]  # [P, L, h, 1]
-    along = dx * ux + dy * uy  # [P, L, h, w], cells from the first part towards the second
-    across = tf.abs(dx * uy - dy * ux)
-    on_limb = (across <= width) & (along >= -width) & (along <= length[..., None, None] + width)
-    present = tf.cast(on_limb & exists[..., None, None], tf.float32)
-    total = tf.einsum("plhw,plc->hwlc", present, unit)
-    count = tf.transpose(tf.reduce_sum(present, 0), [1, 2, 0])[..., None]
-    mean = tf.math.divide_no_nan(total, count)
-    return tf.reshape(mean, [grid[0], grid[1], 2 * skeleton.num_limbs])
+    cells, labelled = tf.transpose(cells, [1, 0, 2]), tf.transpose(labelled)
+    start, end = tf.gather(cells, first), tf.gather(cells, second)  # [L, P, 2]
+    length = tf.norm(end - start, axis=-1, keepdims=True)
+    exists = (tf.gather(labelled, first) & tf.gather(labelled, second))[..., None] & (length > 0)
+    unit = tf.math.divide_no_nan(end - start, length)
+    normal = tf.stack([-unit[..., 1], unit[..., 0]], -1)
+
+    def distance(axis: tf.Tensor) -> tf.Tensor:
+        """[L P, h w], of each cell from a limb's middle in direction `axis`; beyond any limb where there is none."""
+        offset = -tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
+        line = tf.where(exists, tf.concat([axis, offset], -1), [0.0, 0.0, 2.0])
+        return tf.abs(tf.matmul(tf.reshape(line, [-1, 3]), _positions(grid)))
+
+    present = tf.maximum(distance(unit / (length / 2 + width)), distance(normal / width)) <= 1 + _ROUNDING
+    present = tf.reshape(tf.cast(present, tf.float32), [skeleton.num_limbs, -1, grid[0] * grid[1]])
+    total = tf.matmul(tf.concat([unit, tf.ones_like(length)], -1), present, transpose_a=True)  # [L, 3, h w]
+    mean = tf.math.divide_no_nan(total[:, :2], total[:, 2:])
+    return tf.transpose(tf.reshape(mean, [2 * skeleton.num_limbs, *grid]), [1, 2, 0])
+
+
+def _positions(grid: tuple[int, int]) -> np.ndarray:
+    """float32 [3, h w]: x, y and 1 of each cell."""
+    y, x = np.mgrid[: grid[0], : grid[1]].reshape(2, -1)
+    return np.stack([x, y, np.ones_like(x)]).astype(np.float32)
