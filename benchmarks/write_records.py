@@ -1,8 +1,9 @@
 """Writing sparse shards, against a plain loop that copies the same JPEGs from the archive into one TFRecord.
 
 `python -m benchmarks.write_records` replicates validation pictures (the developers' `../shared/coco`, where it is
-there, else a drawn sample) to about 1 200 images in one archive, indexes them and writes them as sparse shards. The
-plain loop reads and writes, no more: it decodes nothing, knows no people and computes no checksum.
+there, else a drawn sample) into one archive, indexes them and writes them as four sparse shards, which have half the
+default size when the pictures have COCO's. The plain loop reads and writes, no more: it decodes nothing, knows no
+people and computes no checksum.
 
 A shard that has its final name is whole, also after a power cut, so ours waits for the disk (fsync). The plain loop is
 timed both ways; the bound is about the one that waits too, because both then bring the same bytes to the same disk.
@@ -14,7 +15,6 @@ Then the times of one and of two workers, each a process on a core of its own, a
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -24,22 +24,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import tensorflow as tf
 
 from benchmarks import oracle
+from benchmarks.index_memory import peak_mb
 from openpose import coco_index, records, skeleton
 from openpose.errors import InputError
 from openpose.pictures import PictureStore
 
 BOUND = 0.8  # of the plain loop's images/s
-IMAGES = 1_200
-ROUNDS = 7
+IMAGES = 1_600  # about 250 MB of COCO's
+SHARDS = 4  # so that two workers with two threads each have even shares
+ROUNDS = 5
 WORKER_ROUNDS = 3
 SPLIT = "val"
-SHARDS = records.RecordParameters(shard_mb=12)  # many, so that two workers with their threads have even shares
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Data:
         """Ours: a worker's shards."""
         people = coco_index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
-            return records.write_shards(people, pictures, out, SPLIT, SHARDS, worker, workers)
+            parameters = records.RecordParameters(images_per_shard=self.images // SHARDS)
+            return records.write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
 
     def copy(self, out: Path, wait: bool) -> None:
         """The plain loop; at the end it waits for the disk, or not."""
@@ -70,6 +71,15 @@ class Data:
     def row(self, name: str, seconds: float) -> str:
         """A line of a table."""
         return f"  {name:46}{self.images / seconds:9.0f}{self.bytes / seconds / 1e6:8.0f}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What some workers did together: their time, the largest one's memory in MB, name and sum of each shard."""
+
+    seconds: float
+    peak: float
+    shards: set[tuple[str, str]]
 
 
 def main() -> int:
@@ -140,7 +150,7 @@ def print_rates(data: Data) -> float:
     print(f"  {f'best of {ROUNDS}':46}{'images/s':>9}{'MB/s':>8}{'ratio':>8}")
     _, waits, ours = best.values()
     for name, seconds in best.items():
-        print(f"{data.row(name, seconds)}{seconds / ours:8.2f}")
+        print(f"{data.row(name, seconds)}{seconds / ours:8.2f}", flush=True)
     return waits / ours
 
 
@@ -157,44 +167,42 @@ def timed(write: Callable[[Path], object], out: Path) -> float:
 def print_workers(data: Data) -> None:
     """Times of one worker, of two, and of one that has all cores; their peak memory."""
     print(f"  {f'workers, best of {WORKER_ROUNDS}':46}{'images/s':>9}{'MB/s':>8}{'speed':>8}{'peak MB':>9}")
-    single, first = 0.0, set[tuple[str, str]]()
+    single, shards = 0.0, set[tuple[str, str]]()
     for name, workers, cores in (
         ("1 worker on one core", 1, [[0]]),
         ("2 workers, each on one core", 2, [[0], [1]]),
         ("1 worker on all cores", 1, [range(os.cpu_count() or 1)]),
     ):
         runs = [run_workers(data, workers, cores) for _ in range(WORKER_ROUNDS)]
-        seconds = min(run[0] for run in runs)
-        single, first = single or seconds, first or runs[0][2]
-        if any(sums != first for _, _, sums in runs):
+        seconds = min(run.seconds for run in runs)
+        single, shards = single or seconds, shards or runs[0].shards
+        if any(run.shards != shards for run in runs):
             raise InputError(f"{name}: the shards differ from those of one worker")
-        print(f"{data.row(name, seconds)}{single / seconds:7.2f}×{max(run[1] for run in runs):9.0f}")
+        print(f"{data.row(name, seconds)}{single / seconds:7.2f}×{max(run.peak for run in runs):9.0f}", flush=True)
 
 
-def run_workers(data: Data, workers: int, cores: Sequence[Sequence[int]]) -> tuple[float, float, set[tuple[str, str]]]:
-    """Writes the split with processes that begin together: seconds, the largest one's MB, (name, sum) of shards."""
+def run_workers(data: Data, workers: int, cores: Sequence[Sequence[int]]) -> Run:
+    """Writes the split with some processes that begin together."""
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
-        together = manager.Barrier(workers)
-        os.sync()
-        tasks = [pool.submit(work, data, together, n, workers, cores[n]) for n in range(workers)]
+    together = context.Barrier(workers)
+    os.sync()
+    with ProcessPoolExecutor(workers, context, initializer=together.wait) as pool:
+        tasks = [pool.submit(work, data, n, workers, cores[n]) for n in range(workers)]
         done = [task.result() for task in tasks]
     shutil.rmtree(data.folder / "out")
     starts, stops, peaks, sums = zip(*done, strict=True)
-    return max(stops) - min(starts), max(peaks), set().union(*sums)
+    return Run(max(stops) - min(starts), max(peaks), set().union(*sums))
 
 
 def work(
-    data: Data, together: Barrier, worker: int, workers: int, cores: Sequence[int]
+    data: Data, worker: int, workers: int, cores: Sequence[int]
 ) -> tuple[float, float, float, set[tuple[str, str]]]:
     """One worker: when it began and ended, its peak memory in MB, and its shards' names and sums."""
     os.sched_setaffinity(0, cores)
-    together.wait()
     start = time.monotonic()
     shards = data.write(data.folder / "out", worker, workers)
     stop = time.monotonic()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return start, stop, peak, {(shard["name"], shard["sha256"]) for shard in shards}
+    return start, stop, peak_mb(), {(shard["name"], shard["sha256"]) for shard in shards}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""The loss mask as records store it, in bytes for an image, against a 1-bit PNG and against COCO's compressed RLE.
+
+`python -m benchmarks.mask_bytes` takes the pictures that have a mask, of the developers' `../shared/coco`, where it is
+there, else of a drawn sample. All three are lossless. Runs are smaller than a PNG for COCO's outlines and larger for
+people whose segmentation is a rectangle; the bound is on what the masks add to the pictures' own bytes. It also prints
+what the reader pays: looking the mask up at the 46×46 cells of the network's output, against only decoding the PNG,
+both in a `tf.data` map (CPU time of all cores).
+"""
+
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from pycocotools import mask as rle
+
+from benchmarks import oracle
+from openpose import augment, coco, records
+from openpose.errors import InputError
+from openpose.pictures import PictureStore
+
+BOUND = 0.01  # of the pictures' bytes
+SIZE, STRIDE = (368, 368), 8
+GRID = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
+ROUNDS = 5
+FEATURE = "image/loss_mask/runs"
+NOTHING = len(records.with_features({}))
+
+
+def main() -> int:
+    """Prints the tables; returns the exit code."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="mask-bytes-") as folder:
+            real = oracle.SHARED / "coco" / oracle.ANNOTATIONS
+            paths = sorted(real.parent.glob("person_keypoints_*.json")) or [oracle.draw_sample(Path(folder))]
+            ratio = max(measure(path) for path in paths)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"mask_bytes: {ratio:.4f} (bound {BOUND:.4f})")
+    return 0 if ratio <= BOUND else 1
+
+
+def measure(path: Path) -> float:
+    """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
+    pictures = coco.load(path, oracle.OPENPOSE).pictures
+    masked = [(picture, runs) for picture in pictures if len(runs := coco.loss_mask(picture))]
+    if not masked:
+        raise InputError(f"{path}: no picture has a mask; give other data")
+    images = [coco.mask_image(runs, picture.height, picture.width) for picture, runs in masked]
+    pngs = [png(image) for image in images]
+    sizes = {
+        "runs, the whole feature in the Example": [
+            len(records.with_features({FEATURE: runs})) - NOTHING for _, runs in masked
+        ],
+        "PNG of 1 bit, its content only": [len(content) for content in pngs],
+        "COCO's compressed RLE, its content only": [len(rle.encode(np.asfortranarray(i))["counts"]) for i in images],
+    }
+    print(f"{path.name}: {len(masked)} of {len(pictures)} images have a mask, of {mean_runs(masked):.0f} runs")
+    print(f"  {'bytes of an image with a mask':42}{'mean':>8}{'median':>8}{'largest':>9}")
+    for name, lengths in sizes.items():
+        print(f"  {name:42}{np.mean(lengths):8.0f}{np.median(lengths):8.0f}{max(lengths):9}")
+    print_times([(runs, picture.height, picture.width) for picture, runs in masked], pngs)
+    return sum(sizes["runs, the whole feature in the Example"]) / picture_bytes(path, pictures)
+
+
+def picture_bytes(path: Path, pictures: Sequence[coco.Picture]) -> int:
+    """Bytes of all pictures of an annotation file, whose folder or archive lies beside its folder."""
+    split = path.stem.rpartition("_")[2]
+    places = [path.parent.parent / split, path.parent.parent / f"{split}.zip", path.parent / f"{split}.zip"]
+    with PictureStore(next(place for place in places if place.exists())) as store:
+        return sum(store.size(picture.file_name) for picture in pictures)
+
+
+def mean_runs(masked: Sequence[tuple[coco.Picture, np.ndarray]]) -> float:
+    return float(np.mean([len(runs) for _, runs in masked]))
+
+
+def png(image: np.ndarray) -> bytes:
+    """A mask uint8 [height, width] of 0 and 1 as a PNG of 1 bit."""
+    buffer = io.BytesIO()
+    Image.fromarray(image * 255).convert("1").save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def print_times(masks: Sequence[tuple[np.ndarray, int, int]], pngs: Sequence[bytes]) -> None:
+    """The reader's times."""
+    runs = tf.RaggedTensor.from_row_lengths(np.concatenate([m[0] for m in masks]), [len(m[0]) for m in masks])
+    heights, widths = (np.array([mask[side] for mask in masks], np.int64) for side in (1, 2))
+
+    def look_up(runs: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        to_cells = augment.to_cells(augment.fit_affine(height, width, SIZE), STRIDE)
+        return augment.warp_mask(runs, height, width, to_cells, GRID)
+
+    def decode(content: tf.Tensor) -> tf.Tensor:
+        return tf.io.decode_png(content, channels=1)
+
+    cells = f"look the runs up at {GRID[1]}×{GRID[0]} cells"
+    for name, seconds in (
+        (cells, best((runs, heights, widths), look_up)),
+        ("decode the PNG", best(np.array(pngs, object), decode)),
+    ):
+        print(f"  {name:42}{1e3 * seconds / len(masks):8.3f} ms/image")
+
+
+def best(data: object, function: Callable[..., tf.Tensor]) -> float:
+    """CPU seconds of the quickest of several rounds over all masks, after one to warm up."""
+    dataset = tf.data.Dataset.from_tensor_slices(data).map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    times = []
+    for _ in range(1 + ROUNDS):
+        start = time.process_time()
+        for _ in dataset:
+            pass
+        times.append(time.process_time() - start)
+    return min(times[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
