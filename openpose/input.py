@@ -53,8 +53,31 @@ class InputParameters:
         return self.size[0] // self.targets.stride, self.size[1] // self.targets.stride
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several workers takes of each global batch; together they take all of it.
+
+    Attributes:
+        worker: its number, from 0.
+        workers: how many there are.
+        replicas: of all workers. Each gets batches of its own, of its share of the global batch.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+
+WHOLE = Share()
+
+
 def training(
-    manifest: dict[str, Any], skeleton: Skeleton, parameters: InputParameters, batch: int, first_step: int = 0
+    manifest: dict[str, Any],
+    skeleton: Skeleton,
+    parameters: InputParameters,
+    batch: int,
+    first_step: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Endless batches of augmented samples; every epoch has each sample once, the last partial batch left out.
 
@@ -82,7 +105,8 @@ def training(
         samples = samples.shuffle(SHUFFLE_IMAGES, seed=order, reshuffle_each_iteration=False).take(steps * batch)
         # Skipped before they are decoded, so that going on in the middle of an epoch costs reading only.
         done = tf.where(epoch == first_step // steps, tf.constant((first_step % steps) * batch, tf.int64), 0)
-        return samples.skip(done).map(lambda example: (example, epoch))
+        mine = samples.skip(done).shard(share.workers, share.worker)
+        return mine.map(lambda example: (example, epoch))
 
     epochs = tf.data.Dataset.counter(first_step // steps)
 
@@ -92,21 +116,35 @@ def training(
         return _training_sample(example, epoch, skeleton, parameters)
 
     samples = _map_or_blank(epochs.flat_map(epoch_samples), sample, skeleton, parameters)
-    return samples.batch(batch, drop_remainder=True).prefetch(2)
+    return samples.batch(batch // share.replicas, drop_remainder=True).prefetch(2)
 
 
 def validation(
-    manifest: dict[str, Any], skeleton: Skeleton, parameters: InputParameters, batch: int
+    manifest: dict[str, Any],
+    skeleton: Skeleton,
+    parameters: InputParameters,
+    batch: int,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """Every image of the split once, whole, in a fixed order; the last batch may be smaller."""
+    """Every image of the split once, whole, in a fixed order; the last batch may be smaller.
+
+    With several replicas all have the same number of full batches: samples whose mask is 0 everywhere, which add
+    nothing to a loss, fill the last ones.
+    """
     stored = has_targets(manifest, parameters)
 
     def sample(example: dict[str, tf.Tensor], _: tf.Tensor) -> dict[str, tf.Tensor]:
         return whole_sample(example, skeleton, parameters, stored)
 
-    numbered = records.examples(manifest, skeleton).map(lambda example: (example, tf.constant(0, tf.int64)))
+    mine = records.examples(manifest, skeleton).shard(share.workers, share.worker)
+    numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
     dataset = _map_or_blank(numbered, sample, skeleton, parameters)
-    return dataset.batch(batch).prefetch(2)
+    if share.replicas > 1:
+        steps = -(-manifest["counts"]["images"] // batch)
+        nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in dataset.element_spec.items()}
+        filling = tf.data.Dataset.from_tensors(nothing).repeat()
+        dataset = dataset.concatenate(filling).take(steps * batch // share.workers)
+    return dataset.batch(batch // share.replicas).prefetch(2)
 
 
 def _map_or_blank(

@@ -17,8 +17,8 @@ def losses(
     """The four losses of a batch, or of a replica's share of it.
 
     Args:
-        outputs: prediction of every stage, float32 [B, h, w, maps], heatmap first, then vectmap.
-        maps: the truth, of the same shape.
+        outputs: prediction of every stage, [B, h, w, maps], heatmap first, then vectmap.
+        maps: the truth, of the same shape; the losses are computed in its precision, float32 as a rule.
         mask: float32 [B, h, w, 1]; 1 where the loss counts.
         global_batch: samples over all replicas. Dividing by it makes the replicas' losses (and gradients) add up.
         skeleton: says where the vectmap begins.
@@ -30,8 +30,8 @@ def losses(
     heatmaps = skeleton.num_heatmaps
     per_stage = []
     for output in outputs:
-        errors = tf.square((tf.cast(output, tf.float32) - maps) * mask)
-        per_map = tf.reduce_sum(errors, [0, 1, 2]) / (2 * tf.cast(global_batch, tf.float32))
+        errors = tf.square((tf.cast(output, maps.dtype) - maps) * mask)
+        per_map = tf.reduce_sum(errors, [0, 1, 2]) / (2 * tf.cast(global_batch, maps.dtype))
         per_stage.append((tf.reduce_sum(per_map[:heatmaps]), tf.reduce_sum(per_map[heatmaps:])))
     heat, paf = per_stage[-1]
     total = tf.add_n([branch for stage in per_stage for branch in stage])

@@ -75,11 +75,20 @@ def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = Non
     return Model(place, pixels, skeleton, run)
 
 
-def _load_keras(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+def read_keras(file: Path, place: storage.Place) -> keras.Model:
+    """A Keras model; `file` is the local copy of `place`.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
-        model = keras.models.load_model(file, compile=False)
+        return keras.models.load_model(file, compile=False)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{place}: not a Keras model ({str(error).splitlines()[0]})") from error
+
+
+def _load_keras(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+    model = read_keras(file, place)
     return (
         "rgb",
         tf.function(_last_stage(model), input_signature=[_PICTURES]),
@@ -94,12 +103,22 @@ def _last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda image: networks.stage_outputs(model, image, training=False)[-1]
 
 
-def _load_graph(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+def read_graph(file: Path, place: storage.Place) -> tf.compat.v1.GraphDef:
+    """A frozen graph; `file` is the local copy of `place`.
+
+    Raises:
+        InputError: it is none.
+    """
     graph_def = tf.compat.v1.GraphDef()
     try:
         graph_def.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise InputError(f"{place}: not a frozen TensorFlow graph ({error})") from error
+    return graph_def
+
+
+def _load_graph(file: Path, place: storage.Place) -> tuple[str, Callable[[tf.Tensor], tf.Tensor], int]:
+    graph_def = read_graph(file, place)
     nodes = {node.name: node for node in graph_def.node}
     for name in (GRAPH_INPUT, GRAPH_OUTPUT):
         if name not in nodes:
@@ -153,8 +172,12 @@ def freeze(model: keras.Model, path: Path, pixels: str = "bgr") -> None:
 def _swap_colours(model: keras.Model) -> None:
     """Lets a network of RGB take BGR: reverses the input channels of its first convolution.
 
-    What lies before that convolution must treat all channels alike.
+    What lies before that convolution must treat all channels alike. A network that turns them itself no longer does.
     """
+    for layer in model.layers:
+        if getattr(layer, "bgr", False):
+            layer.bgr = False
+            return
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     kernel, *bias = first.get_weights()
     first.set_weights([kernel[:, :, ::-1], *bias])
@@ -194,11 +217,14 @@ def _for_old_clients(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """The same function for inference, without batch norm: each is folded into the convolution before it."""
-    norms = {_source(layer).name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    """The same function for inference, without batch norm: each is folded into the convolution before it.
+
+    Those that have no moving statistics stay as they are.
+    """
+    norms = {_source(layer).name: layer for layer in model.layers if _can_fold(layer)}
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if _can_fold(layer):
             return _Nothing(name=layer.name)
         config = layer.get_config()
         if layer.name in norms:
@@ -209,9 +235,13 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     for layer in model.layers:
         if layer.name in norms:
             folded.get_layer(layer.name).set_weights(_folded_weights(layer, norms[layer.name]))
-        elif not isinstance(layer, keras.layers.BatchNormalization):
+        elif not _can_fold(layer):
             folded.get_layer(layer.name).set_weights(layer.get_weights())
     return folded
+
+
+def _can_fold(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(layer, "batch_statistics", False)
 
 
 class _Nothing(keras.layers.Layer):

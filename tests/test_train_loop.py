@@ -1,7 +1,13 @@
 """Training learns, logs what users look for, and goes on as if it had never stopped."""
 
 import json
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +17,25 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from openpose import loss, skeleton
 from openpose.errors import InputError
-from openpose.train_loop import TrainParameters, TrainResult, train
+from openpose.train_loop import TrainResult, train
+from openpose.train_parameters import RunParameters, TrainParameters
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=2, size=64, batch=4, epochs=3, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(manifests: Manifests, folder: Path, parameters: TrainParameters = PARAMETERS) -> TrainResult:
-    return train(manifests["train"], manifests["val"], folder, parameters, OPENPOSE)
+def run(
+    manifests: Manifests, folder: Path, parameters: TrainParameters = PARAMETERS, settings: RunParameters | None = None
+) -> TrainResult:
+    return train(manifests["train"], manifests["val"], folder, parameters, OPENPOSE, run=settings)
+
+
+def changed(**values: Any) -> TrainParameters:
+    return TrainParameters(**(PARAMETERS.as_dict() | values))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +57,23 @@ def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
         *(f"valid_{name}" for name in loss.NAMES),
         "learning_rate",
         "images_per_second",
+        "input_wait_share",
+        "gradient_norm",
+        "parameters",
+        "training samples",
+        "validation samples",
     }
+    assert [line["step"] for line in logged(folder)] == [5, 10, 15]
+    width, height, *pictures = events.Tensors("validation samples")[0].tensor_proto.string_val
+    assert (width, height, len(pictures)) == (b"960", b"640", 6)
+
+
+def logged(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "logs/steps.jsonl").read_text().splitlines()]
+
+
+def logged_losses(folder: Path) -> list[list[float]]:
+    return [[line[name] for name in ("step", *loss.NAMES, "learning_rate")] for line in logged(folder)]
 
 
 def weights(result: TrainResult) -> list[np.ndarray]:
@@ -87,12 +117,15 @@ def test_damaged_newest_checkpoint_is_passed_over(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "mobilnet"}, "choose one of: lightweight, mobilenet_thin"),
+        ({"model": "mobilnet"}, "choose one of: cmu, lightweight, mobilenet, "),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch": 0}, "batch is 0"),
         ({"size": 60}, "multiples of 8"),
         ({"learning_rate": "fast"}, "'fast': give one positive number"),
         ({"batch": 1000}, "less than one batch of 1000"),
+        ({"accumulate": 3}, "batch 4 does not divide into 3 parts"),
+        ({"optimizer": "lion"}, "no optimizer is called 'lion'; choose one of: adam, adamw, sgd"),
+        ({"ema": 1.0}, "ema is 1.0; it must be 0 or more and below 1"),
     ],
 )
 def test_what_cannot_be_trained_is_said(
@@ -104,8 +137,115 @@ def test_what_cannot_be_trained_is_said(
 
 @pytest.mark.slow
 def test_loss_that_is_no_number_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
-    wild = TrainParameters(**(PARAMETERS.as_dict() | {"learning_rate": "1e30", "decay": "exponential"}))
-    with pytest.raises(
-        InputError, match=r"the loss is (nan|inf) at step \d+; train again with a smaller learning rate"
-    ):
-        run(sample_records, tmp_path, wild)
+    said = (
+        r"the (loss|gradient norm) is (nan|inf) at step (\d+) \(learning rate \S+, samples \d+, \d+, \d+, \d+\); train"
+    )
+    with pytest.raises(InputError, match=said):
+        run(sample_records, tmp_path, changed(learning_rate="1e30"), RunParameters(save_steps=1))
+    for path in (tmp_path / "checkpoints").glob("step-*/notes.json"):
+        assert all(np.isfinite(value) for value in json.loads(path.read_text())["notes"]["sums"].values())
+
+
+# Interruptions
+
+LONG = changed(stages=1, epochs=12).as_dict()
+
+
+def start(manifests: Manifests, folder: Path, parameters: dict[str, Any], **more: Any) -> "subprocess.Popen[str]":
+    given = {**manifests, "folder": str(folder), "parameters": parameters, **more}
+    command = [sys.executable, "-m", "tests.train_process", json.dumps(given)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    while not happened() and process.poll() is None:
+        time.sleep(0.01)
+
+
+def newest(folder: Path) -> int:
+    return max((int(path.parent.name[5:]) for path in folder.glob("checkpoints/step-*/state.index")), default=0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sample_records: Manifests, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process = start(sample_records, folder, LONG, run={"log_steps": 1})
+    assert process.wait() == 0
+    return folder
+
+
+def assert_same_training(folder: Path, other: Path) -> None:
+    assert (folder / "history.jsonl").read_text() == (other / "history.jsonl").read_text()
+    assert logged_losses(folder) == logged_losses(other)
+    with np.load(folder / "weights.npz") as weights, np.load(other / "weights.npz") as others:
+        for name in weights.files:
+            np.testing.assert_array_equal(weights[name], others[name])
+
+
+@pytest.mark.slow
+def test_training_killed_ten_times_ends_as_if_it_never_was(
+    undisturbed: Path, sample_records: Manifests, tmp_path: Path
+) -> None:
+    seed = random.randrange(1000)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    run_settings = {"log_steps": 1, "save_steps": 2}
+    for _ in range(10):
+        before = newest(tmp_path)
+        process = start(sample_records, tmp_path, LONG, run=run_settings)
+        wait_for(lambda before=before: newest(tmp_path) > before, process)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.7))
+        process.kill()
+        errors = process.communicate()[1]
+        assert process.returncode == -signal.SIGKILL, errors
+    assert newest(tmp_path) > 20
+    assert start(sample_records, tmp_path, LONG, run=run_settings).wait() == 0
+    assert_same_training(tmp_path, undisturbed)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_ends_with_its_own_code(undisturbed: Path, sample_records: Manifests, tmp_path: Path) -> None:
+    process = start(sample_records, tmp_path, LONG, run={"log_steps": 1})
+    wait_for(lambda: newest(tmp_path) > 0, process)
+    wait_for(lambda: logged(tmp_path)[-1]["step"] % 5 == 2, process)
+    process.terminate()
+    assert process.wait() == 143
+    assert newest(tmp_path) % 5 != 0, "saved in the middle of an epoch"
+    assert start(sample_records, tmp_path, LONG, run={"log_steps": 1}).wait() == 0
+    assert_same_training(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_checkpoint_of_another_run(
+    trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path
+) -> None:
+    folder, result = trained
+    more = run(sample_records, tmp_path / "more", changed(epochs=4), RunParameters(checkpoint=str(folder)))
+    assert more.history[:3] == result.history
+    assert [epoch["step"] for epoch in more.history] == [5, 10, 15, 20]
+    other = changed(width=0.25, optimizer="sgd")
+    with pytest.raises(InputError) as caught:
+        run(sample_records, tmp_path / "other", other, RunParameters(checkpoint=str(folder / "checkpoints")))
+    assert str(caught.value).endswith(
+        "step-00000015 is a checkpoint of another training: network is mobilenet_thin (width 0.2, stages 2) there and "
+        "mobilenet_thin (width 0.25, stages 2) here; optimizer is adam there and sgd here"
+    )
+    with pytest.raises(InputError, match="no checkpoint is there"):
+        run(sample_records, tmp_path / "other", other, RunParameters(checkpoint=str(tmp_path)))
+
+
+def test_newest_and_best_checkpoints_are_kept(trained: tuple[Path, TrainResult]) -> None:
+    folder, result = trained
+    best = min(result.history, key=lambda epoch: epoch["valid_loss"])["step"]
+    kept = {int(path.name[5:]) for path in (folder / "checkpoints").iterdir()}
+    assert kept == {10, 15, best}
+
+
+@pytest.mark.slow
+def test_early_stop_takes_the_best_epochs_weights(sample_records: Manifests, tmp_path: Path) -> None:
+    # At such a rate it soon gets worse.
+    result = run(sample_records, tmp_path, changed(epochs=9, learning_rate="0.1", decay="exponential", early_stop=1))
+    assert len(result.history) < 9
+    *before, last = [epoch["valid_loss"] for epoch in result.history]
+    assert last > min(before)

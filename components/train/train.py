@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from components import status
-from openpose import loss, report, skeleton, storage
-from openpose.train_loop import TrainParameters
+from openpose import devices, loss, report, skeleton, storage
 from openpose.train_loop import train as run_training
+from openpose.train_parameters import RunParameters, TrainParameters
 
 
 def train(
@@ -20,15 +20,37 @@ def train(
     model: str = "mobilenet_thin",
     width: float = 1.0,
     stages: int = 0,
+    init: str = "",
+    init_partial: bool = False,
     size: int = 368,
+    input_width: int = 0,
     batch_size: int = 16,
     epochs: int = 30,
     learning_rate: str = "0.001",
     decay: str = "exponential",
+    warmup: int = 200,
+    optimizer: str = "adam",
+    weight_decay: float = 0.0005,
+    momentum: float = 0.9,
+    clip_norm: float = 0.0,
+    backbone_rate: float = 1.0,
+    ema: float = 0.0,
+    accumulate: int = 1,
+    precision: str = "float32",
+    early_stop: int = 0,
     min_scale: float = 0.5,
     max_scale: float = 1.1,
     max_rotation: float = 40.0,
     seed: int = 0,
+    gpus: int = 0,
+    checkpoint: str = "",
+    save_steps: int = 0,
+    save_minutes: float = 10.0,
+    keep: int = 2,
+    log_steps: int = 20,
+    logs: str = "",
+    remote_data: str = "",
+    xla: bool = False,
     revision: str = "",
 ) -> dict[str, Any]:
     """Trains a network, going on from the newest checkpoint of the same training.
@@ -37,42 +59,83 @@ def train(
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         train_records: Manifest of the training split's records.
         valid_records: Manifest of the validation split's records.
-        model: Name of the network: mobilenet_thin or lightweight.
+        model: Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists them.
         width: Factor on the network's number of channels; 1 is the published network.
         stages: Number of its stages; 0 for the published number.
+        init: Weights to start from: a model of ours (.keras), a graph of tf-pose-estimation (.pb), imagenet for the
+            backbone, or a file of these (.h5); nothing for random ones.
+        init_partial: Take what fits of them, and say what does not.
         size: Height and width of the network's input in pixels, a multiple of 8.
-        batch_size: Samples in one step, over all GPUs.
+        input_width: Its width when that is another; 0 for a square.
+        batch_size: Samples in one step, over all GPUs of all machines.
         epochs: How often each sample is seen.
         learning_rate: One number, or several with commas: one for each 5 epochs.
         decay: Of one learning rate: exponential (x0.33 every 10000 steps) or cosine (to 0 at the end).
+        warmup: Steps in which the rate rises from 0, so that the first, large gradients do no harm.
+        optimizer: adam; adamw, which also draws kernels towards 0 against overfitting; or sgd with Nesterov's momentum.
+        weight_decay: Of adamw and sgd: how strongly kernels (not norms and biases) are drawn towards 0.
+        momentum: Of sgd: the share of the last step that is added to the next.
+        clip_norm: Gradients with a longer global norm are shortened to it, against odd batches; 0 leaves them.
+        backbone_rate: Factor on the backbone's learning rate; below 1 it keeps more of what it started with.
+        ema: Share that a running average of the weights keeps in each step, such as 0.999; the average is validated
+            and saved in place of the last weights. 0 for none.
+        accumulate: Parts of a batch that go through the network one after the other, to save memory.
+        precision: float32; bfloat16 or float16, faster where the device has it. The saved model is float32.
+        early_stop: Stop when the validation loss has not fallen for so many epochs; the best weights count. 0: never.
         min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
         max_scale: Augmentation: its largest height.
         max_rotation: Augmentation: degrees, either way.
         seed: Of weights, order and augmentation.
+        gpus: How many GPUs of each machine share the work, with synchronised batch norm; 0 for one device. Several
+            machines find each other by TF_CONFIG.
+        checkpoint: A run's folder or a checkpoint of it to go on from, when this training has none of its own.
+        save_steps: A checkpoint after so many steps, besides that of each epoch's end; 0 for none.
+        save_minutes: A checkpoint after so many minutes; 0 for none.
+        keep: So many of the newest checkpoints are kept, and that of the best epoch.
+        log_steps: Steps from one line of the log to the next.
+        logs: Folder for TensorBoard's files in place of the run's own.
+        remote_data: Address grpc://host:port of a data service (openpose.data_service) that makes the batches.
+        xla: Compile the step with XLA: faster on a GPU after some minutes of compiling. On one device only.
         revision: Revision of the code; another one trains anew.
 
     Returns:
-        The run's manifest: where its model, logs and checkpoints are, its losses and its history.
+        The run's manifest: where its model, logs and checkpoints are, its losses and its history. Of several workers
+        only the first writes and returns it, the others return {}.
 
     Raises:
         InputError: parameters or records cannot be used; the message says which and why.
     """
     folder = storage.root_folder(root)
-    with status.step(folder, "train") as step:
+    with status.step(folder, f"train{devices.worker_suffix()}") as step:
         parameters = TrainParameters(
             model=model,
             width=width,
             stages=stages,
+            init=init,
+            init_partial=init_partial,
             size=size,
+            input_width=input_width,
             batch=batch_size,
             epochs=epochs,
             learning_rate=learning_rate,
             decay=decay,
+            warmup=warmup,
+            optimizer=optimizer,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            clip_norm=clip_norm,
+            backbone_rate=backbone_rate,
+            ema=ema,
+            accumulate=accumulate,
+            precision=precision,
+            early_stop=early_stop,
             min_scale=min_scale,
             max_scale=max_scale,
             max_rotation=max_rotation,
             seed=seed,
         )
+        run = RunParameters(save_steps, save_minutes, keep, checkpoint, logs, log_steps, remote_data, xla)
+        strategy = devices.strategy(gpus)
         training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
         inputs = {
             "records": [training["fingerprint"], validation["fingerprint"]],
@@ -82,17 +145,19 @@ def train(
         work = storage.Work(folder, "run", inputs, "runs/")
         manifest = step.finished(work)
         if manifest is None:
-            storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
+            chief = devices.is_chief(strategy)
+            if chief:
+                storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
             person = skeleton.get(training["skeleton"])
             with storage.workspace(work.folder) as workspace:
                 result = run_training(
-                    training, validation, workspace.folder, parameters, person, saved=workspace.publish
+                    training, validation, workspace.folder, parameters, person, strategy, run, workspace.publish
                 )
-            manifest = _finish(work, result.model, result.history)
+            manifest = _finish(work, logs, result.model, result.history) if chief else {}
         return manifest
 
 
-def _finish(work: storage.Work, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
+def _finish(work: storage.Work, logs: str, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
         model.save(temporary)
@@ -104,7 +169,7 @@ def _finish(work: storage.Work, model: keras.Model, history: list[dict[str, floa
     losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
     return work.finish(
         model=str(path),
-        logs=str(work.folder / "logs"),
+        logs=logs or str(work.folder / "logs"),
         checkpoints=str(work.folder / "checkpoints"),
         report=str(work.folder / "report.html"),
         model_sha256=checksum,

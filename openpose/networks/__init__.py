@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
 
 from openpose.errors import InputError
-from openpose.networks import lightweight, mobilenet_thin
+from openpose.networks import lightweight, mobilenet, mobilenet_v2, vgg
 from openpose.skeleton import Skeleton
 
 
@@ -33,11 +34,43 @@ class Network:
 
 
 NETWORKS = {
+    "cmu": Network("VGG19, 7×7 refinement (OpenPose)", partial(vgg.build, "cmu", vgg.VGG19), stages=6),
+    "vgg": Network("VGG16, 7×7 refinement", partial(vgg.build, "vgg", vgg.VGG16), stages=6),
+    "mobilenet": Network(
+        "MobileNet v1 ×0.75, separable 7×7 refinement (tf-pose-estimation)",
+        partial(mobilenet.build, "mobilenet", 0.75, 1.0),
+        stages=5,
+        stride=4,
+    ),
+    "mobilenet_fast": Network(
+        "the same with MobileNet v1 ×0.5 and half of the refinement's channels",
+        partial(mobilenet.build, "mobilenet_fast", 0.5, 0.5),
+        stages=5,
+        stride=4,
+    ),
+    "mobilenet_accurate": Network(
+        "the same with MobileNet v1 ×1",
+        partial(mobilenet.build, "mobilenet_accurate", 1.0, 1.0),
+        stages=5,
+        stride=4,
+    ),
     "mobilenet_thin": Network(
-        "MobileNet v1 ×0.75 with 6 separable stages (tf-pose-estimation)", mobilenet_thin.build, stages=6
+        "MobileNet v1 ×0.75 of three depths, separable 3×3 refinement (tf-pose-estimation)",
+        mobilenet.build_thin,
+        stages=6,
+    ),
+    "mobilenet_v2_large": Network(
+        "MobileNet v2 ×1.4, separable 3×3 refinement (tf-pose-estimation)",
+        partial(mobilenet_v2.build, "mobilenet_v2_large", 1.4, 1.0),
+        stages=6,
+    ),
+    "mobilenet_v2_small": Network(
+        "the same with MobileNet v2 ×0.5 and half of the refinement's channels",
+        partial(mobilenet_v2.build, "mobilenet_v2_small", 0.5, 0.5),
+        stages=6,
     ),
     "lightweight": Network(
-        "dilated MobileNet v1 with CPM, initial and refinement stages (Lightweight OpenPose)",
+        "dilated MobileNet v1, CPM, one initial and one refinement stage (Lightweight OpenPose)",
         lightweight.build,
         stages=2,
     ),

@@ -1,7 +1,80 @@
 """Building blocks that the networks share. Convolutions pad "same"; those before a batch norm have no bias."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 from keras import layers
+
+
+@keras.saving.register_keras_serializable("openpose")
+class Norm(layers.BatchNormalization):
+    """Batch norm that can do without moving statistics.
+
+    Args:
+        batch_statistics: inference normalises by the statistics of its batch too. That is for weights that came
+            without moving ones; `openpose.init_weights.calibrate` ends it.
+    """
+
+    def __init__(self, batch_statistics: bool = False, **others: Any) -> None:
+        super().__init__(**others)
+        self.batch_statistics = batch_statistics
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        if not self.batch_statistics or (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        # The operation of TensorFlow 1 that the graphs with such weights have, so that rounding is the same too.
+        x = tf.raw_ops.FusedBatchNorm(
+            x=tf.cast(inputs, tf.float32),
+            scale=self.gamma,
+            offset=self.beta,
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
+        ).y
+        return tf.cast(x, inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "batch_statistics": self.batch_statistics}
+
+
+@keras.saving.register_keras_serializable("openpose")
+class ResizeLike(layers.Layer):
+    """Resizes the first tensor [N, h, w, C] to height and width of the second, bilinearly.
+
+    As TensorFlow 1 did it, which the published weights were trained with: output cell i takes the input at i·h/H,
+    where others take it at (i + ½)·h/H - ½.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, like = inputs
+        return tf.cast(tf.raw_ops.ResizeBilinear(images=x, size=tf.shape(like)[1:3]), x.dtype)
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        x, like = input_shape
+        return (x[0], *like[1:3], x[3])
+
+
+@keras.saving.register_keras_serializable("openpose")
+class Scale(layers.Rescaling):
+    """Rescaling that adds nothing: OpenCV's importer refuses a graph that adds zero.
+
+    Args:
+        scale: factor.
+        bgr: turns RGB to BGR as well.
+    """
+
+    def __init__(self, scale: float, bgr: bool = False, **others: Any) -> None:
+        super().__init__(scale, **others)
+        self.bgr = bgr
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        scaled = tf.cast(inputs, self.compute_dtype) * self.scale
+        return tf.reverse(scaled, [-1]) if self.bgr else scaled
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "bgr": self.bgr}
 
 
 def channels(count: int, width: float) -> int:
@@ -10,13 +83,29 @@ def channels(count: int, width: float) -> int:
 
 
 def conv(
-    x: keras.KerasTensor, filters: int, kernel: int, name: str, *, stride: int = 1, dilation: int = 1
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    name: str,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    highest: float | None = None,
 ) -> keras.KerasTensor:
     """Convolution, batch norm, ReLU."""
     x = layers.Conv2D(
         filters, kernel, strides=stride, dilation_rate=dilation, padding="same", use_bias=False, name=name
     )(x)
-    return norm_relu(x, name)
+    return norm_relu(x, name, highest)
+
+
+def depthwise(
+    x: keras.KerasTensor, name: str, *, kernel: int = 3, stride: int = 1, dilation: int = 1
+) -> keras.KerasTensor:
+    """Depthwise convolution alone."""
+    return layers.DepthwiseConv2D(
+        kernel, strides=stride, dilation_rate=dilation, padding="same", use_bias=False, name=name
+    )(x)
 
 
 def separable(
@@ -24,22 +113,21 @@ def separable(
     filters: int,
     name: str,
     *,
+    kernel: int = 3,
     stride: int = 1,
     dilation: int = 1,
     inner_norm: bool = False,
 ) -> keras.KerasTensor:
-    """3×3 depthwise convolution, then 1×1 convolution, batch norm, ReLU; optionally both also in between."""
-    x = layers.DepthwiseConv2D(
-        3, strides=stride, dilation_rate=dilation, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
+    """Depthwise convolution, then 1×1 convolution, batch norm, ReLU; optionally the last two also in between."""
+    x = depthwise(x, f"{name}_depthwise", kernel=kernel, stride=stride, dilation=dilation)
     if inner_norm:
         x = norm_relu(x, f"{name}_depthwise")
     return conv(x, filters, 1, f"{name}_pointwise")
 
 
-def norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Batch norm and ReLU."""
-    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_norm")(x))
+def norm_relu(x: keras.KerasTensor, name: str, highest: float | None = None) -> keras.KerasTensor:
+    """Batch norm, and ReLU that ends at `highest`."""
+    return layers.ReLU(highest, name=f"{name}_relu")(Norm(name=f"{name}_norm")(x))
 
 
 def biased(x: keras.KerasTensor, filters: int, kernel: int, name: str) -> keras.KerasTensor:

@@ -1,0 +1,219 @@
+"""Weights to start a training from: a model of ours, ImageNet's backbones, tf-pose-estimation's published graphs."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from openpose import imagenet, model_io, storage, tf_pose_graph
+from openpose.errors import InputError
+from openpose.networks.layers import Norm
+
+IMAGENET = "imagenet"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of every tensor.
+
+    Attributes:
+        taken: layers of the network that have the source's weights now.
+        kept: layers of the network that are as they were.
+        unused: what the source has besides.
+        uncalibrated: norms for which the source has no moving statistics; see `calibrate`.
+    """
+
+    taken: Sequence[str]
+    kept: Sequence[str]
+    unused: Sequence[str]
+    uncalibrated: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a source has for a network, by our layers' names and in the order of `get_weights`.
+
+    Attributes:
+        name: for messages.
+        weights: of each layer.
+        unused: names of its weights that no layer takes.
+        beyond: names of those that none is meant to take.
+        only: the part of the network that it is for, as the beginning of the layers' names.
+        fits: the network that it is for.
+        uncalibrated: norms that have no moving statistics in it.
+        of_batch: norms that take those of the batch.
+    """
+
+    name: str
+    weights: dict[str, list[np.ndarray]]
+    unused: Sequence[str] = ()
+    beyond: Sequence[str] = ()
+    only: str = ""
+    fits: str = ""
+    uncalibrated: Sequence[str] = ()
+    of_batch: Sequence[str] = ()
+
+
+def load(model: keras.Model, source: str | storage.Place, partial: bool = False) -> Loaded:
+    """Puts weights into a network of `openpose.networks`: all that the source has or, when something is wrong, none.
+
+    Args:
+        model: the network; its name says which.
+        source: one of
+            a Keras model of ours (`.keras`);
+            a frozen graph that tf-pose-estimation published (`.pb`): the last stage then gives what the graph gives;
+            `imagenet`, for the backbone only: Keras has the weights in its cache, or fetches them;
+            a file of those weights as Keras publishes them (`…_no_top.h5`).
+        partial: takes what fits and prints the rest, instead of refusing what does not fit as a whole.
+
+    Raises:
+        InputError: no such file, not weights, or (unless `partial`) weights that the network has no layer for, or
+            layers that the source has no weights for; the message lists them.
+    """
+    found = _read(model, source)
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    fitting = [name for name, weights in found.weights.items() if _shapes(weights) == _shapes(layers[name].weights)]
+    problems = _problems(layers, found, fitting)
+    if problems and not (partial and fitting):
+        raise InputError("\n".join([f"{found.name} does not fit this {model.name} ({found.fits}):", *problems]))
+    for name in fitting:
+        layers[name].set_weights(found.weights[name])
+        if isinstance(layers[name], Norm):
+            layers[name].batch_statistics = name in found.of_batch
+    print("\n".join([f"{found.name}: weights for {len(fitting)} of {len(layers)} layers", *problems]))
+    return Loaded(
+        taken=fitting,
+        kept=[name for name in layers if name not in fitting],
+        unused=[*found.unused, *found.beyond],
+        uncalibrated=[name for name in found.uncalibrated if name in fitting],
+    )
+
+
+def _problems(layers: dict[str, keras.Layer], found: _Source, fitting: Sequence[str]) -> list[str]:
+    """What does not fit, a line for each kind."""
+    lists = {
+        "no weights for": [name for name in layers if name.startswith(found.only) and name not in found.weights],
+        "of other shapes": [
+            f"{name} {_text(found.weights[name])} for the network's {_text(layers[name].weights)}"
+            for name in found.weights
+            if name not in fitting
+        ],
+        "not used": found.unused,
+    }
+    return [f"  {what}: {', '.join(names)}" for what, names in lists.items() if names]
+
+
+def _shapes(weights: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in weights]
+
+
+def _text(weights: Sequence[np.ndarray]) -> str:
+    return "×".join(str(side) for side in weights[0].shape)
+
+
+def _read(model: keras.Model, source: str | storage.Place) -> _Source:
+    if source == IMAGENET:
+        return _imagenet(model, _fetched(model.name), IMAGENET)
+    place = storage.path(source)
+    # Keras takes a file with this ending for its newer format, and fills what it can without a word.
+    kind = "" if place.name.endswith(".weights.h5") else place.suffix
+    readers = {".keras": _keras, ".pb": _graph, ".h5": _imagenet_file}
+    if kind not in readers:
+        raise InputError(
+            f"{place}: starting weights are a Keras model (.keras), a frozen graph of tf-pose-estimation (.pb), "
+            f"{IMAGENET}, or a file of those weights as Keras publishes them (…_no_top.h5)"
+        )
+    if storage.size(place) is None:
+        raise InputError(f"{place}: no such file of weights")
+    with storage.local_copy(place) as file:
+        return readers[kind](model, file, place)
+
+
+def _keras(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+    theirs = {layer.name: layer for layer in model_io.read_keras(file, place).layers if layer.weights}
+    ours = {layer.name for layer in model.layers if layer.weights}
+    of_batch = [name for name, layer in theirs.items() if isinstance(layer, Norm) and layer.batch_statistics]
+    return _Source(
+        str(place),
+        {name: layer.get_weights() for name, layer in theirs.items() if name in ours},
+        unused=[name for name in theirs if name not in ours],
+        fits="a Keras model fits the network, width and number of stages that it was trained with",
+        uncalibrated=of_batch,
+        of_batch=of_batch,
+    )
+
+
+def _graph(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+    graph = tf_pose_graph.Graph(model_io.read_graph(file, place), model_io.GRAPH_INPUT)
+    found = tf_pose_graph.read(model, graph)
+    return _Source(
+        str(place),
+        found.weights,
+        unused=graph.untaken(),
+        fits="tf-pose-estimation's graphs fit the network of their name with width 1 and all stages",
+        uncalibrated=found.uncalibrated,
+        of_batch=found.of_batch,
+    )
+
+
+def _imagenet_file(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+    application = imagenet.application(model.name, weights=None)
+    try:
+        application.load_weights(file)
+    except (ValueError, OSError, KeyError) as error:
+        title = imagenet.title(model.name)
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{place}: not weights of {title} without its classifier ({reason})") from error
+    return _imagenet(model, application, str(place))
+
+
+def _fetched(network: str) -> keras.Model:
+    try:
+        return imagenet.application(network, weights="imagenet")
+    except Exception as error:  # Keras raises no narrower one
+        cache = f"{os.environ.get('KERAS_HOME', '~/.keras')}/models"
+        raise InputError(
+            f"{IMAGENET}: the weights of {imagenet.title(network)} cannot be fetched ({error}); get that file "
+            f"elsewhere and give its path instead of {IMAGENET!r}, or put it into {cache}"
+        ) from error
+
+
+def _imagenet(model: keras.Model, application: keras.Model, name: str) -> _Source:
+    weights, beyond = imagenet.weights(model, application)
+    fits = f"{imagenet.title(model.name)} fits it with width 1"
+    return _Source(name, weights, beyond=beyond, only="backbone", fits=fits)
+
+
+def calibrate(model: keras.Model, norms: Sequence[str], batches: Iterable[np.ndarray]) -> None:
+    """Gives norms that came without moving statistics those of pictures, so that training can go on from them.
+
+    A norm that was a bias does the same afterwards, and nearly the same in training, where it takes the batch's
+    statistics. One that took the batch's statistics in inference too takes the moving ones from now on.
+
+    Args:
+        model: the network, not yet traced by a `tf.function`.
+        norms: `Loaded.uncalibrated`.
+        batches: RGB pictures [N, H, W, 3], 0–255, as in training; some tens in all, batches of the same size.
+    """
+    if not norms:
+        return
+    layers = [model.get_layer(name) for name in norms]
+    watched = keras.Model(model.input, [keras.ops.moments(layer.input, axes=[0, 1, 2]) for layer in layers])
+    watch = tf.function(lambda pictures: watched(pictures, training=False), reduce_retracing=True)
+    moments = [[np.stack(pair) for pair in watch(pictures)] for pictures in batches]
+    for number, layer in enumerate(layers):
+        means, variances = np.stack([of_batch[number] for of_batch in moments], axis=1)
+        _set_statistics(layer, means.mean(0), variances.mean(0) + means.var(0))
+
+
+def _set_statistics(norm: Norm, mean: np.ndarray, variance: np.ndarray) -> None:
+    gamma, beta, old_mean, old_variance = norm.get_weights()
+    if not norm.batch_statistics:  # stays the function that it is
+        factor = gamma / np.sqrt(old_variance + norm.epsilon)
+        gamma, beta = factor * np.sqrt(variance + norm.epsilon), beta + factor * (mean - old_mean)
+    norm.set_weights([gamma, beta, mean, variance])
+    norm.batch_statistics = False

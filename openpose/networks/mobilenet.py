@@ -1,0 +1,49 @@
+"""tf-pose-estimation's networks on MobileNet v1 (Howard et al., arXiv:1704.04861) with separable stages.
+
+As published, its separable convolutions have a norm and a ReLU at the end only, not also in the middle. The pixels
+are scaled but not shifted: the padding of the first convolution is black, as in the published graphs.
+"""
+
+import keras
+from keras import layers
+
+from openpose.networks.layers import ResizeLike, Scale, channels, conv, separable
+from openpose.networks.stages import separable_branch, two_branches
+from openpose.skeleton import Skeleton
+
+# Channels and stride of MobileNet v1's separable convolutions 1 to 11, without its last two.
+BACKBONE = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), *[(512, 1)] * 6)
+
+
+def build_thin(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """`mobilenet_thin`: features of three depths at stride 8. See `openpose.networks.build`."""
+    image = keras.Input((None, None, 3), name="image")
+    levels = _backbone(image, 0.75 * width, depth=11)
+    pooled = layers.MaxPooling2D(2, padding="same", name="backbone3_pool")(levels[3])
+    features = layers.Concatenate(name="features")([pooled, levels[7], levels[11]])
+    outputs = two_branches(features, skeleton, stages, separable_branch(0.5 * width, kernel=3))
+    return keras.Model(image, outputs, name="mobilenet_thin")
+
+
+def build(
+    name: str, backbone_width: float, stage_width: float, skeleton: Skeleton, width: float, stages: int
+) -> keras.Model:
+    """The others: shallower features at stride 4, and 7×7 refinement. See `openpose.networks.build`."""
+    image = keras.Input((None, None, 3), name="image")
+    levels = _backbone(image, backbone_width * width, depth=7)
+    pooled = layers.MaxPooling2D(2, padding="same", name="backbone1_pool")(levels[1])
+    enlarged = ResizeLike(name="backbone7_enlarged")([levels[7], levels[3]])
+    features = layers.Concatenate(name="features")([pooled, levels[3], enlarged])
+    outputs = two_branches(features, skeleton, stages, separable_branch(stage_width * width, kernel=7))
+    return keras.Model(image, outputs, name=name)
+
+
+def _backbone(image: keras.KerasTensor, width: float, depth: int) -> dict[int, keras.KerasTensor]:
+    """What comes out of each of the first `depth` separable convolutions, by its number from 1."""
+    x = Scale(1 / 128, name="to_range")(image)
+    x = conv(x, channels(32, width), 3, "backbone0", stride=2)
+    levels = {}
+    for number, (filters, stride) in enumerate(BACKBONE[:depth], start=1):
+        x = separable(x, channels(filters, width), f"backbone{number}", stride=stride)
+        levels[number] = x
+    return levels

@@ -1,0 +1,196 @@
+"""Weights in the frozen graphs that tf-pose-estimation published, for the layers of our networks.
+
+The graphs take BGR and raw pixels (`cmu` scales them as ours does), their batch norms are a bias each or still there,
+and their 1×1 "separable" convolutions are one 1×1 convolution here.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# Our layers and the graph's: a pattern for the whole of our name, and what it becomes.
+_SEPARABLE_STAGES = (
+    (r"stage(\d+)_(L\d)_([123])_(depthwise|pointwise)", r"Openpose/MConv_Stage\1_\2_\3_\4"),
+    (r"stage(\d+)_(L\d)_([45])", r"Openpose/MConv_Stage\1_\2_\3_depthwise Openpose/MConv_Stage\1_\2_\3_pointwise"),
+)
+_MOBILENET = (
+    (r"backbone0", r"MobilenetV1/Conv2d_0"),
+    (r"backbone(\d+)_(depthwise|pointwise)", r"MobilenetV1/Conv2d_\1_\2"),
+    *_SEPARABLE_STAGES,
+)
+_MOBILENET_V2 = (
+    (r"backbone0", r"MobilenetV2/Conv"),
+    (r"backbone1_(\w+)", r"MobilenetV2/expanded_conv/\1"),
+    # Its blocks are counted from 0, ours from 1.
+    *((rf"backbone{n}_(\w+)", rf"MobilenetV2/expanded_conv_{n - 1}/\1") for n in range(2, 14)),
+    *_SEPARABLE_STAGES,
+)
+_VGG = (
+    (r"backbone(\d)_(\d)", r"conv\1_\2"),
+    (r"cpm_1", r"conv4_3_CPM"),
+    (r"cpm_2", r"conv4_4_CPM"),
+    (r"stage1_(L\d)_(\d)", r"conv5_\2_CPM_\1"),
+    (r"stage(\d)_(L\d)_(\d)", r"Mconv\3_stage\1_\2"),
+)
+_LAYERS = {
+    "cmu": _VGG,
+    "vgg": _VGG,
+    **dict.fromkeys(("mobilenet", "mobilenet_fast", "mobilenet_accurate", "mobilenet_thin"), _MOBILENET),
+    **dict.fromkeys(("mobilenet_v2_large", "mobilenet_v2_small"), _MOBILENET_V2),
+}
+
+
+@dataclass(frozen=True)
+class Norm:
+    """What a graph does with the output of a convolution.
+
+    Attributes:
+        gamma: factor.
+        beta: what is added.
+        mean: moving mean; None where the graph has none.
+        variance: moving variance, with epsilon in it; None where the graph has none.
+        of_batch: whether the graph takes mean and variance of its batch instead.
+    """
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray | None = None
+    variance: np.ndarray | None = None
+    of_batch: bool = False
+
+    def weights(self, epsilon: float) -> list[np.ndarray]:
+        """Gamma, beta, moving mean and variance of a batch norm with that epsilon that does the same."""
+        mean = np.zeros_like(self.beta) if self.mean is None else self.mean
+        variance = np.ones_like(self.beta) if self.variance is None else self.variance
+        return [self.gamma, self.beta, mean, variance - epsilon]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights by our layers' names, in the order of `get_weights`, for all layers that the graph has.
+
+    Attributes:
+        weights: of each layer.
+        uncalibrated: the norms that have no moving statistics in the graph.
+        of_batch: those of them that take the batch's.
+    """
+
+    weights: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    uncalibrated: list[str] = field(default_factory=list)
+    of_batch: list[str] = field(default_factory=list)
+
+
+class Graph:
+    """A frozen graph whose constants are taken one by one.
+
+    Args:
+        graph_def: the graph.
+        pixels: name of the node that is fed.
+    """
+
+    def __init__(self, graph_def: tf.compat.v1.GraphDef, pixels: str) -> None:
+        self._pixels = pixels
+        self._nodes = {node.name: node for node in graph_def.node}
+        self._taken: set[str] = set()
+        self._reader: dict[str, str] = {}  # of each node, one that takes its output
+        for node in graph_def.node:
+            self._reader.update({_plain(name): node.name for name in node.input[:1]})
+
+    def convolution(self, layer: str) -> str | None:
+        """The name of the graph's convolution of that layer."""
+        return next((name for op in ("Conv2D", "depthwise") if (name := f"{layer}/{op}") in self._nodes), None)
+
+    def takes_pixels(self, convolution: str) -> bool:
+        """Whether it sees the input as it is fed."""
+        return _plain(self._nodes[convolution].input[0]) == self._pixels
+
+    def kernel(self, convolution: str) -> np.ndarray:
+        """[h, w, in, out], a depthwise one [h, w, channels, 1]."""
+        return self._constant(self._nodes[convolution].input[1])
+
+    def after(self, convolution: str) -> "Norm":
+        """The batch norm, or the bias, that follows a convolution."""
+        follower = self._nodes[self._reader[convolution]]
+        values = [self._constant(name) for name in follower.input[1:]]
+        if not follower.op.startswith("FusedBatchNorm"):
+            return Norm(np.ones_like(values[0]), values[0])
+        if follower.attr["is_training"].b:
+            return Norm(values[0], values[1], of_batch=True)
+        return Norm(values[0], values[1], values[2], values[3] + follower.attr["epsilon"].f)
+
+    def untaken(self) -> list[str]:
+        """Names of the constants that hold weights and were not taken."""
+        return [
+            node.name
+            for node in self._nodes.values()
+            if node.op == "Const"
+            and node.attr["dtype"].type == tf.float32.as_datatype_enum
+            and tf.make_ndarray(node.attr["value"].tensor).size > 1
+            and node.name not in self._taken
+        ]
+
+    def _constant(self, name: str) -> np.ndarray:
+        node = self._nodes[_plain(name)]
+        while node.op == "Identity":
+            node = self._nodes[_plain(node.input[0])]
+        self._taken.add(node.name)
+        return tf.make_ndarray(node.attr["value"].tensor)
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix(":0").removeprefix("^")
+
+
+def read(model: keras.Model, graph: Graph) -> Found:
+    """What the graph has for a network of ours."""
+    found = Found()
+    kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
+    norms = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    for layer in model.layers:
+        parts = [graph.convolution(name) for name in _names(layer.name, model.name)]
+        if not isinstance(layer, kinds) or not parts or None in parts:
+            continue
+        convolutions = [part for part in parts if part]
+        found.weights[layer.name] = [_kernel(graph, convolutions, model)]
+        if norm := norms.get(f"{layer.name}_norm"):
+            _add_norm(found, norm, graph.after(convolutions[-1]))
+        elif layer.use_bias:
+            gamma, beta, mean, variance = graph.after(convolutions[-1]).weights(0.0)
+            factor = gamma / np.sqrt(variance)
+            found.weights[layer.name] = [found.weights[layer.name][0] * factor, beta - mean * factor]
+    return found
+
+
+def _add_norm(found: Found, norm: keras.layers.BatchNormalization, after: Norm) -> None:
+    found.weights[norm.name] = after.weights(norm.epsilon)
+    if after.mean is None:
+        found.uncalibrated.append(norm.name)
+    if after.of_batch:
+        found.of_batch.append(norm.name)
+
+
+def _kernel(graph: Graph, convolutions: list[str], model: keras.Model) -> np.ndarray:
+    """The kernel of the last convolution with what stands before it in it.
+
+    That is 1×1 depthwise convolutions, the scale of our pixels, and their order.
+    """
+    *before, last = convolutions
+    kernel = graph.kernel(last)
+    for name in before:
+        kernel = kernel * graph.kernel(name)[:, :, :, 0, None]
+    to_range = model.get_layer("to_range")
+    if kernel.shape[2] == 3 and not getattr(to_range, "bgr", False):  # the first: the graph's is for BGR
+        kernel = kernel[:, :, ::-1]
+    return kernel / to_range.scale if graph.takes_pixels(last) else kernel
+
+
+def _names(layer: str, network: str) -> list[str]:
+    """The graph's layers that make up one of ours; none where it has no such layer."""
+    layer = layer.replace("vectmap", "L1").replace("heatmap", "L2")
+    for pattern, becomes in _LAYERS.get(network, ()):
+        if match := re.fullmatch(pattern, layer):
+            return match.expand(becomes).split()
+    return []

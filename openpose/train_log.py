@@ -1,0 +1,136 @@
+"""What a training tells while it runs: TensorBoard's files, and the same numbers as JSON lines."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.image import metadata as image_metadata
+
+from openpose import draw, storage
+from openpose.skeleton import Skeleton
+
+CELL = 320  # pixels of the side of each of a sample picture's six parts
+JPEG_QUALITY = 85
+
+
+class TrainLog:
+    """A training's log in a folder: events for TensorBoard, and `steps.jsonl` with a line for each interval.
+
+    Args:
+        folder: of the log.
+        first_step: what an earlier process logged after this step is done again, and is left out.
+        writes: whether this process writes it; of several workers one does.
+    """
+
+    def __init__(self, folder: Path, first_step: int, writes: bool = True) -> None:
+        self._lines = folder / "steps.jsonl"
+        self._writer = tf.summary.create_file_writer(str(folder)) if writes else tf.summary.create_noop_writer()
+        self.writes = writes
+        if writes and self._lines.exists():
+            kept = [line for line in self._lines.read_text().splitlines() if _step(line) <= first_step]
+            storage.write_text(self._lines, "".join(f"{line}\n" for line in kept))
+        self._waited, self._steps, self._start = 0.0, 0, time.monotonic()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Times the wait for a step's batch."""
+        start = time.monotonic()
+        yield
+        self._waited += time.monotonic() - start
+        self._steps += 1
+
+    def interval(self, step: int, batch: int, values: Mapping[str, Any]) -> None:
+        """Logs the values of a step, and the speed of all steps since the last interval."""
+        seconds = time.monotonic() - self._start
+        speed = {"images_per_second": self._steps * batch / seconds, "input_wait_share": self._waited / seconds}
+        self._waited, self._steps, self._start = 0.0, 0, time.monotonic()
+        line = {name: float(value) for name, value in {**values, **speed}.items()}
+        self.scalars(step, line)
+        if self.writes:
+            with self._lines.open("a") as file:
+                file.write(json.dumps({"step": step, "time": round(time.time(), 3), **line}) + "\n")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs values by their names for TensorBoard only."""
+        with self._writer.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def text(self, name: str, table: Mapping[str, Any]) -> None:
+        """Logs names and values as a table."""
+        rows = "\n".join(f"| {key} | {value} |" for key, value in table.items())
+        with self._writer.as_default(0):
+            tf.summary.text(name, f"| | |\n|-|-|\n{rows}")
+
+    def pictures(self, name: str, step: int, batch: Mapping[str, np.ndarray], maps: np.ndarray, of: Skeleton) -> None:
+        """Logs samples with their true maps and the network's.
+
+        Args:
+            name: of the group of pictures.
+            step: when.
+            batch: image, maps and mask of B samples (`openpose.input`).
+            maps: the network's, float32 [B, h, w, maps].
+            of: the skeleton.
+        """
+        drawn = [
+            sample_picture(image, truth, found, mask, of)
+            for image, truth, found, mask in zip(batch["image"], batch["maps"], maps, batch["mask"], strict=True)
+        ]
+        # As `tf.summary.image`, which would write PNGs ten times as large.
+        height, width = drawn[0].shape[:2]
+        encoded = [cv2.imencode(".jpg", one[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1] for one in drawn]
+        content = [str(width).encode(), str(height).encode(), *(jpeg.tobytes() for jpeg in encoded)]
+        described = image_metadata.create_summary_metadata(
+            name, "picture, true maps above, found maps below; bottom left, white: what the loss leaves out"
+        )
+        with self._writer.as_default(step):
+            tf.summary.write(name, tf.constant(content), metadata=described)
+
+    def flush(self) -> None:
+        """Sees to it that everything is in the files."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the log."""
+        self._writer.close()
+
+
+def sample_picture(
+    image: np.ndarray, truth: np.ndarray, found: np.ndarray, mask: np.ndarray, skeleton: Skeleton
+) -> np.ndarray:
+    """A sample: picture, true heatmap and PAF; below them what counts in the loss, found heatmap and PAF.
+
+    Args:
+        image: [H, W, 3], RGB, 0–255.
+        truth: maps [h, w, maps].
+        found: maps of the same shape.
+        mask: [h, w, 1], 1 where the loss counts.
+        skeleton: of the maps.
+
+    Returns:
+        uint8 [2 cells, 3 cells, 3].
+    """
+    height, width = image.shape[:2]
+    scale = CELL / max(height, width)
+    picture = cv2.resize(image.clip(0, 255).astype(np.uint8), (round(width * scale), round(height * scale)))
+    heatmaps = skeleton.num_heatmaps
+    counted = cv2.resize(mask[..., 0], picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+    rows = []
+    for first, maps in ((picture, truth), ((picture * counted + 255 * (1 - counted)).astype(np.uint8), found)):
+        over = draw.heatmap(picture, maps[..., :heatmaps]), draw.vectmap(picture, maps[..., heatmaps:])
+        rows.append(np.concatenate([first, *over], 1))
+    return np.concatenate(rows)
+
+
+def _step(line: str) -> float:
+    """The step of a line; a line that was cut off has none."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,199 @@
+"""A network with its optimiser on any number of devices: one training step, and validation."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from openpose import data_service, loss, networks, optimize, schedule
+from openpose import input as batches
+from openpose.errors import InputError
+from openpose.skeleton import Skeleton
+from openpose.train_parameters import TrainParameters
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+class Trainer:
+    """A network with its optimiser on a strategy's devices.
+
+    Over several replicas batch norm is synchronised: it normalises with the statistics of the global batch. So the
+    same batches give the same weights on any number of devices, and a device's share may be small.
+
+    Args:
+        parameters: what to train and how.
+        skeleton: of the records.
+        steps_per_epoch: for the learning rate.
+        strategy: over which devices.
+        xla: compile the step.
+
+    Raises:
+        InputError: the batch does not divide among the replicas, or several replicas are asked for with XLA.
+    """
+
+    def __init__(
+        self,
+        parameters: TrainParameters,
+        skeleton: Skeleton,
+        steps_per_epoch: int,
+        strategy: tf.distribute.Strategy,
+        xla: bool = False,
+    ) -> None:
+        self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
+        self.replicas = strategy.num_replicas_in_sync
+        if parameters.batch % (self.replicas * parameters.accumulate):
+            parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
+            raise InputError(f"batch {parameters.batch} does not divide among {self.replicas} replicas{parts}")
+        if xla and self.replicas > 1:
+            raise InputError(f"xla compiles for one device, but there are {self.replicas}; leave it out")
+        # Keras takes its initializers' seeds from Python's generator. TensorFlow's own global seed stays unset:
+        # nothing here draws from it.
+        random.seed(parameters.seed)
+        with strategy.scope():
+            with _precision(parameters.precision):
+                self.model = self._build()
+            for layer in self.model.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = self.replicas > 1
+            self.rate = schedule.make(
+                parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
+            )
+            self.optimizer = optimize.make(parameters, self.rate, self.model)
+        compiled = tf.function(self._losses_and_gradients, jit_compile=True)
+        # Without XLA no function of its own: synchronised batch norm must not be in a nested one.
+        self._backward = compiled if xla else self._losses_and_gradients
+
+    @property
+    def step(self) -> int:
+        """How many steps were done."""
+        return int(self.optimizer.iterations)
+
+    def training_batches(self, records: dict[str, Any], first_step: int, remote: str = "") -> Iterator[Any]:
+        """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
+        inputs, batch = self.parameters.inputs(), self.parameters.batch
+
+        def dataset(share: batches.Share) -> tf.data.Dataset:
+            made = batches.training(records, self.skeleton, inputs, batch, first_step, share)
+            return data_service.distribute(made, records, remote) if remote else made
+
+        made = self._distributed(dataset)
+        return data_service.patient(made, remote) if remote else made
+
+    def validation_batches(self, records: dict[str, Any]) -> Iterator[Any]:
+        """Global batches with each image of the split once."""
+        inputs, batch = self.parameters.inputs(), self.parameters.batch
+        return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
+
+    def _distributed(self, dataset: Callable[[batches.Share], tf.data.Dataset]) -> Iterator[Any]:
+        if self.replicas == 1:
+            return iter(dataset(batches.WHOLE))
+        return iter(
+            self.strategy.distribute_datasets_from_function(
+                lambda worker: dataset(
+                    batches.Share(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
+                )
+            )
+        )
+
+    @tf.function
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on a global batch; returns its losses and `gradient_norm`."""
+        return self._sum(self.strategy.run(self._train_replica, args=(batch,)))
+
+    @tf.function
+    def valid_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Losses of a global batch times its size, with `training=False`; they add up over batches."""
+        return self._sum(self.strategy.run(self._valid_replica, args=(batch,)))
+
+    @tf.function(reduce_retracing=True)
+    def maps(self, images: tf.Tensor) -> tf.Tensor:
+        """The last stage's maps of images on one device."""
+        return tf.cast(networks.stage_outputs(self.model, images, training=False)[-1], tf.float32)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Puts the running average of the weights, where there is one, in their place during the block."""
+        if not self.parameters.ema:
+            yield
+            return
+        variables = self.model.trainable_variables
+        trained = [tf.identity(variable) for variable in variables]
+        self.optimizer.finalize_variable_values(variables)
+        yield
+        for variable, value in zip(variables, trained, strict=True):
+            variable.assign(value)
+
+    def finished_model(self) -> keras.Model:
+        """The trained network as a plain one of float32 for one device."""
+        with self.averaged():
+            if self.replicas == 1 and self.parameters.precision == "float32" and not self.parameters.ema:
+                return self.model
+            plain = self._build()
+            plain.set_weights(self.model.get_weights())
+        return plain
+
+    def local(self, value: Any) -> tuple[tf.Tensor, ...]:
+        """What each replica of this process has of a value."""
+        return self.strategy.experimental_local_results(value)
+
+    def _build(self) -> keras.Model:
+        wanted = self.parameters
+        return networks.build(wanted.model, self.skeleton, wanted.width, wanted.stages or None)
+
+    def _train_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        values, gradients = self._accumulated(batch)
+        gradients = optimize.summed(gradients)
+        norm, scale = tf.linalg.global_norm(gradients), self._loss_scale()
+        if self.parameters.clip_norm:
+            gradients = optimize.clip(gradients, norm, self.parameters.clip_norm * scale)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return values | {"gradient_norm": norm / scale / self.replicas}
+
+    def _accumulated(self, batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Losses and gradients of a replica's share, summed over its parts."""
+        parts = {name: tf.split(batch[name], self.parameters.accumulate) for name in ("image", "maps", "mask")}
+        values, gradients = self._backward(*(tensors[0] for tensors in parts.values()))
+        for image, maps, mask in list(zip(*parts.values(), strict=True))[1:]:
+            with tf.control_dependencies(gradients):  # one after the other, or it would save no memory
+                image = tf.identity(image)
+            more_values, more_gradients = self._backward(image, maps, mask)
+            values = {name: values[name] + more_values[name] for name in values}
+            gradients = [a + b for a, b in zip(gradients, more_gradients, strict=True)]
+        return values, gradients
+
+    def _losses_and_gradients(
+        self, image: tf.Tensor, maps: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            outputs = networks.stage_outputs(self.model, image, training=True)
+            values = loss.losses(outputs, maps, mask, self.parameters.batch, self.skeleton)
+            scaled = self.optimizer.scale_loss(values["loss"])
+        return values, tape.gradient(scaled, self.model.trainable_variables)
+
+    def _loss_scale(self) -> tf.Tensor | float:
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return tf.convert_to_tensor(self.optimizer.dynamic_scale) if scaled else 1.0
+
+    def _valid_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = networks.stage_outputs(self.model, batch["image"], training=False)
+        return loss.losses(outputs, batch["maps"], batch["mask"], 1, self.skeleton)
+
+    def _sum(self, per_replica: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        return {
+            name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for name, value in per_replica.items()
+        }
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Layers that are made in the block compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

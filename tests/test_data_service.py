@@ -1,0 +1,95 @@
+"""Batches from other processes are those that the training would make itself."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openpose import data_service, skeleton
+from openpose.errors import InputError
+from openpose.train_loop import TrainResult, train
+from openpose.train_parameters import RunParameters, TrainParameters
+
+ROOT = Path(__file__).resolve().parent.parent
+PARAMETERS = TrainParameters(
+    model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=2, learning_rate="0.003"
+)
+Manifests = dict[str, dict[str, Any]]
+
+
+def start(*arguments: str) -> tuple["subprocess.Popen[str]", str]:
+    """Starts a dispatcher or worker; returns it with what it says about itself."""
+    command = [sys.executable, "-m", "openpose.data_service", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, list["subprocess.Popen[str]"]]]:
+    with socket.create_server(("localhost", 0)) as server:
+        free_port = server.getsockname()[1]
+    dispatcher, said = start("dispatcher", "--port", str(free_port))
+    assert said == f"dispatcher at grpc://localhost:{free_port}\n"
+    worker, said = start(
+        "worker", "--dispatcher", f"localhost:{free_port}", "--port", "0", "--address", "localhost:%port%"
+    )
+    assert said
+    yield f"grpc://localhost:{free_port}", [dispatcher, worker]
+    for process in (worker, dispatcher):
+        process.kill()
+        process.wait()
+
+
+def run(manifests: Manifests, folder: Path, remote: str = "", parameters: TrainParameters = PARAMETERS) -> TrainResult:
+    settings = RunParameters(remote_data=remote)
+    return train(manifests["train"], manifests["val"], folder, parameters, skeleton.get("openpose18"), run=settings)
+
+
+@pytest.mark.slow
+def test_remote_data_trains_the_same_and_its_end_is_said(
+    service: tuple[str, list["subprocess.Popen[str]"]],
+    sample_records: Manifests,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address, processes = service
+    here, remote = run(sample_records, tmp_path / "here"), run(sample_records, tmp_path / "remote", address)
+    assert remote.history == here.history
+    for one, other in zip(here.model.get_weights(), remote.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    monkeypatch.setattr(data_service, "PATIENCE", 2.0)
+    endless = TrainParameters(**(PARAMETERS.as_dict() | {"epochs": 10_000}))
+
+    def saved() -> None:
+        for process in processes:
+            process.kill()
+
+    with pytest.raises(InputError, match=f"remote data {address}: .*; start the data service again"):
+        train(
+            sample_records["train"],
+            sample_records["val"],
+            tmp_path / "endless",
+            endless,
+            skeleton.get("openpose18"),
+            run=RunParameters(remote_data=address),
+            saved=saved,
+        )
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("localhost:5050", "must be like grpc://host:5050"),
+        ("grpc://localhost:1", "nobody is there; start python -m openpose.data_service dispatcher"),
+    ],
+)
+def test_address_that_cannot_be_used(sample_records: Manifests, tmp_path: Path, address: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(sample_records, tmp_path, address)

@@ -1,0 +1,222 @@
+"""A step is the same on any number of devices, and what its options say that they do."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from openpose import devices, loss, skeleton
+from openpose.errors import InputError
+from openpose.train_parameters import TrainParameters
+from openpose.train_step import Trainer
+
+ROOT = Path(__file__).resolve().parent.parent
+OPENPOSE = skeleton.get("openpose18")
+PARAMETERS = TrainParameters(
+    model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=4, learning_rate="0.003"
+)
+Manifests = dict[str, dict[str, Any]]
+
+
+# Devices
+
+
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+def worker_environments(workers: int) -> list[dict[str, str]]:
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(workers)]}
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+        for index in range(workers)
+    ]
+
+
+def train_apart(
+    manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]] = ({},), **given: Any
+) -> tuple[list[list[float]], list[np.ndarray]]:
+    """Trains 20 steps in processes of their own; returns all losses that were logged, and the weights."""
+    text = json.dumps({**manifests, "folder": str(folder), "run": {"log_steps": 1}, **given})
+    started = [
+        subprocess.Popen([sys.executable, "-m", "tests.train_process", text], cwd=ROOT, env=os.environ | environment)
+        for environment in environments
+    ]
+    assert [process.wait(timeout=300) for process in started] == [0] * len(started)
+    lines = [json.loads(line) for line in (folder / "logs/steps.jsonl").read_text().splitlines()]
+    lines += [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    names = (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))
+    with np.load(folder / "weights.npz") as weights:
+        return [[line[name] for name in names if name in line] for line in lines], list(weights.values())
+
+
+@pytest.mark.slow
+def test_one_device_two_and_two_workers_train_the_same(sample_records: Manifests, tmp_path: Path) -> None:
+    # Six validation images in batches of four: the last batch is a partial one. SGD, as Adam would hide a wrong scale
+    # of the gradients. In float64, as rounding errors of float32 grow in 20 steps like any small change.
+    parameters = PARAMETERS.as_dict() | {"optimizer": "sgd", "learning_rate": "0.0001", "clip_norm": 50.0, "ema": 0.9}
+    how: dict[str, Any] = {"parameters": parameters, "float64": True}
+    expected = train_apart(sample_records, tmp_path / "one", **how)
+    assert len(expected[0]) == 24
+    two = train_apart(sample_records, tmp_path / "two", devices=2, **how)
+    workers = train_apart(sample_records, tmp_path / "workers", worker_environments(2), **how)
+    for losses, weights in (two, workers):
+        for one, other in zip(expected[0], losses, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+        for weight, same in zip(expected[1], weights, strict=True):
+            assert weight.dtype == np.float64
+            np.testing.assert_allclose(weight, same, rtol=1e-7, atol=1e-9)
+    assert len(list((tmp_path / "workers/logs").glob("events*"))) == 1, "only the chief writes"
+
+
+def test_number_of_gpus_that_is_not_there() -> None:
+    visible = len(tf.config.list_physical_devices("GPU"))
+    with pytest.raises(InputError, match=f"gpus is {visible + 1}, but {visible} are visible here"):
+        devices.strategy(visible + 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        '{"cluster": {"worker": ["host"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["host:1"]}, "task": {"type": "worker", "index": 3}}',
+        '{"cluster": {"ps": ["host:1"]}, "task": {"type": "ps", "index": 0}}',
+    ],
+)
+def test_tf_config_that_cannot_be_used(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match=r"TF_CONFIG.* must be (JSON )?like \{\"cluster\""):
+        devices.worker_suffix()
+
+
+def test_worker_that_never_comes_is_named() -> None:
+    other = f"localhost:{free_port()}"
+    with pytest.raises(InputError, match=f"worker {other} has not come within 1 s; start the same command there"):
+        devices.meet(f"localhost:{free_port()}", [other], patience=1)
+
+
+# Options
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, tf.Tensor]:
+    """Any batch of four samples."""
+    numbers = np.random.default_rng(0)
+    maps = numbers.uniform(0, 1, (4, 8, 8, 57)).astype(np.float32)
+    image = numbers.uniform(0, 255, (4, 64, 64, 3)).astype(np.float32)
+    return {
+        "image": tf.constant(image),
+        "maps": tf.constant(maps),
+        "mask": tf.ones((4, 8, 8, 1)),
+        "id": tf.range(4, dtype=tf.int64),
+    }
+
+
+def make(**values: Any) -> Trainer:
+    parameters = TrainParameters(**(PARAMETERS.as_dict() | {"warmup": 0} | values))
+    return Trainer(parameters, OPENPOSE, 5, tf.distribute.get_strategy())
+
+
+def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict[str, float]:
+    """How far each trainable variable was moved by some steps."""
+    before = [variable.numpy() for variable in trainer.model.trainable_variables]
+    for _ in range(steps):
+        trainer.train_step(batch)
+    return {
+        variable.path: float(np.abs(variable.numpy() - old).max())
+        for variable, old in zip(trainer.model.trainable_variables, before, strict=True)
+    }
+
+
+@pytest.mark.slow
+def test_batch_that_does_not_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
+    given = {**sample_records, "folder": str(tmp_path), "parameters": PARAMETERS.as_dict(), "devices": 3}
+    command = [sys.executable, "-m", "tests.train_process", json.dumps(given)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "InputError: batch 4 does not divide among 3 replicas" in done.stderr
+
+
+@pytest.mark.slow
+def test_backbone_has_a_rate_of_its_own(batch: dict[str, tf.Tensor]) -> None:
+    moved = moves(make(backbone_rate=0.0), batch)
+    assert {path for path, distance in moved.items() if distance == 0} == {
+        path for path in moved if path.startswith("backbone")
+    }
+
+
+@pytest.mark.slow
+def test_weights_decay_but_not_norms_and_biases(batch: dict[str, tf.Tensor]) -> None:
+    # Adam's step does not depend on the size of the gradients, so what differs is the decay.
+    plain, decayed = (make(optimizer=name, weight_decay=0.1) for name in ("adam", "adamw"))
+    for trainer in (plain, decayed):
+        trainer.train_step(batch)
+    for one, other in zip(plain.model.trainable_variables, decayed.model.trainable_variables, strict=True):
+        differs = not np.array_equal(one.numpy(), other.numpy())
+        assert differs == one.path.endswith("kernel"), one.path
+
+
+@pytest.mark.slow
+def test_clipping_shortens_the_step_of_sgd(batch: dict[str, tf.Tensor]) -> None:
+    norm = float(make().train_step(batch)["gradient_norm"])
+    plain, clipped = (
+        moves(make(optimizer="sgd", momentum=0.0, weight_decay=0.0, learning_rate="0.0001", clip_norm=longest), batch)
+        for longest in (0.0, norm / 10)
+    )
+    for path, distance in plain.items():
+        assert clipped[path] == pytest.approx(distance / 10, rel=0.02, abs=1e-7), path
+
+
+@pytest.mark.slow
+def test_average_of_the_weights_is_what_is_validated_and_saved(batch: dict[str, tf.Tensor]) -> None:
+    trainer = make(ema=0.5)
+    kernel = trainer.model.trainable_variables[0]
+    values = []
+    for _ in range(3):
+        trainer.train_step(batch)
+        values.append(kernel.numpy())
+    expected = 0.5 * (0.5 * values[0] + 0.5 * values[1]) + 0.5 * values[2]
+    with trainer.averaged():
+        np.testing.assert_allclose(kernel.numpy(), expected, rtol=1e-5)
+    np.testing.assert_array_equal(kernel.numpy(), values[2])
+    np.testing.assert_allclose(trainer.finished_model().trainable_variables[0], expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_parts_of_a_batch_give_the_whole_batchs_loss(batch: dict[str, tf.Tensor]) -> None:
+    # The same samples twice: then batch norm sees the same in each half as in all of them.
+    twice = {name: tf.concat([value[:2]] * 2, 0) for name, value in batch.items()}
+    whole, parts = (make(accumulate=count).train_step(twice) for count in (1, 2))
+    for name, value in whole.items():
+        assert float(parts[name]) == pytest.approx(float(value), rel=1e-4), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_learns_and_is_saved_in_float32(batch: dict[str, tf.Tensor], precision: str) -> None:
+    trainer = make(precision=precision)
+    losses = [float(trainer.train_step(batch)["loss"]) for _ in range(8)]
+    assert losses[-1] < losses[0]
+    model = trainer.finished_model()
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert float(trainer.valid_step(batch)["loss"]) > 0
+
+
+@pytest.mark.slow
+def test_xla_gives_the_same_losses(batch: dict[str, tf.Tensor]) -> None:
+    compiled = Trainer(PARAMETERS, OPENPOSE, 5, tf.distribute.get_strategy(), xla=True)
+    plain = Trainer(PARAMETERS, OPENPOSE, 5, tf.distribute.get_strategy())
+    for _ in range(3):
+        values, others = plain.train_step(batch), compiled.train_step(batch)
+    for name, value in values.items():
+        assert float(others[name]) == pytest.approx(float(value), rel=1e-3), name
