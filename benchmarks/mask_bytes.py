@@ -95,7 +95,7 @@ def print_times(masks: Sequence[tuple[np.ndarray, int, int]], pngs: Sequence[byt
 
     def look_up(runs: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         to_cells = augment.to_cells(augment.fit_affine(height, width, SIZE), STRIDE)
-        return augment.warp_mask(runs, height, width, to_cells, GRID)
+        return augment.warp_masks(runs[None], tf.stack([height, width])[None], to_cells[None], GRID)
 
     def decode(content: tf.Tensor) -> tf.Tensor:
         return tf.io.decode_png(content, channels=1)

@@ -75,55 +75,79 @@ def fit_affine(height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf
 
 
 def to_cells(matrix: tf.Tensor, stride: int) -> tf.Tensor:
-    """The same transform, from the source image to the cells of the grid."""
+    """The same transform [..., 3, 3], from the source image to the cells of the grid."""
     offset = (0.5 - stride / 2) / stride
     return _matrix(tf.eye(2) / stride, tf.constant([offset, offset], tf.float32)) @ matrix
 
 
-def warp_image(image: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Image float32 [H, W, C] through the matrix to [height, width, C]: bilinear, grey outside."""
+def to_region(matrix: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
+    """The same transform [3, 3], from a region of the source image whose first pixel is `corner` (x, y)."""
+    return matrix @ _matrix(tf.eye(2), corner)
+
+
+def from_picture(matrix: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
+    """The way back, for a batch: transforms [B, 3, 3] of regions, from their source images."""
+    offset = matrix[..., :2, 2] - tf.linalg.matvec(matrix[..., :2, :2], corner)
+    return tf.concat([tf.concat([matrix[..., :2, :2], offset[..., None]], -1), matrix[..., 2:, :]], -2)
+
+
+def region(matrix: tf.Tensor, height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The part of the source image that the input shows, with three more pixels on each side.
+
+    Returns:
+        int32 [4]: y, x, height and width; at least one pixel of the image.
+    """
+    high, wide = size[0] - 1.0, size[1] - 1.0
+    corners = tf.constant([[0, 0], [wide, 0], [0, high], [wide, high]], tf.float32)
+    shown = warp_points(corners, tf.linalg.inv(matrix))  # x, y
+    last = tf.stack([width, height]) - 1
+    low = tf.clip_by_value(tf.cast(tf.floor(tf.reduce_min(shown, 0)), tf.int64) - 3, 0, last)
+    end = tf.clip_by_value(tf.cast(tf.math.ceil(tf.reduce_max(shown, 0)), tf.int64) + 3, low, last)
+    return tf.cast(tf.concat([low[::-1], (end - low + 1)[::-1]], 0), tf.int32)
+
+
+def warp_images(images: tf.Tensor, matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Images float32 [B, H, W, C] through matrices [B, 3, 3] to [B, height, width, C]: bilinear, grey outside."""
     # The operation wants the way back, from output to source, as the matrix's first eight numbers.
-    back = tf.reshape(tf.linalg.inv(matrix), [9])[:8]
+    back = tf.reshape(tf.linalg.inv(matrices), [-1, 9])[:, :8]
     warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=back[None],
+        images=images,
+        transforms=back,
         output_shape=list(size),
         fill_value=PADDING_GREY,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
-    )[0]
-    return tf.ensure_shape(warped, [*size, image.shape[-1]])
+    )
+    return tf.ensure_shape(warped, [None, *size, images.shape[-1]])
 
 
-def warp_mask(
-    runs: tf.Tensor, height: tf.Tensor, width: tf.Tensor, matrix: tf.Tensor, grid: tuple[int, int]
-) -> tf.Tensor:
-    """Loss mask through a matrix of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
+def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: tuple[int, int]) -> tf.Tensor:
+    """Loss masks through matrices of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
 
     Args:
-        runs: int64 [R], of `coco.loss_mask`.
-        height: int64, pixels of the source image.
-        width: int64.
-        matrix: from the source image to the cells.
+        runs: int64 [B, R], of `coco.loss_mask`; what fills up R is larger than any picture.
+        pictures: int64 [B, 2], height and width of the source images.
+        matrices: [B, 3, 3], from the source images to the cells.
         grid: (h, w) cells.
 
     Returns:
-        float32 [h, w, 1]: 1 where the loss counts, 0 where it does not and outside of the image.
+        float32 [B, h, w, 1]: 1 where the loss counts, 0 where it does not and outside of the image.
     """
     columns, rows = tf.meshgrid(tf.range(grid[1], dtype=tf.float32), tf.range(grid[0], dtype=tf.float32))
-    source = warp_points(tf.stack([columns, rows], -1), tf.linalg.inv(matrix))
-    pixel = tf.cast(tf.floor(source + 0.5), tf.int64)
-    x, y = pixel[..., 0], pixel[..., 1]
+    cells = tf.reshape(tf.stack([columns, rows], -1), [-1, 2])
+    pixel = tf.cast(tf.floor(warp_points(cells, tf.linalg.inv(matrices)) + 0.5), tf.int64)
+    (x, y), (height, width) = tf.unstack(pixel, axis=-1), tf.unstack(pictures[:, None], axis=-1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    position = tf.reshape(x * height + y, [-1])  # runs go down the columns
-    run = tf.searchsorted(tf.cumsum(runs), position, side="right")
-    counts = tf.reshape(run % 2 == 0, grid) & inside
-    return tf.cast(counts, tf.float32)[..., None]
+    run = tf.searchsorted(tf.cumsum(runs, axis=1), x * height + y, side="right")  # runs go down the columns
+    counts = (run % 2 == 0) & inside
+    return tf.reshape(tf.cast(counts, tf.float32), [-1, *grid, 1])
 
 
 def warp_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """Points float32 [..., 2] through the matrix."""
-    return tf.einsum("...c,dc->...d", points, matrix[:2, :2]) + matrix[:2, 2]
+    """Points float32 [..., N, 2] through a matrix [3, 3] or, from [N, 2] to [B, N, 2], through each of [B, 3, 3]."""
+    linear, offset = matrix[..., :2, :2], matrix[..., None, :2, 2]
+    # Written out: a matrix product would be rounded to fewer digits on some devices.
+    return points[..., :1] * linear[..., None, :, 0] + points[..., 1:] * linear[..., None, :, 1] + offset
 
 
 def _matrix(linear: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:

@@ -1,19 +1,22 @@
 """Records to batches for training and validation (tf.data).
 
-A batch is a dict: `image` float32 [B, H, W, 3] (RGB, 0–255), `maps` float32 [B, h, w, maps] (heatmap, then
-vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B].
+A batch is a dict: `image` uint8 [B, H, W, 3] (RGB), `maps` float32 [B, h, w, maps] (heatmap, then vectmap), `mask`
+float32 [B, h, w, 1] and `id` int64 [B]. For a device that makes these itself (`render.batch`) it is a padded batch of
+what `openpose/render.py` calls regions.
 """
 
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from openpose import augment, records, shards, targets
+from openpose import augment, records, render, shards
 from openpose.augment import AugmentParameters
 from openpose.errors import InputError
+from openpose.render import Tensors
 from openpose.skeleton import Skeleton
 from openpose.targets import TargetParameters
 
@@ -47,6 +50,10 @@ class InputParameters:
         """What decides dense targets, as it stands in a records manifest."""
         return {"size": list(self.size), **asdict(self.targets)}
 
+    def here(self, skeleton: Skeleton) -> Callable[[Tensors], Tensors]:
+        """`render.here` for this input."""
+        return partial(render.here, size=self.size, skeleton=skeleton, parameters=self.targets)
+
     @property
     def grid(self) -> tuple[int, int]:
         """(h, w) cells of the maps."""
@@ -78,6 +85,7 @@ def training(
     batch: int,
     first_step: int = 0,
     share: Share = WHOLE,
+    on_device: bool = False,
 ) -> tf.data.Dataset:
     """Endless batches of augmented samples; every epoch has each sample once, the last partial batch left out.
 
@@ -85,6 +93,8 @@ def training(
 
     The order is a function of (seed, epoch), and what happens to a sample of (seed, epoch, image id): the batches
     from `first_step` on are the same whether or not those before were drawn in this process.
+
+    With `on_device` they are batches of regions, for `render.batch`; not with dense targets.
 
     Raises:
         InputError: the split has too few samples, or dense targets for another input.
@@ -110,13 +120,29 @@ def training(
 
     epochs = tf.data.Dataset.counter(first_step // steps)
 
-    def sample(example: dict[str, tf.Tensor], epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-        if static:
-            return whole_sample(example, skeleton, parameters, stored=True)
-        return _training_sample(example, epoch, skeleton, parameters)
+    def region(example: Tensors, epoch: tf.Tensor) -> Tensors:
+        return _region(example, *_drawn_affine(example, epoch, parameters), skeleton, parameters)
 
-    samples = _map_or_blank(epochs.flat_map(epoch_samples), sample, skeleton, parameters)
-    return samples.batch(batch // share.replicas, drop_remainder=True).prefetch(2)
+    examples, size = epochs.flat_map(epoch_samples), batch // share.replicas
+    if static:
+        samples = _whole_samples(examples, skeleton, parameters, stored=True)
+    else:
+        regions = _map_or_blank(examples, region, lambda example: render.blank(example["id"], skeleton))
+        if on_device:
+            return regions.padded_batch(size, padding_values=render.PADDING, drop_remainder=True).prefetch(2)
+        samples = regions.map(parameters.here(skeleton), num_parallel_calls=tf.data.AUTOTUNE)
+    return samples.batch(size, drop_remainder=True).prefetch(2)
+
+
+def rendered_here(regions: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
+    """Batches of regions as the batches of samples that `training` makes without `on_device`."""
+
+    def samples(batch: Tensors) -> tf.data.Dataset:
+        each = tf.data.Dataset.from_tensor_slices(batch)
+        made = each.map(parameters.here(skeleton), num_parallel_calls=tf.data.AUTOTUNE)
+        return made.batch(tf.shape(batch["id"], tf.int64)[0])
+
+    return regions.flat_map(samples).prefetch(2)
 
 
 def validation(
@@ -131,14 +157,9 @@ def validation(
     With several replicas all have the same number of full batches: samples whose mask is 0 everywhere, which add
     nothing to a loss, fill the last ones.
     """
-    stored = has_targets(manifest, parameters)
-
-    def sample(example: dict[str, tf.Tensor], _: tf.Tensor) -> dict[str, tf.Tensor]:
-        return whole_sample(example, skeleton, parameters, stored)
-
     mine = records.examples(manifest, skeleton).shard(share.workers, share.worker)
     numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
-    dataset = _map_or_blank(numbered, sample, skeleton, parameters)
+    dataset = _whole_samples(numbered, skeleton, parameters, has_targets(manifest, parameters))
     if share.replicas > 1:
         steps = -(-manifest["counts"]["images"] // batch)
         nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in dataset.element_spec.items()}
@@ -147,36 +168,38 @@ def validation(
     return dataset.batch(batch // share.replicas).prefetch(2)
 
 
+def _whole_samples(
+    examples: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters, stored: bool
+) -> tf.data.Dataset:
+    here = parameters.here(skeleton)
+    return _map_or_blank(
+        examples,
+        lambda example, _: whole_sample(example, skeleton, parameters, stored),
+        lambda example: here(render.blank(example["id"], skeleton)),
+    )
+
+
 def _map_or_blank(
     examples: tf.data.Dataset,
-    sample: Callable[[dict[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]],
-    skeleton: Skeleton,
-    parameters: InputParameters,
+    made: Callable[[Tensors, tf.Tensor], Tensors],
+    blank: Callable[[Tensors], Tensors],
 ) -> tf.data.Dataset:
-    """The samples of (example, epoch) in order; a blank one that no loss counts where a picture cannot be decoded.
+    """What is made of (example, epoch), in order; a blank one that no loss counts where a picture cannot be decoded.
 
     The records step looks at a JPEG's header and end, not at all of its content. What is damaged in between must not
     end a training after hours, nor move the samples after it to other batches.
     """
 
-    def one(example: dict[str, tf.Tensor], epoch: tf.Tensor) -> tf.data.Dataset:
+    def warned(example: Tensors, _: tf.Tensor) -> Tensors:
+        text = "cannot be decoded; it does not count"
+        tf.print("warning:", example["filename"], text, output_stream=sys.stderr)
+        return blank(example)
+
+    def one(example: Tensors, epoch: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensors((example, epoch))
-        blank = single.map(lambda example, _: _blank_sample(example, skeleton, parameters))
-        return single.map(sample).ignore_errors().concatenate(blank).take(1)
+        return single.map(made).ignore_errors().concatenate(single.map(warned)).take(1)
 
     return examples.interleave(one, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def _blank_sample(
-    example: dict[str, tf.Tensor], skeleton: Skeleton, parameters: InputParameters
-) -> dict[str, tf.Tensor]:
-    tf.print("warning:", example["filename"], "cannot be decoded; it does not count", output_stream=sys.stderr)
-    return {
-        "image": tf.fill([*parameters.size, 3], augment.PADDING_GREY),
-        "maps": tf.zeros([*parameters.grid, skeleton.num_maps]),
-        "mask": tf.zeros([*parameters.grid, 1]),
-        "id": example["id"],
-    }
 
 
 def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:
@@ -200,8 +223,8 @@ def dense_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = records.parse(serialized, skeleton)
-        matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
-        return _targets(example, matrix, tf.constant(False), skeleton, parameters)
+        whole = whole_sample(example, skeleton, parameters, stored=False)
+        return whole["maps"], whole["mask"]
 
     def features(serialized: bytes) -> bytes:
         maps, mask = encode(tf.constant(serialized))
@@ -225,62 +248,66 @@ def _is_static(manifest: dict[str, Any], parameters: InputParameters) -> bool:
     return bool(stored)
 
 
-def _training_sample(
-    example: dict[str, tf.Tensor], epoch: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
-) -> dict[str, tf.Tensor]:
+def _drawn_affine(example: Tensors, epoch: tf.Tensor, parameters: InputParameters) -> tuple[tf.Tensor, tf.Tensor]:
     # Image ids are unique in a split, so (seed, epoch) and the id make a seed of its own for each sample.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
     centre, scale = (tf.boolean_mask(example[name], example["main"]) for name in ("centre", "scale"))
-    matrix, flip = augment.random_affine(centre, scale * records.SCALE_UNIT, parameters.size, seed, parameters.augment)
-    return _sample(example, matrix, *_targets(example, matrix, flip, skeleton, parameters), parameters)
+    return augment.random_affine(centre, scale * records.SCALE_UNIT, parameters.size, seed, parameters.augment)
 
 
-def whole_sample(
-    example: dict[str, tf.Tensor], skeleton: Skeleton, parameters: InputParameters, stored: bool
-) -> dict[str, tf.Tensor]:
+def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
     """The sample of an Example (`records.parse`) with the whole image, its targets taken from it or made."""
     matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
-    if stored:
-        targets_ = _stored_targets(example, skeleton, parameters.grid)
-    else:
-        targets_ = _targets(example, matrix, tf.constant(False), skeleton, parameters)
-    return _sample(example, matrix, *targets_, parameters)
-
-
-def _sample(
-    example: dict[str, tf.Tensor], matrix: tf.Tensor, maps: tf.Tensor, mask: tf.Tensor, parameters: InputParameters
-) -> dict[str, tf.Tensor]:
-    image = tf.cast(tf.io.decode_jpeg(example["encoded"], channels=3), tf.float32)  # decodes PNG as well
-    image = augment.warp_image(image, matrix, parameters.size)
+    region = _region(example, matrix, tf.constant(False), skeleton, parameters)
+    if not stored:
+        return parameters.here(skeleton)(region)
+    image = render.image_here(region["pixels"], region["matrix"], parameters.size)
+    maps, mask = _stored_targets(example, skeleton, parameters.grid)
     return {"image": image, "maps": maps, "mask": mask, "id": example["id"]}
 
 
-def _targets(
-    example: dict[str, tf.Tensor], matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Maps float32 [h, w, maps] and mask [h, w, 1] of the transformed image."""
+def _region(
+    example: Tensors, matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
+) -> Tensors:
+    """An Example as `render` wants it, for a transform from the picture to the input."""
+    window = augment.region(matrix, example["height"], example["width"], parameters.size)
+    corner = tf.cast(window[1::-1], tf.float32)
     keypoints, labelled = _parts(example, skeleton)
     keypoints = augment.warp_points(keypoints, matrix)
-    keypoints = tf.where(flip, tf.gather(keypoints, skeleton.flip_parts, axis=1), keypoints)
-    labelled = tf.where(flip, tf.gather(labelled, skeleton.flip_parts, axis=1), labelled)
-    maps = tf.concat(targets.encode(keypoints, labelled, parameters.grid, skeleton, parameters.targets), -1)
-    to_cells = augment.to_cells(matrix, parameters.targets.stride)
-    mask = augment.warp_mask(example["mask_runs"], example["height"], example["width"], to_cells, parameters.grid)
-    return maps, mask
+    return {
+        "pixels": _decoded(example["encoded"], window),
+        "matrix": augment.to_region(matrix, corner),
+        "corner": corner,
+        "picture": tf.stack([example["height"], example["width"]]),
+        "mask_runs": example["mask_runs"],
+        "keypoints": tf.where(flip, tf.gather(keypoints, skeleton.flip_parts, axis=1), keypoints),
+        "labelled": tf.where(flip, tf.gather(labelled, skeleton.flip_parts, axis=1), labelled),
+        "id": example["id"],
+    }
 
 
-def _stored_targets(
-    example: dict[str, tf.Tensor], skeleton: Skeleton, grid: tuple[int, int]
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """Pixels uint8 [height, width, 3] of a window (y, x, height, width) of a JPEG or PNG."""
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
+        lambda: tf.slice(
+            tf.io.decode_png(encoded, channels=3), [*tf.unstack(window[:2]), 0], [*tf.unstack(window[2:]), 3]
+        ),
+    )
+
+
+def _stored_targets(example: Tensors, skeleton: Skeleton, grid: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     maps = tf.io.decode_raw(tf.io.decode_compressed(example["target_maps"], "ZLIB"), tf.float32)
     mask = tf.io.decode_raw(tf.io.decode_compressed(example["target_mask"], "ZLIB"), tf.uint8)
     return tf.reshape(maps, [*grid, skeleton.num_maps]), tf.reshape(tf.cast(mask, tf.float32), [*grid, 1])
 
 
-def _parts(example: dict[str, tf.Tensor], skeleton: Skeleton) -> tuple[tf.Tensor, tf.Tensor]:
-    """The skeleton's parts of the people that were labelled one by one; as `Skeleton.part_keypoints`."""
-    single = ~example["crowd"]
-    seen = tf.boolean_mask(example["visibility"], single) >= 1
-    source = tf.where(seen[..., None], tf.boolean_mask(example["keypoints"], single), 0.0)
+def _parts(example: Tensors, skeleton: Skeleton) -> tuple[tf.Tensor, tf.Tensor]:
+    """The skeleton's parts of the people that have any and were labelled one by one; as `Skeleton.part_keypoints`."""
+    seen = example["visibility"] >= 1
+    people = tf.where(tf.reduce_any(seen, -1) & ~example["crowd"])[:, 0]
+    seen = tf.gather(seen, people)
+    source = tf.where(seen[..., None], tf.gather(example["keypoints"], people), 0.0)
     keypoints = tf.einsum("ks,psc->pkc", skeleton.source_weights, source)
     return keypoints, tf.reduce_all(seen[:, None, :] | (skeleton.source_weights == 0), -1)

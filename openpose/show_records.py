@@ -207,7 +207,7 @@ def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
     heatmap, vectmap = np.split(sample["maps"].numpy(), [skeleton.num_heatmaps], -1)
     stride = parameters.targets.stride
-    seen = sample["image"].numpy().astype(np.uint8)
+    seen = sample["image"].numpy()
     unmasked = np.repeat(np.repeat(sample["mask"].numpy() > 0, stride, 0), stride, 1)
     seen = np.where(unmasked, seen, seen // 3).astype(np.uint8)
     return draw.side_by_side(

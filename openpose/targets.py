@@ -1,12 +1,11 @@
 """Keypoints to heatmap and vectmap (PAF), the network's targets. `decode.py` is the inverse.
 
-Letters of the shapes: P people, K parts, L limbs, h × w cells of the output grid. Cell g stands for the input
-pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
+Letters of the shapes: B pictures, P people, K parts, L limbs, h × w cells of the output grid. Cell g stands for the
+input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
 import tensorflow as tf
 
 from openpose.skeleton import Skeleton
@@ -40,17 +39,30 @@ def encode(
     skeleton: Skeleton,
     parameters: TargetParameters = TargetParameters(),
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The true maps of one picture.
+    """The true maps of one picture: `encode_batch` without its first dimension."""
+    keypoints, labelled = (tf.convert_to_tensor(given)[None] for given in (keypoints, labelled))
+    heatmap, vectmap = encode_batch(keypoints, labelled, grid, skeleton, parameters)
+    return heatmap[0], vectmap[0]
+
+
+def encode_batch(
+    keypoints: tf.Tensor,
+    labelled: tf.Tensor,
+    grid: tuple[int, int],
+    skeleton: Skeleton,
+    parameters: TargetParameters = TargetParameters(),
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The true maps of pictures.
 
     Args:
-        keypoints: float32 [P, K, 2], x and y in input pixels, anywhere (also outside the picture).
-        labelled: bool [P, K].
+        keypoints: float32 [B, P, K, 2], x and y in input pixels, anywhere (also outside the picture).
+        labelled: bool [B, P, K]; people that fill up P have no labelled part.
         grid: (h, w) cells.
         skeleton: parts and limbs.
         parameters: stride, sigma, limb width.
 
     Returns:
-        heatmap float32 [h, w, K + 1] in 0–1, and vectmap float32 [h, w, 2 L], unit vectors or their means.
+        heatmap float32 [B, h, w, K + 1] in 0–1, and vectmap float32 [B, h, w, 2 L], unit vectors or their means.
     """
     labelled = tf.cast(labelled, tf.bool)
     # An unlabelled part has no position: it must not bring a NaN of its coordinates into the maps.
@@ -63,14 +75,14 @@ def encode(
 
 def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma: float) -> tf.Tensor:
     """Maximum of the people's Gaussians exp(-d² / 2σ²) for each part; background = 1 - max over parts."""
-    x = _squares(cells[..., 0], grid[1], sigma)  # [P, K, w]
-    y = _squares(cells[..., 1], grid[0], sigma)  # [P, K, h]
+    x = _squares(cells[..., 0], grid[1], sigma)  # [B, P, K, w]
+    y = _squares(cells[..., 1], grid[0], sigma)  # [B, P, K, h]
     x = tf.where(labelled[..., None], x, MAX_EXPONENT + 1)
     # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians.
-    exponent = tf.reduce_min(y[:, :, :, None] + x[:, :, None, :], 0)  # [K, h, w]
+    exponent = tf.reduce_min(y[..., :, None] + x[..., None, :], 1)  # [B, K, h, w]
     parts = tf.where(exponent <= MAX_EXPONENT, tf.exp(-exponent), 0.0)
-    background = 1 - tf.reduce_max(parts, 0, keepdims=True)
-    return tf.transpose(tf.concat([parts, background], 0), [1, 2, 0])
+    background = 1 - tf.reduce_max(parts, 1, keepdims=True)
+    return tf.transpose(tf.concat([parts, background], 1), [0, 2, 3, 1])
 
 
 def _squares(centres: tf.Tensor, cells: int, sigma: float) -> tf.Tensor:
@@ -84,31 +96,26 @@ def _vectmap(
     """Mean over the people on a cell of the limb's unit vector; 0 where there is none.
 
     A limb is a rectangle around its middle. Its cells are those whose distances from the middle, along the limb and
-    across it, are at most 1 in units of the rectangle's half sides. Both distances are linear in x and y, and so are
-    the sums over people: three matrix products do nearly all of the work.
+    across it, are at most 1 in units of the rectangle's half sides. Both are sums of a term in x and one in y; sums
+    over people are matrix products. Few operations over all people, limbs and cells is what makes it quick.
     """
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
-    cells, labelled = tf.transpose(cells, [1, 0, 2]), tf.transpose(labelled)
-    start, end = tf.gather(cells, first), tf.gather(cells, second)  # [L, P, 2]
+    cells, labelled = tf.transpose(cells, [0, 2, 1, 3]), tf.transpose(labelled, [0, 2, 1])
+    start, end = tf.gather(cells, first, axis=1), tf.gather(cells, second, axis=1)  # [B, L, P, 2]
     length = tf.norm(end - start, axis=-1, keepdims=True)
-    exists = (tf.gather(labelled, first) & tf.gather(labelled, second))[..., None] & (length > 0)
+    exists = (tf.gather(labelled, first, axis=1) & tf.gather(labelled, second, axis=1))[..., None] & (length > 0)
     unit = tf.math.divide_no_nan(end - start, length)
     normal = tf.stack([-unit[..., 1], unit[..., 0]], -1)
 
     def distance(axis: tf.Tensor) -> tf.Tensor:
-        """[L P, h w], of each cell from a limb's middle in direction `axis`; beyond any limb where there is none."""
+        """[B, L, P, h, w], of each cell from a limb's middle in direction `axis`; 2 where there is no limb."""
         offset = -tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
-        line = tf.where(exists, tf.concat([axis, offset], -1), [0.0, 0.0, 2.0])
-        return tf.abs(tf.matmul(tf.reshape(line, [-1, 3]), _positions(grid)))
+        across_x = tf.where(exists, axis[..., :1] * tf.range(grid[1], dtype=tf.float32) + offset, 2.0)
+        across_y = tf.where(exists, axis[..., 1:] * tf.range(grid[0], dtype=tf.float32), 0.0)
+        return tf.abs(across_x[..., None, :] + across_y[..., :, None])
 
     present = tf.maximum(distance(unit / (length / 2 + width)), distance(normal / width)) <= 1 + _ROUNDING
-    present = tf.reshape(tf.cast(present, tf.float32), [skeleton.num_limbs, -1, grid[0] * grid[1]])
-    total = tf.matmul(tf.concat([unit, tf.ones_like(length)], -1), present, transpose_a=True)  # [L, 3, h w]
-    mean = tf.math.divide_no_nan(total[:, :2], total[:, 2:])
-    return tf.transpose(tf.reshape(mean, [2 * skeleton.num_limbs, *grid]), [1, 2, 0])
-
-
-def _positions(grid: tuple[int, int]) -> np.ndarray:
-    """float32 [3, h w]: x, y and 1 of each cell."""
-    y, x = np.mgrid[: grid[0], : grid[1]].reshape(2, -1)
-    return np.stack([x, y, np.ones_like(x)]).astype(np.float32)
+    present = tf.reshape(tf.cast(present, tf.float32), tf.concat([tf.shape(start)[:3], [grid[0] * grid[1]]], 0))
+    total = tf.matmul(tf.concat([unit, tf.ones_like(length)], -1), present, transpose_a=True)  # [B, L, 3, h w]
+    mean = tf.math.divide_no_nan(total[:, :, :2], total[:, :, 2:])
+    return tf.transpose(tf.reshape(mean, [-1, 2 * skeleton.num_limbs, *grid]), [0, 2, 3, 1])

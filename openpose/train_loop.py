@@ -158,7 +158,7 @@ class _Loop:
         batch = min(self.parameters.batch, CALIBRATION_PICTURES)
         samples = batches.training(self.train_records, self.skeleton, self.parameters.inputs(), batch)
         some = samples.take(CALIBRATION_PICTURES // batch).as_numpy_iterator()
-        init_weights.calibrate(model, loaded.uncalibrated, (sample["image"] for sample in some))
+        init_weights.calibrate(model, loaded.uncalibrated, (sample["image"].astype(np.float32) for sample in some))
 
     def _train_epoch(self, samples: Iterator[Any], bar: progress.Bar) -> None:
         """Trains the rest of an epoch: nothing, when all that it lacks is its validation."""
@@ -216,9 +216,11 @@ class _Loop:
         valid = batches.validation(self.valid_records, self.skeleton, self.parameters.inputs(), VALIDATION_PICTURES)
         groups = {"validation samples": next(valid.take(1).as_numpy_iterator())}
         if self.last_batch is not None:
-            local = {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
+            local = self.trainer.samples(
+                {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
+            )
             groups["training samples"] = {name: value[:TRAINING_PICTURES].numpy() for name, value in local.items()}
-        images = np.concatenate([group["image"] for group in groups.values()])
+        images = np.concatenate([group["image"].astype(np.float32) for group in groups.values()])
         maps = iter(self.trainer.maps(images).numpy())
         for name, group in groups.items():
             found = np.stack([next(maps) for _ in group["image"]])

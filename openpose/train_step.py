@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from openpose import data_service, loss, networks, optimize, schedule
+from openpose import data_service, loss, networks, optimize, render, schedule
 from openpose import input as batches
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
@@ -29,6 +29,8 @@ class Trainer:
         steps_per_epoch: for the learning rate.
         strategy: over which devices.
         xla: compile the step.
+        augment_on_device: the input hands over regions of pictures, and the step makes samples of them; by default
+            where the devices are GPUs, which are quicker at it than the CPU.
 
     Raises:
         InputError: the batch does not divide among the replicas, or several replicas are asked for with XLA.
@@ -41,9 +43,12 @@ class Trainer:
         steps_per_epoch: int,
         strategy: tf.distribute.Strategy,
         xla: bool = False,
+        augment_on_device: bool | None = None,
     ) -> None:
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
         self.replicas = strategy.num_replicas_in_sync
+        gpus = bool(tf.config.list_logical_devices("GPU"))
+        self.augment_on_device = gpus if augment_on_device is None else augment_on_device
         if parameters.batch % (self.replicas * parameters.accumulate):
             parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
             raise InputError(f"batch {parameters.batch} does not divide among {self.replicas} replicas{parts}")
@@ -75,9 +80,15 @@ class Trainer:
         """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch
 
+        on_device = self.augment_on_device and not records.get("targets")  # dense targets are made already
+
         def dataset(share: batches.Share) -> tf.data.Dataset:
-            made = batches.training(records, self.skeleton, inputs, batch, first_step, share)
-            return data_service.distribute(made, records, remote) if remote else made
+            if not remote:
+                return batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device)
+            # A service can send regions only: what `render.here` does is not of TensorFlow alone.
+            regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
+            made = data_service.distribute(regions, records, remote)
+            return made if on_device else batches.rendered_here(made, self.skeleton, inputs)
 
         made = self._distributed(dataset)
         return data_service.patient(made, remote) if remote else made
@@ -135,6 +146,13 @@ class Trainer:
             plain.set_weights(self.model.get_weights())
         return plain
 
+    def samples(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """A replica's batch as samples with `image` float32, made here when it is one of regions."""
+        if "pixels" in batch:
+            inputs = self.parameters.inputs()
+            return render.batch(batch, inputs.size, self.skeleton, inputs.targets)
+        return {**batch, "image": tf.cast(batch["image"], tf.float32)}
+
     def local(self, value: Any) -> tuple[tf.Tensor, ...]:
         """What each replica of this process has of a value."""
         return self.strategy.experimental_local_results(value)
@@ -144,7 +162,7 @@ class Trainer:
         return networks.build(wanted.model, self.skeleton, wanted.width, wanted.stages or None)
 
     def _train_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        values, gradients = self._accumulated(batch)
+        values, gradients = self._accumulated(self.samples(batch))
         gradients = optimize.summed(gradients)
         norm, scale = tf.linalg.global_norm(gradients), self._loss_scale()
         if self.parameters.clip_norm:
@@ -178,6 +196,7 @@ class Trainer:
         return tf.convert_to_tensor(self.optimizer.dynamic_scale) if scaled else 1.0
 
     def _valid_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        batch = self.samples(batch)
         outputs = networks.stage_outputs(self.model, batch["image"], training=False)
         return loss.losses(outputs, batch["maps"], batch["mask"], 1, self.skeleton)
 

@@ -46,6 +46,12 @@ def runs_of(mask: np.ndarray) -> tf.Tensor:
     return tf.constant(np.diff([0, *([] if flat[0] else [0]), *changes, flat.size]), tf.int64)
 
 
+def warp_mask(runs: tf.Tensor, height: int, width: int, matrix: tf.Tensor) -> np.ndarray:
+    """[20, 24], through a matrix to the input."""
+    picture = tf.constant([[height, width]], tf.int64)
+    return augment.warp_masks(runs[None], picture, augment.to_cells(matrix, 8)[None], (20, 24)).numpy()[0, ..., 0]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_image_mask_and_points_agree(seed: int) -> None:
     """A bright disc, masked at the same place, must be found where the point goes."""
@@ -53,10 +59,10 @@ def test_image_mask_and_points_agree(seed: int) -> None:
     point = np.array([70, 45], np.float32)
     disc = ((columns - point[0]) ** 2 + (rows - point[1]) ** 2 <= 8**2).astype(np.float32)
     matrix, _ = affine([50, 20, 40, 50], AugmentParameters(), tf.constant([0, seed], tf.int64))
-    image = augment.warp_image(tf.constant(disc[..., None] * 255), matrix, SIZE).numpy()[..., 0]
+    image = augment.warp_images(tf.constant(disc[None, ..., None] * 255), matrix[None], SIZE).numpy()[0, ..., 0]
     runs = runs_of(disc == 0)
-    mask = augment.warp_mask(runs, 100, 120, augment.to_cells(matrix, 8), (20, 24)).numpy()[..., 0]
-    expected = augment.warp_points(tf.constant(point), matrix).numpy()
+    mask = warp_mask(runs, 100, 120, matrix)
+    (expected,) = augment.warp_points(tf.constant(point[None]), matrix).numpy()
     bright = np.argwhere(image > 200)[:, ::-1]
     np.testing.assert_allclose(bright.mean(0), expected, atol=0.6)
     row, column = np.round((expected[::-1] - 3.5) / 8).astype(int)
@@ -65,9 +71,9 @@ def test_image_mask_and_points_agree(seed: int) -> None:
 
 def test_outside_of_the_image_is_grey_and_masked() -> None:
     matrix = augment.fit_affine(tf.constant(50), tf.constant(120), SIZE)
-    image = augment.warp_image(tf.zeros([50, 120, 3]), matrix, SIZE).numpy()
+    image = augment.warp_images(tf.zeros([1, 50, 120, 3]), matrix[None], SIZE).numpy()[0]
     everywhere = tf.constant([], tf.int64)
-    mask = augment.warp_mask(everywhere, 50, 120, augment.to_cells(matrix, 8), (20, 24)).numpy()
+    mask = warp_mask(everywhere, 50, 120, matrix)
     assert (image[81:] == 128).all()  # the last row of pixels fades into the grey
     assert (image[1:78, 1:-1] == 0).all()
     assert (mask[:10] == 1).all()

@@ -5,12 +5,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from openpose import input as batches
-from openpose import records, skeleton
+from openpose import records, render, skeleton
 from openpose.errors import InputError
 from openpose.input import InputParameters
 
@@ -147,6 +148,33 @@ def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
                 writer.write(example.SerializeToString())
     shards = [shard | {"bytes": (folder / shard["name"]).stat().st_size} for shard in manifest["shards"]]
     return manifest | {"folder": str(folder), "shards": shards}
+
+
+def test_a_device_makes_the_same_samples_of_regions(sample_records: Manifests) -> None:
+    manifest = sample_records["train"]
+    regions = batches.training(manifest, OPENPOSE, PARAMETERS, batch=4, on_device=True)
+    unpadded = itertools.islice(batches.rendered_here(regions, OPENPOSE, PARAMETERS).as_numpy_iterator(), 6)
+    for here, again, padded in zip(take(manifest, 6), unpadded, regions.take(6), strict=True):
+        there = render.batch(padded, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
+        for name in ("id", "maps", "mask"):
+            np.testing.assert_array_equal(again[name], here[name])
+            np.testing.assert_allclose(there[name], here[name], atol=1e-5)
+        np.testing.assert_array_equal(again["image"], here["image"])
+        np.testing.assert_allclose(there["image"], here["image"], atol=0.51)  # there it is not rounded
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_region_is_what_decoding_the_whole_picture_gives(kind: str) -> None:
+    numbers = np.random.default_rng(0)
+    smooth = cv2.resize(numbers.integers(0, 255, (30, 40, 3), np.uint8), (333, 251), interpolation=cv2.INTER_CUBIC)
+    encoded = (tf.io.encode_jpeg if kind == "jpeg" else tf.io.encode_png)(smooth)
+    whole = tf.io.decode_image(encoded).numpy()
+    for y, x, height, width in ((0, 0, 251, 333), (17, 45, 100, 200), (250, 332, 1, 1), (100, 0, 151, 9)):
+        part = batches._decoded(encoded, tf.constant([y, x, height, width])).numpy()
+        expected = whole[y : y + height, x : x + width]
+        assert part.shape == expected.shape
+        # The region's outermost pixels may differ, and no input sees them.
+        np.testing.assert_array_equal(part[2:-2, 2:-2], expected[2:-2, 2:-2])
 
 
 def test_size_must_be_a_multiple_of_the_stride() -> None:

@@ -213,6 +213,18 @@ def test_lower_precision_learns_and_is_saved_in_float32(batch: dict[str, tf.Tens
 
 
 @pytest.mark.slow
+def test_samples_made_in_the_step_train_the_same(sample_records: Manifests) -> None:
+    values = []
+    for on_device in (False, True):
+        trainer = Trainer(PARAMETERS, OPENPOSE, 10, tf.distribute.get_strategy(), augment_on_device=on_device)
+        batches = trainer.training_batches(sample_records["train"], first_step=0)
+        steps = [trainer.train_step(next(batches)) for _ in range(3)]
+        values.append([float(step[name]) for step in steps for name in loss.NAMES])
+    # OpenCV rounds pixels to whole grey levels.
+    np.testing.assert_allclose(*values, rtol=0.01)
+
+
+@pytest.mark.slow
 def test_xla_gives_the_same_losses(batch: dict[str, tf.Tensor]) -> None:
     compiled = Trainer(PARAMETERS, OPENPOSE, 5, tf.distribute.get_strategy(), xla=True)
     plain = Trainer(PARAMETERS, OPENPOSE, 5, tf.distribute.get_strategy())

@@ -1,0 +1,110 @@
+"""The training input at 368×368, against a bare loop that decodes the same JPEGs.
+
+`python -m benchmarks.input` makes sparse records of pictures (the validation split of the developers' `../shared/coco`,
+where it is there, else a drawn sample) and draws batches from them: read, shuffled, decoded, augmented, with targets.
+Once all of it is done by the CPU, once the part that a GPU leaves to it (read, shuffle, decode, batch). The reference is
+a loop in Python, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such a loop has one core,
+the input has all; so a second table row has `decode_jpeg` in a `tf.data` map, with all cores.
+"""
+
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks import oracle
+from components.coco_download.coco_download import coco_download
+from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from openpose import input as batches
+from openpose import records, sample, skeleton, storage
+from openpose.errors import InputError
+
+BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
+SIZE, BATCH = 368, 16
+IMAGES = 1_600  # for each measurement
+ROUNDS = 3
+OPENPOSE = skeleton.get("openpose18")
+
+
+def main() -> int:
+    """Prints the table; returns the exit code."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="input-") as folder:
+            manifest = make_records(Path(folder))
+            rates = measure(manifest)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    loop, _, whole, host = (1 / seconds for seconds, _ in rates.values())
+    print(f"{manifest['counts']['images']} pictures, {SIZE}×{SIZE}, batch {BATCH}, best of {ROUNDS}")
+    print(f"  {'':36}{'images/s':>9}{'ratio':>8}{'CPU ms/image':>14}")
+    for name, (seconds, cpu) in rates.items():
+        print(f"  {name:36}{1 / seconds:9.0f}{1 / seconds / loop:8.2f}{1e3 * cpu:14.2f}")
+    print(f"input: {whole / loop:.2f} (bound {BOUND_ALL:.2f}), {host / loop:.2f} (bound {BOUND_HOST:.2f})")
+    return 0 if whole >= BOUND_ALL * loop and host >= BOUND_HOST * loop else 1
+
+
+def make_records(root: Path) -> dict[str, Any]:
+    """Sparse records of the real validation split, whose pictures have COCO's size, or of a drawn training split."""
+    real, drawn = oracle.SHARED / "coco", root / "sample"
+    if real.exists():
+        coco_download(str(real), str(root), train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
+    else:
+        sample.make(drawn, seed=0, train=400, val=1)
+        coco_download(str(drawn), str(root))
+    tfrecord_targets(root=str(root), split="train", dense="none")
+    (path,) = root.glob("records/train-*/manifest.json")
+    return storage.open_manifest(str(path), "records")
+
+
+def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Seconds and CPU seconds for an image, of each way."""
+    inputs = batches.InputParameters(size=(SIZE, SIZE))
+
+    def training(on_device: bool) -> Iterator[Any]:
+        return iter(batches.training(manifest, OPENPOSE, inputs, BATCH, on_device=on_device))
+
+    encoded = [example["encoded"] for example in records.examples(manifest, OPENPOSE).as_numpy_iterator()]
+    with tf.device("CPU"):
+        return {
+            "bare loop": best(iter(bare_loop(encoded))),
+            "decode_jpeg in a tf.data map": best(iter(bare_map(encoded))),
+            "the whole input": best(training(on_device=False)),
+            "what a GPU leaves to the CPU": best(training(on_device=True)),
+        }
+
+
+def bare_loop(encoded: Sequence[bytes]) -> Iterator[None]:
+    """Decodes a batch of pictures each time that it is asked."""
+    pictures = itertools.cycle(encoded)
+    while True:
+        for picture in itertools.islice(pictures, BATCH):
+            tf.io.decode_jpeg(picture, channels=3)
+        yield
+
+
+def bare_map(encoded: Sequence[bytes]) -> tf.data.Dataset:
+    """Batches of nothing, for each of whose images a JPEG from memory was decoded."""
+    pictures = tf.data.Dataset.from_tensor_slices(encoded).repeat()
+    sizes = pictures.map(lambda e: tf.shape(tf.io.decode_jpeg(e, channels=3)), num_parallel_calls=tf.data.AUTOTUNE)
+    return sizes.batch(BATCH)
+
+
+def best(elements: Iterator[Any]) -> tuple[float, float]:
+    """The quickest round's time and CPU time for an image, after one to warm up."""
+    times = []
+    for _ in range(1 + ROUNDS):
+        start, cpu = time.perf_counter(), time.process_time()
+        for _ in range(IMAGES // BATCH):
+            next(elements)
+        times.append(((time.perf_counter() - start) / IMAGES, (time.process_time() - cpu) / IMAGES))
+    return min(time for time, _ in times[1:]), min(cpu for _, cpu in times[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
