@@ -2,9 +2,9 @@
 
 `python -m benchmarks.input` makes sparse records of pictures (the validation split of the developers' `../shared/coco`,
 where it is there, else a drawn sample) and draws batches from them: read, shuffled, decoded, augmented, with targets.
-Once all of it is done by the CPU, once the part that a GPU leaves to it (read, shuffle, decode, batch). The reference is
-a loop in Python, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such a loop has one core,
-the input has all; so a second table row has `decode_jpeg` in a `tf.data` map, with all cores.
+Once all of it is done by the CPU, once the part that a GPU leaves to it (read, shuffle, decode, batch). The reference
+is a loop in Python, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such a loop has one
+core, the input has all; so a second row has `decode_jpeg` in a `tf.data` map, with all cores.
 """
 
 import itertools
