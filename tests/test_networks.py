@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from openpose import model_io, networks, skeleton
 from openpose.errors import InputError
 from openpose.networks import __main__ as table
-from openpose.networks.layers import ResizeLike
+from openpose.networks.layers import Norm, ResizeLike
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -102,3 +103,23 @@ def test_table_has_every_network(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_makes_no_network_is_said(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         networks.build(skeleton=OPENPOSE, **arguments)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_norm_in_one_operation_is_keras_norm(dtype: str) -> None:
+    numbers = np.random.default_rng(0)
+    x = tf.constant(numbers.normal(2, 3, (4, 9, 7, 16)).astype(np.float32))
+    factor, shift = numbers.uniform(0.5, 2, 16), numbers.uniform(-1, 1, 16)
+    found = []
+    for norm in (Norm(dtype=dtype), keras.layers.BatchNormalization(dtype=dtype)):
+        norm.build(x.shape)
+        norm.gamma.assign(factor)
+        norm.beta.assign(shift)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = norm(x, training=True)
+            total = tf.reduce_sum(tf.cast(y, tf.float32) ** 3)
+        found.append([y, *tape.gradient(total, [x, norm.gamma.value, norm.beta.value]), *norm.get_weights()])
+    for ours, theirs in zip(*found, strict=True):
+        close = 1e-5 if dtype == "float32" else 0.02
+        np.testing.assert_allclose(ours, theirs, atol=close * np.abs(theirs).max())
