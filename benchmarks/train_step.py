@@ -1,8 +1,8 @@
 """A training step of `lightweight` beside plain Keras: images per second, 368×368, batch 8, on this machine's CPU.
 
 The reference is `train_on_batch` of the same network, of Keras's own layers, with the same loss, optimiser, batch and
-precision. Both take turns in the same run; the figure is the ratio of the medians. `--profile FOLDER` writes a trace for
-TensorBoard too.
+precision. Both take turns in the same run; the figure is the ratio of the medians. `--profile FOLDER` writes a trace
+for TensorBoard too.
 """
 
 import argparse
