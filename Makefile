@@ -1,7 +1,7 @@
 # The front door: `make run` does the whole job, `make test` checks all of it, `make` alone explains.
 
 # Given to make, as in `make run EPOCHS=5`; variables of the environment with these names do not count.
-MODEL :=   ## network: mobilenet_thin or lightweight
+MODEL :=   ## network, such as mobilenet_thin; python -m openpose.networks lists all
 WIDTH :=   ## width of the network; 1 is the published one
 SIZE :=    ## side of the training input in pixels
 EPOCHS :=  ## passes over the training pictures

