@@ -25,16 +25,17 @@ from openpose.targets import TargetParameters
 
 Tensors = dict[str, tf.Tensor]
 
-# What fills a batch's smaller regions: the grey that is outside of a picture, and a run without end.
+# What fills a batch's smaller regions: the grey that is outside of a picture, and a run without end. No tensors: the
+# devices are chosen before TensorFlow's first operation.
 PADDING = {
-    "pixels": tf.constant(int(augment.PADDING_GREY), tf.uint8),
-    "matrix": 0.0,
-    "corner": 0.0,
-    "picture": tf.constant(0, tf.int64),
-    "mask_runs": tf.constant(1 << 40, tf.int64),
-    "keypoints": 0.0,
-    "labelled": False,
-    "id": tf.constant(0, tf.int64),
+    "pixels": np.uint8(augment.PADDING_GREY),
+    "matrix": np.float32(0),
+    "corner": np.float32(0),
+    "picture": np.int64(0),
+    "mask_runs": np.int64(1 << 40),
+    "keypoints": np.float32(0),
+    "labelled": np.bool_(False),
+    "id": np.int64(0),
 }
 
 
