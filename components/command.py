@@ -2,8 +2,9 @@
 
 import argparse
 import inspect
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import docstring_parser
@@ -29,10 +30,21 @@ def flags(function: Callable[..., Any]) -> list[dict[str, Any]]:
     return described
 
 
-def parser(function: Callable[..., Any], program: str) -> argparse.ArgumentParser:
-    """The argument parser of a step."""
+def line(function: Callable[..., Any], program: str, arguments: Mapping[str, Any]) -> str:
+    """The command, as for a shell, that calls a step with these arguments; without those that are the defaults."""
+    words = []
+    for flag in flags(function):
+        name, value = f"--{flag['name'].replace('_', '-')}", arguments[flag["name"]]
+        if value != flag.get("default"):
+            # In one word, as a value may begin with a dash.
+            words.append(name if flag["type"] is bool else f"{name}={value}")
+    return f"{program} {shlex.join(words)}"
+
+
+def parser(function: Callable[..., Any], program: str, note: str = "") -> argparse.ArgumentParser:
+    """The argument parser of a step; its help ends with the note."""
     description = docstring_parser.parse(function.__doc__ or "").short_description
-    made = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+    made = argparse.ArgumentParser(prog=program, description=description, epilog=note, allow_abbrev=False)
     for flag in flags(function):
         text = " ".join(flag["help"].split()).replace("%", "%%")
         if flag["type"] is bool:
@@ -51,13 +63,13 @@ def parser(function: Callable[..., Any], program: str) -> argparse.ArgumentParse
     return made
 
 
-def run(function: Callable[..., Any], program: str, arguments: Sequence[str] | None = None) -> int:
+def run(function: Callable[..., Any], program: str, arguments: Sequence[str] | None = None, note: str = "") -> int:
     """Runs a step from the command line.
 
     Returns:
         The exit code: 0, or 1 after a clear message about something that cannot be used.
     """
-    values = vars(parser(function, program).parse_args(arguments))
+    values = vars(parser(function, program, note).parse_args(arguments))
     try:
         function(**values)
     except InputError as error:

@@ -4,6 +4,7 @@ Each is a folder `step-…` with TensorFlow's files `state.*` and `notes.json`: 
 what network and data the state belongs to.
 """
 
+import math
 import shutil
 import sys
 import tempfile
@@ -37,6 +38,8 @@ class Checkpoints:
     def save(self, step: int, notes: Mapping[str, Any], best: int | None = None) -> None:
         """Saves the state after `step` steps with the notes; removes all but the newest and that of step `best`.
 
+        Those of later steps, which a training that went back has left, are removed too.
+
         Raises:
             InputError: the disk is full; those before are kept.
         """
@@ -47,13 +50,17 @@ class Checkpoints:
         with storage.atomic_folder(self._path(step)) as temporary:
             storage.write_json(temporary / "notes.json", {"about": self.about, "notes": notes})
             self._state.write(str(temporary / "state"))
-        kept = {*self.saved()[-self.keep :], *([] if best is None else [self._path(best)])}
+        until_now = [path for path in self.saved() if _step(path) <= step]
+        kept = {*until_now[-self.keep :], *([] if best is None else [self._path(best)])}
         for folder in self.folder.glob("step-*"):
             if folder not in kept:
                 shutil.rmtree(folder)
 
-    def restore(self) -> tuple[int, dict[str, Any]]:
+    def restore(self, before: float = math.inf) -> tuple[int, dict[str, Any]]:
         """Restores the newest whole state.
+
+        Args:
+            before: only states of fewer steps.
 
         Returns:
             After how many steps it was saved, and its notes; (0, {}) when there is none. One that cannot be read is
@@ -64,7 +71,7 @@ class Checkpoints:
         """
         if self.writes and self.folder.is_dir():
             storage.sweep(self.folder)
-        return self._newest(self.folder, self.saved())
+        return self._newest(self.folder, [path for path in self.saved() if _step(path) < before])
 
     def start_from(self, given: Path) -> tuple[int, dict[str, Any]]:
         """Restores a state from elsewhere: a run's folder, its `checkpoints`, or one of these.
@@ -98,7 +105,7 @@ class Checkpoints:
                 document = storage.read_json(path / "notes.json")
                 self._check(path, document["about"])
                 self._read(path)
-                return int(path.name.removeprefix("step-")), document["notes"]
+                return _step(path), document["notes"]
             except _OtherTraining:
                 raise
             except (InputError, tf.errors.OpError, AssertionError, LookupError, ValueError) as error:
@@ -124,6 +131,10 @@ class Checkpoints:
 
 class _OtherTraining(InputError):
     """A checkpoint that can be read, but not for this training."""
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _saved(folder: Path) -> list[Path]:

@@ -541,11 +541,17 @@ def examples(manifest: dict[str, Any], skeleton: Skeleton) -> tf.data.Dataset:
     return dataset.map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
 
 
-def ground_truth(manifest: dict[str, Any], skeleton: Skeleton) -> dict[str, Any]:
-    """The split as a COCO keypoint document, made from the records, for scoring with pycocotools."""
+def ground_truth(manifest: dict[str, Any], skeleton: Skeleton, first: int = -1) -> dict[str, Any]:
+    """The split as a COCO keypoint document, made from the records, for scoring with pycocotools.
+
+    Args:
+        manifest: of the split's records.
+        skeleton: of the people.
+        first: only so many of the records' images, from the first on; -1 for all.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for example in examples(manifest, skeleton).as_numpy_iterator():
+    for example in examples(manifest, skeleton).take(first).as_numpy_iterator():
         image_id = int(example["id"])
         images.append(
             {

@@ -64,6 +64,23 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return rise * self.after(step)
 
 
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule times a factor, which may be changed until a step is traced.
+
+    Args:
+        schedule: the other one.
+
+    Attributes:
+        factor: on its rates.
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        self.schedule, self.factor = schedule, 1.0
+
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        return self.factor * self.schedule(step)
+
+
 def _rate(text: str, whole: str) -> float:
     try:
         rate = float(text)

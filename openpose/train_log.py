@@ -35,6 +35,10 @@ class TrainLog:
         if writes and self._lines.exists():
             kept = [line for line in self._lines.read_text().splitlines() if _step(line) <= first_step]
             storage.write_text(self._lines, "".join(f"{line}\n" for line in kept))
+        self.start_interval()
+
+    def start_interval(self) -> None:
+        """Lets the next interval begin now, so that its speed is that of its steps and nothing else's."""
         self._waited, self._steps, self._start = 0.0, 0, time.monotonic()
 
     @contextmanager
@@ -49,7 +53,7 @@ class TrainLog:
         """Logs the values of a step, and the speed of all steps since the last interval."""
         seconds = time.monotonic() - self._start
         speed = {"images_per_second": self._steps * batch / seconds, "input_wait_share": self._waited / seconds}
-        self._waited, self._steps, self._start = 0.0, 0, time.monotonic()
+        self.start_interval()
         line = {name: float(value) for name, value in {**values, **speed}.items()}
         self.scalars(step, line)
         if self.writes:
@@ -62,10 +66,10 @@ class TrainLog:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
-    def text(self, name: str, table: Mapping[str, Any]) -> None:
+    def text(self, name: str, table: Mapping[str, Any], step: int = 0) -> None:
         """Logs names and values as a table."""
         rows = "\n".join(f"| {key} | {value} |" for key, value in table.items())
-        with self._writer.as_default(0):
+        with self._writer.as_default(step):
             tf.summary.text(name, f"| | |\n|-|-|\n{rows}")
 
     def pictures(self, name: str, step: int, batch: Mapping[str, np.ndarray], maps: np.ndarray, of: Skeleton) -> None:

@@ -2,9 +2,12 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +15,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, init_weights, interruption, loss, progress, storage
+from openpose import devices, init_weights, interruption, loss, model_io, networks, progress, storage
 from openpose import input as batches
 from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
+from openpose.predict import Predictor
 from openpose.skeleton import Skeleton
 from openpose.train_log import TrainLog
 from openpose.train_parameters import RunParameters, TrainParameters
 from openpose.train_step import Trainer
+from openpose.valid_score import ValidScore
 
 TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
 PICTURES_SECONDS = 60
 CALIBRATION_PICTURES = 64
+ROLLBACK_FACTOR = 0.5  # on the learning rate
 Epoch = dict[str, float]
 
 
@@ -33,7 +39,7 @@ class TrainResult:
 
     Attributes:
         model: the trained network.
-        history: for each epoch its step, the four losses and the four valid losses.
+        history: for each epoch its step, the four losses and the four valid losses, and where asked for `valid_ap`.
     """
 
     model: keras.Model
@@ -66,28 +72,50 @@ def train(
         InputError: parameters, data and checkpoint do not fit, or the loss is no longer a number.
         Interrupted: SIGTERM came; a checkpoint has been written.
     """
+    strategy, run = strategy or tf.distribute.get_strategy(), run or RunParameters()
     with interruption.noted() as stop:
-        loop = _Loop(
-            train_records,
-            valid_records,
-            folder,
-            parameters,
-            skeleton,
-            strategy or tf.distribute.get_strategy(),
-            run or RunParameters(),
-            saved,
-            stop.is_set,
+        start = partial(
+            _Loop, train_records, valid_records, folder, parameters, skeleton, strategy, run, saved, stop.is_set
         )
-        return loop.run()
+        return _with_rollbacks(start, run.rollbacks)
+
+
+def _with_rollbacks(start: Callable[[int, float], "_Loop"], most: int) -> TrainResult:
+    """Runs a loop, and new ones that go back when it came to a loss that is no number, `most` times."""
+    rollbacks, before = 0, math.inf
+    while True:
+        loop = start(rollbacks, before)
+        try:
+            return loop.run()
+        except NoNumber as error:
+            if loop.rollbacks >= most:
+                raise
+            # What it went back to once without getting to the next checkpoint was beyond help already.
+            before = loop.first_step if rollbacks and loop.saved_step == loop.first_step else math.inf
+            rollbacks = loop.rollbacks + 1
+            print(f"warning: {error.what}; roll-back {rollbacks} of {most}", file=sys.stderr)
+
+
+class NoNumber(InputError):
+    """A loss or gradient is not a finite number; `what` says which, when, and for which samples."""
+
+    def __init__(self, what: str, checkpoints: Path) -> None:
+        self.what = what
+        super().__init__(
+            f"{what}; train again with a smaller learning rate, or let it go back and halve the rate by itself "
+            f"(rollbacks); the last good checkpoint is kept in {checkpoints}"
+        )
 
 
 class _Loop:
-    """One training in its folder.
+    """One training in its folder, from its newest checkpoint of fewer than `before` steps.
 
     Attributes:
+        first_step: how many steps were done before this process, or before it went back.
         step: how many steps were done.
         history: of the epochs that are finished.
         sums: of each loss over the steps of the epoch that is not.
+        rollbacks: how often the training went back and on at a smaller rate, in all processes.
     """
 
     def __init__(
@@ -101,6 +129,8 @@ class _Loop:
         run: RunParameters,
         saved: Callable[[], None],
         stopped: Callable[[], bool],
+        rollbacks: int,
+        before: float,
     ) -> None:
         self.train_records, self.valid_records, self.folder = train_records, valid_records, folder
         self.parameters, self.skeleton, self.settings = parameters, skeleton, run
@@ -116,7 +146,12 @@ class _Loop:
             model=self.trainer.model,
             optimizer=self.trainer.optimizer,
         )
-        self.step, notes = self._restore()
+        images = run.ap_images
+        self.score = ValidScore(valid_records, images, skeleton) if images else None
+        self.first_step, notes = self._restore(before)
+        self.step = self.first_step
+        self.rollbacks = max(rollbacks, notes.get("rollbacks", 0))
+        self.trainer.rate.factor = ROLLBACK_FACTOR**self.rollbacks
         self.history: list[Epoch] = notes.get("history", [])
         self.sums = {name: tf.constant(notes.get("sums", {}).get(name, 0.0)) for name in loss.NAMES}
         self.unchecked: list[tuple[int, dict[str, Any], Any]] = []  # steps, losses and ids that nobody looked at yet
@@ -127,20 +162,23 @@ class _Loop:
         """Trains until the last epoch is done, or until it gets no better."""
         last = self.parameters.epochs * self.steps_per_epoch
         self.log = TrainLog(Path(self.settings.logs or self.folder / "logs"), self.step, self.writes)
-        self.log.text("parameters", self.parameters.as_dict())
-        samples = self.trainer.training_batches(self.train_records, self.step, self.settings.remote_data)
-        with progress.bar(last, "train", "step", initial=self.step) as bar:
+        with closing(self.log), progress.bar(last, "train", "step", initial=self.step) as bar:
+            self.log.text("parameters", self.parameters.as_dict())
+            if self.rollbacks:
+                factors = {"times": self.rollbacks, "factor on the learning rate": self.trainer.rate.factor}
+                self.log.text("roll-backs", factors, self.step)
+            samples = self.trainer.training_batches(self.train_records, self.step, self.settings.remote_data)
             while len(self.history) < self.parameters.epochs and not self._gets_no_better():
                 self._train_epoch(samples, bar)
                 self._finish_epoch(bar)
-        self.log.close()
+                self.log.start_interval()
         best = _best(self.history)
         if self.writes and best is not None and self._gets_no_better():
             self.checkpoints.restore_step(best)
         return TrainResult(self.trainer.finished_model(), self.history)
 
-    def _restore(self) -> tuple[int, dict[str, Any]]:
-        step, notes = self.checkpoints.restore()
+    def _restore(self, before: float) -> tuple[int, dict[str, Any]]:
+        step, notes = self.checkpoints.restore(before)
         if step:
             return step, notes
         if not self.settings.checkpoint:
@@ -173,6 +211,8 @@ class _Loop:
             bar.update(1)
             if self.step % self.settings.log_steps == 0 or self.step == end:
                 self._check_losses()
+                epoch = f"{len(self.history) + 1}/{self.parameters.epochs}"
+                bar.update(0, epoch=epoch, loss=float(values["loss"]))
                 rate = self.trainer.rate(self.step - 1)
                 self.log.interval(self.step, self.parameters.batch, {**values, "learning_rate": rate})
             if self.step < end and self._is_time_to_save():
@@ -183,30 +223,41 @@ class _Loop:
         """Validates, and keeps all that there is now."""
         losses = {name: float(value) / self.steps_per_epoch for name, value in self.sums.items()}
         with self.trainer.averaged():
-            valid_losses = self._validate()
-            if valid_losses is not None:
+            valid = self._validate()
+            if valid is not None:
                 self._draw(last=len(self.history) + 1 == self.parameters.epochs)
-        if valid_losses is None:
+        if valid is None:
             self._stop_if_asked()
             return
-        self.log.scalars(self.step, valid_losses)
-        self.history.append({"step": self.step, **losses, **valid_losses})
+        self.log.scalars(self.step, valid)
+        self.history.append({"step": self.step, **losses, **valid})
         self.sums = {name: tf.constant(0.0) for name in loss.NAMES}
-        bar.update(0, loss=losses["loss"], valid_loss=valid_losses["valid_loss"])
+        bar.update(
+            0, loss=losses["loss"], **{name: valid[name] for name in ("valid_loss", "valid_ap") if name in valid}
+        )
         if self.writes:
             lines = "".join(json.dumps(epoch) + "\n" for epoch in self.history)
             storage.write_text(self.folder / "history.jsonl", lines)
         self._save()
 
     def _validate(self) -> dict[str, float] | None:
-        """The four losses over the whole validation split, under their names with `valid_`; None when stopped."""
+        """The four losses over the whole validation split under their names with `valid_`, and where asked for the AP.
+
+        Of several workers only the chief computes the AP. None when stopped.
+        """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
         for batch in self.trainer.validation_batches(self.valid_records):
             if self.stopped():
                 return None
             for name, value in self.trainer.valid_step(batch).items():
                 total[name] += float(value)
-        return {f"valid_{name}": value / self.valid_records["counts"]["images"] for name, value in total.items()}
+        values = {f"valid_{name}": value / self.valid_records["counts"]["images"] for name, value in total.items()}
+        if self.score is None or not self.writes:
+            return values
+        stride = networks.get(self.parameters.model).stride
+        network = model_io.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
+        ap = self.score.ap(Predictor(network, self.parameters.size), self.stopped)
+        return None if ap is None else values | {"valid_ap": ap}
 
     def _draw(self, last: bool) -> None:
         """Logs sample pictures of both splits, not more often than once a minute."""
@@ -237,7 +288,8 @@ class _Loop:
         """Saves a checkpoint, when the losses up to here are numbers."""
         self._check_losses()
         self.log.flush()
-        notes = {"history": self.history, "sums": {name: float(value) for name, value in self.sums.items()}}
+        sums = {name: float(value) for name, value in self.sums.items()}
+        notes = {"history": self.history, "sums": sums, "rollbacks": self.rollbacks}
         self.checkpoints.save(self.step, notes, _best(self.history))
         self.saved_step, self.saved_time = self.step, time.monotonic()
         if self.writes:
@@ -263,11 +315,8 @@ class _Loop:
                 if not math.isfinite(value := float(values[name])):
                     rate = float(self.trainer.rate(step - 1))
                     samples = ", ".join(str(int(id_)) for share in self.trainer.local(ids) for id_ in share)
-                    raise InputError(
-                        f"the {name.replace('_', ' ')} is {value} at step {step} (learning rate {rate:g}, samples "
-                        f"{samples}); train again with a smaller learning rate (the last good checkpoint is kept in "
-                        f"{self.checkpoints.folder})"
-                    )
+                    what = f"the {name.replace('_', ' ')} is {value} at step {step} (learning rate {rate:g}, samples "
+                    raise NoNumber(f"{what}{samples})", self.checkpoints.folder)
 
 
 def _best(history: list[Epoch]) -> int | None:

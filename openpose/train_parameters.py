@@ -116,6 +116,8 @@ class TrainParameters:
 class RunParameters:
     """How a training is run. What comes out does not depend on it (over several devices, up to rounding).
 
+    A roll-back is an exception to that, but without one there would be nothing that comes out.
+
     Attributes:
         save_steps: a checkpoint each time that so many steps are done; 0 for none between epochs.
         save_minutes: a checkpoint each time that so many minutes have passed; 0 for none between epochs.
@@ -126,6 +128,9 @@ class RunParameters:
         log_steps: steps from one line of the log to the next.
         remote_data: address grpc://host:port of a data service (`openpose.data_service`) that makes the batches.
         xla: compile the step with XLA: faster on GPUs after a compilation of minutes. On one device only.
+        ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
+        rollbacks: how often the training may go back to its last checkpoint and on from there at half the learning
+            rate, because a loss was no number; 0 for never.
     """
 
     save_steps: int = 0
@@ -136,8 +141,11 @@ class RunParameters:
     log_steps: int = 20
     remote_data: str = ""
     xla: bool = False
+    ap_images: int = 0
+    rollbacks: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("save_steps", 0), ("save_minutes", 0), ("keep", 1), ("log_steps", 1)):
+        least_of = {"save_steps": 0, "save_minutes": 0, "keep": 1, "log_steps": 1, "ap_images": 0, "rollbacks": 0}
+        for name, least in least_of.items():
             if not getattr(self, name) >= least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be {least} or more")

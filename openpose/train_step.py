@@ -63,8 +63,10 @@ class Trainer:
             for layer in self.model.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.synchronized = self.replicas > 1
-            self.rate = schedule.make(
-                parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
+            self.rate = schedule.Scaled(
+                schedule.make(
+                    parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
+                )
             )
             self.optimizer = optimize.make(parameters, self.rate, self.model)
         compiled = tf.function(self._losses_and_gradients, jit_compile=True)

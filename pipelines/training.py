@@ -56,6 +56,7 @@ def training(
     max_rotation: float = 40.0,
     gpus: int = 0,
     save_minutes: float = 10.0,
+    ap_images: int = 0,
     height: int = 0,
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
@@ -107,6 +108,7 @@ def training(
         max_rotation: Augmentation: degrees, either way.
         gpus: How many GPUs share the work, with synchronised batch norm; 0 for one device.
         save_minutes: A checkpoint after so many minutes, besides that of each epoch's end; 0 for none.
+        ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
@@ -167,6 +169,7 @@ def training(
         max_rotation=max_rotation,
         gpus=gpus,
         save_minutes=save_minutes,
+        ap_images=ap_images,
         seed=seed,
         revision=revision,
     )

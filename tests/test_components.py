@@ -3,9 +3,12 @@
 import json
 import math
 import re
+import resource
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +26,7 @@ from openpose import storage
 from openpose.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULTS = {flag["name"]: flag.get("default") for flag in command.flags(train)}
 TRAIN = "annotations/person_keypoints_train2017.json"
 
 
@@ -277,6 +281,28 @@ def test_training_parameters_that_make_no_sense(
     assert re.search(message, said), said
 
 
+@pytest.mark.slow
+def test_disk_that_is_full_in_mid_training_loses_nothing(prepared: dict[str, str], tmp_path: Path) -> None:
+    arguments = prepared | {"root": str(tmp_path)}
+    values = {"size": 64, "width": 0.2, "stages": 1, "batch_size": 4, "epochs": 12, "save_steps": 5}
+    call = command.line(train, f"exec {sys.executable} -m components.train", DEFAULTS | arguments | values)
+    process = subprocess.Popen(["sh", "-c", call], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (saved := sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))) and process.poll() is None:
+        time.sleep(0.01)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
+    errors = process.communicate()[1].splitlines()
+    assert process.returncode == 1
+    assert re.fullmatch(r"error: .+: cannot be written, file too large \(.+\); make room and run again, .+", errors[-1])
+    assert "Traceback" not in "".join(errors)
+    left = sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))
+    assert left[-1] >= saved[-1]
+    again = subprocess.run(["sh", "-c", call], cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "warning" not in again.stderr, "the checkpoint that was left is whole"
+    (manifest,) = tmp_path.glob("runs/*/manifest.json")
+    assert len(storage.read_json(manifest)["history"]) == 12
+
+
 def test_records_of_another_schema_version(
     prepared: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,3 +350,13 @@ def test_rejection_says_why_and_what_to_do() -> None:
     text = rejection("COCO AP 0.1 is too low.", {"figures": {"AP": 0.1, "APm": None}, "report": "/r/report.html"})
     for part in ("COCO AP 0.1 is too low.", "| AP | 0.100 |", "| APm | undefined |", "/r/report.html", "min_ap"):
         assert part in text
+
+
+def test_command_of_a_call_calls_it_again() -> None:
+    given = DEFAULTS | {"root": "/data/my pose", "train_records": "t", "valid_records": "v", "xla": True, "width": 0.5}
+    line = command.line(train, "train", given | {"init": "-odd'name.pb"})
+    program, *words = shlex.split(line)
+    assert program == "train"
+    assert "--root=/data/my pose" in words
+    assert len(words) == 6, "defaults are left out"
+    assert vars(command.parser(train, "train").parse_args(words)) == given | {"init": "-odd'name.pb"}

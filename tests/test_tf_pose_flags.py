@@ -1,6 +1,7 @@
 """Whoever knows tf-pose-estimation's train.py types the same flags here."""
 
 import json
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -19,7 +20,7 @@ def test_old_command_trains_from_raw_coco(sample_folder: Path, tmp_path: Path) -
     for archive in sample_folder.glob("*.zip"):
         with zipfile.ZipFile(archive) as opened:
             opened.extractall(tmp_path / "coco")
-    command = [sys.executable, "-m", "components.train.tf_pose", "--model=mobilenet_v2_0.5", "--batchsize=8"]
+    command = [sys.executable, "-m", "components.train", "--model=mobilenet_v2_0.5", "--batchsize=8"]
     command += [f"--datapath={tmp_path}/coco/annotations/", f"--imgpath={tmp_path}/coco/", "--max-epoch=1"]
     command += [f"--modelpath={tmp_path}/models", f"--logpath={tmp_path}/logs", "--tag=first", "--lr=0.001,0.0001"]
     command += ["--input-width=96", "--input-height=64"]
@@ -27,9 +28,14 @@ def test_old_command_trains_from_raw_coco(sample_folder: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     (model,) = (tmp_path / "models/first/runs").glob("*/model.keras")
     assert keras.models.load_model(model, compile=False).name == "mobilenet_v2_small"
-    parameters = json.loads((model.parent / "run.json").read_text())["parameters"]
+    about = json.loads((model.parent / "run.json").read_text())
+    parameters = about["parameters"]
     assert (parameters["size"], parameters["input_width"], parameters["warmup"]) == (64, 96, 0)
     assert list((tmp_path / "logs/first").glob("events.*"))
+    ours = shlex.split(about["command"])
+    again = subprocess.run([sys.executable, *ours[1:]], cwd=about["started_in"], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"found run in {model.parent}: nothing to do" in again.stdout, "the command in run.json is the same training"
 
 
 def test_old_flags_are_all_there() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,8 +29,11 @@ Manifests = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+SETTINGS = RunParameters(ap_images=4)
+
+
 def run(
-    manifests: Manifests, folder: Path, parameters: TrainParameters = PARAMETERS, settings: RunParameters | None = None
+    manifests: Manifests, folder: Path, parameters: TrainParameters = PARAMETERS, settings: RunParameters = SETTINGS
 ) -> TrainResult:
     return train(manifests["train"], manifests["val"], folder, parameters, OPENPOSE, run=settings)
 
@@ -55,6 +59,7 @@ def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
     assert names >= {
         *loss.NAMES,
         *(f"valid_{name}" for name in loss.NAMES),
+        "valid_ap",
         "learning_rate",
         "images_per_second",
         "input_wait_share",
@@ -63,6 +68,7 @@ def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
         "training samples",
         "validation samples",
     }
+    assert all(0 <= epoch["valid_ap"] <= 1 for epoch in result.history)
     assert [line["step"] for line in logged(folder)] == [5, 10, 15]
     width, height, *pictures = events.Tensors("validation samples")[0].tensor_proto.string_val
     assert (width, height, len(pictures)) == (b"960", b"640", 6)
@@ -144,6 +150,34 @@ def test_loss_that_is_no_number_stops_the_training(sample_records: Manifests, tm
         run(sample_records, tmp_path, changed(learning_rate="1e30"), RunParameters(save_steps=1))
     for path in (tmp_path / "checkpoints").glob("step-*/notes.json"):
         assert all(np.isfinite(value) for value in json.loads(path.read_text())["notes"]["sums"].values())
+
+
+@pytest.mark.slow
+def test_rolls_back_until_the_rate_is_small_enough(
+    sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = changed(optimizer="sgd", learning_rate="0.02", warmup=0, stages=1)
+    settings = RunParameters(log_steps=1, rollbacks=60)
+    result = run(sample_records, tmp_path, parameters, settings)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert re.fullmatch(r"warning: the .+ is (nan|inf) at step \d+ \(.+\); roll-back 1 of 60", warnings[0])
+    factor = 0.5 ** len(warnings)
+    assert [line["step"] for line in logged(tmp_path)] == list(range(1, 16)), "each step once, as it was good"
+    assert logged(tmp_path)[-1]["learning_rate"] == pytest.approx(0.02 * factor)
+    assert all(np.isfinite(epoch["loss"]) for epoch in result.history)
+    assert "roll-backs" in EventAccumulator(str(tmp_path / "logs")).Reload().Tags()["tensors"]
+    shutil.rmtree(sorted((tmp_path / "checkpoints").iterdir())[-1])
+    again = run(sample_records, tmp_path, parameters, settings)
+    assert again.history == result.history, "a resumed training keeps the factor"
+
+
+@pytest.mark.slow
+def test_roll_backs_come_to_an_end(
+    sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match=r"learning rate 2.5e\+29"):
+        run(sample_records, tmp_path, changed(learning_rate="1e30", warmup=0), RunParameters(rollbacks=2))
+    assert capsys.readouterr().err.count("warning: the ") == 2
 
 
 # Interruptions

@@ -47,6 +47,8 @@ def train(
     logs: str = "",
     remote_data: str = "",
     xla: bool = False,
+    ap_images: int = 0,
+    rollbacks: int = 0,
 ) -> None:
     """Trains a network, going on from the newest checkpoint of the same training."""
     from components import artifacts
@@ -92,6 +94,8 @@ def train(
             logs=logs,
             remote_data=remote_data,
             xla=xla,
+            ap_images=int(ap_images),
+            rollbacks=int(rollbacks),
         )
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest["losses"])

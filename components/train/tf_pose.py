@@ -1,7 +1,7 @@
 """The flags of tf-pose-estimation's train.py, with their meaning: `python -m components.train.tf_pose --help`.
 
-From raw COCO (`--datapath`, `--imgpath`) it makes the records first, then it trains. All of it goes below
-`<modelpath>/<tag>`; the same command again goes on from there.
+`python -m components.train` takes them too. From raw COCO (`--datapath`, `--imgpath`) it makes the records first, then
+it trains. All of it goes below `<modelpath>/<tag>`; the same command again goes on from there.
 """
 
 import argparse
@@ -17,8 +17,15 @@ from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose.errors import InputError
 
+PROGRAM = "python -m components.train.tf_pose"
+
 #: tf-pose's names of networks that have another name here.
 NAMES = {"mobilenet_v2_1.4": "mobilenet_v2_large", "mobilenet_v2_0.5": "mobilenet_v2_small"}
+
+
+def are_meant(arguments: Sequence[str]) -> bool:
+    """Whether a command line has the flags that each of tf-pose's needs."""
+    return any(argument.partition("=")[0] in ("--datapath", "--imgpath") for argument in arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The flags, with tf-pose's defaults where they do not depend on its authors' machines."""
     made = argparse.ArgumentParser(
-        prog="python -m components.train.tf_pose",
+        prog=PROGRAM,
         description="Trains with the flags of tf-pose-estimation's train.py.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,

@@ -1,16 +1,23 @@
 """The third step: trains a network on the records."""
 
 import platform
-import sys
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from components import status
+from components import command, status
 from openpose import devices, loss, report, skeleton, storage
 from openpose.train_loop import train as run_training
 from openpose.train_parameters import RunParameters, TrainParameters
+
+PROGRAM = "python -m components.train"
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def train(
@@ -51,6 +58,8 @@ def train(
     logs: str = "",
     remote_data: str = "",
     xla: bool = False,
+    ap_images: int = 0,
+    rollbacks: int = 0,
     revision: str = "",
 ) -> dict[str, Any]:
     """Trains a network, going on from the newest checkpoint of the same training.
@@ -96,6 +105,9 @@ def train(
         logs: Folder for TensorBoard's files in place of the run's own.
         remote_data: Address grpc://host:port of a data service (openpose.data_service) that makes the batches.
         xla: Compile the step with XLA: faster on a GPU after some minutes of compiling. On one device only.
+        ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
+        rollbacks: How often it may go back to the last checkpoint and on at half the learning rate when a loss is no
+            number; 0: it stops.
         revision: Revision of the code; another one trains anew.
 
     Returns:
@@ -105,6 +117,7 @@ def train(
     Raises:
         InputError: parameters or records cannot be used; the message says which and why.
     """
+    arguments = dict(locals())
     folder = storage.root_folder(root)
     with status.step(folder, f"train{devices.worker_suffix()}") as step:
         parameters = TrainParameters(
@@ -134,7 +147,9 @@ def train(
             max_rotation=max_rotation,
             seed=seed,
         )
-        run = RunParameters(save_steps, save_minutes, keep, checkpoint, logs, log_steps, remote_data, xla)
+        run = RunParameters(
+            save_steps, save_minutes, keep, checkpoint, logs, log_steps, remote_data, xla, ap_images, rollbacks
+        )
         strategy = devices.strategy(gpus)
         training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
         inputs = {
@@ -147,13 +162,15 @@ def train(
         if manifest is None:
             chief = devices.is_chief(strategy)
             if chief:
-                storage.write_json(work.folder / "run.json", inputs | {"versions": _versions(), "command": sys.argv})
+                places = {"root": folder, "train_records": _place(training), "valid_records": _place(validation)}
+                storage.write_json(work.folder / "run.json", _about(inputs, arguments | places))
             person = skeleton.get(training["skeleton"])
             with storage.workspace(work.folder) as workspace:
                 result = run_training(
                     training, validation, workspace.folder, parameters, person, strategy, run, workspace.publish
                 )
             manifest = _finish(work, logs, result.model, result.history) if chief else {}
+            print(f"run in {work.folder}", flush=True)
         return manifest
 
 
@@ -178,5 +195,33 @@ def _finish(work: storage.Work, logs: str, model: keras.Model, history: list[dic
     )
 
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__}
+def _place(manifest: dict[str, Any]) -> storage.Place:
+    """Where a manifest lies, also when the step was given a copy of it, as KFP does."""
+    return storage.path(manifest["folder"]) / "manifest.json"
+
+
+def _about(inputs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person needs to know about a run in order to repeat it: `run.json`."""
+    training, validation = inputs["records"]
+    return inputs | {
+        "records": {"train": training, "valid": validation},
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+        "git": _git(),
+        "started_in": str(Path.cwd()),
+        "command": command.line(train, PROGRAM, arguments),
+    }
+
+
+def _git() -> str | None:
+    """Git's revision of the code, with -dirty when files were changed since; None where it is no checkout."""
+    if not (REPOSITORY / ".git").exists():  # an installed copy may lie in somebody else's checkout
+        return None
+    describe = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    return None

@@ -1,0 +1,41 @@
+"""COCO AP of a network while it is trained, on some of the validation pictures."""
+
+from collections.abc import Callable
+from typing import Any
+
+from openpose import records, score
+from openpose.errors import InputError
+from openpose.predict import Predictor
+from openpose.skeleton import Skeleton
+
+
+class ValidScore:
+    """The first pictures of a split's records, always the same ones: a choice by chance, as records are shuffled.
+
+    Args:
+        split: manifest of the records.
+        images: how many of them, or all when there are fewer.
+        skeleton: of the people.
+
+    Raises:
+        InputError: nobody in them is labelled, so that their AP is undefined.
+    """
+
+    def __init__(self, split: dict[str, Any], images: int, skeleton: Skeleton) -> None:
+        self._split, self._images, self._skeleton = split, images, skeleton
+        self._truth = records.ground_truth(split, skeleton, images)
+        if not any(person["num_keypoints"] and not person["iscrowd"] for person in self._truth["annotations"]):
+            raise InputError(
+                f"ap_images is {images}, but nobody is labelled in the first {len(self._truth['images'])} pictures of "
+                f"{split['folder']}, so that COCO AP is undefined there; give a larger number, or 0 for no AP"
+            )
+
+    def ap(self, predictor: Predictor, stopped: Callable[[], bool]) -> float | None:
+        """COCO AP, 0…1, as `components.evaluate` computes it for the whole split; None when it was stopped."""
+        detections: list[dict[str, Any]] = []
+        for record in records.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
+            if stopped():
+                return None
+            people = predictor.people(records.decode_picture(record))
+            detections += score.results(int(record["id"]), people, self._skeleton)
+        return score.average_precision(self._truth, detections)["AP"]
