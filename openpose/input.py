@@ -94,7 +94,7 @@ def training(
     The order is a function of (seed, epoch), and what happens to a sample of (seed, epoch, image id): the batches
     from `first_step` on are the same whether or not those before were drawn in this process.
 
-    With `on_device` they are batches of regions, for `render.batch`; not with dense targets.
+    With `on_device` they are batches of regions, for `render.batch`.
 
     Raises:
         InputError: the split has too few samples, or dense targets for another input.
@@ -121,10 +121,11 @@ def training(
     epochs = tf.data.Dataset.counter(first_step // steps)
 
     def region(example: Tensors, epoch: tf.Tensor) -> Tensors:
-        return _region(example, *_drawn_affine(example, epoch, parameters), skeleton, parameters)
+        transform = _whole_affine(example, parameters) if static else _drawn_affine(example, epoch, parameters)
+        return _region(example, *transform, skeleton, parameters)
 
     examples, size = epochs.flat_map(epoch_samples), batch // share.replicas
-    if static:
+    if static and not on_device:
         samples = _whole_samples(examples, skeleton, parameters, stored=True)
     else:
         regions = _map_or_blank(examples, region, lambda example: render.blank(example["id"], skeleton))
@@ -223,6 +224,7 @@ def dense_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = records.parse(serialized, skeleton)
+        # TensorFlow leaves out what does not reach the result: the picture is not decoded.
         whole = whole_sample(example, skeleton, parameters, stored=False)
         return whole["maps"], whole["mask"]
 
@@ -255,10 +257,13 @@ def _drawn_affine(example: Tensors, epoch: tf.Tensor, parameters: InputParameter
     return augment.random_affine(centre, scale * records.SCALE_UNIT, parameters.size, seed, parameters.augment)
 
 
+def _whole_affine(example: Tensors, parameters: InputParameters) -> tuple[tf.Tensor, tf.Tensor]:
+    return augment.fit_affine(example["height"], example["width"], parameters.size), tf.constant(False)
+
+
 def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
     """The sample of an Example (`records.parse`) with the whole image, its targets taken from it or made."""
-    matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
-    region = _region(example, matrix, tf.constant(False), skeleton, parameters)
+    region = _region(example, *_whole_affine(example, parameters), skeleton, parameters)
     if not stored:
         return parameters.here(skeleton)(region)
     image = render.image_here(region["pixels"], region["matrix"], parameters.size)

@@ -43,7 +43,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from openpose import coco, progress, shards, storage
-from openpose.errors import InputError
+from openpose.errors import InputError, check_least
 from openpose.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
@@ -91,9 +91,7 @@ class RecordParameters:
     max_bad_share: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, least in (("shard_mb", 0.001), ("images_per_shard", 0), ("max_bad_share", 0.0)):
-            if not getattr(self, name) >= least:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        check_least(self, shard_mb=0.001, images_per_shard=0, max_bad_share=0)
 
 
 class BadImage(Exception):

@@ -5,7 +5,7 @@ from typing import Any
 
 from openpose import networks
 from openpose.augment import AugmentParameters
-from openpose.errors import InputError
+from openpose.errors import InputError, check_least
 from openpose.input import InputParameters
 from openpose.targets import TargetParameters
 
@@ -82,12 +82,8 @@ class TrainParameters:
 
     def __post_init__(self) -> None:
         networks.get(self.model)
-        for name in ("batch", "epochs", "accumulate"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("warmup", "weight_decay", "clip_norm", "backbone_rate", "early_stop"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        check_least(self, batch=1, epochs=1, accumulate=1)
+        check_least(self, warmup=0, weight_decay=0, clip_norm=0, backbone_rate=0, early_stop=0)
         for name in ("ema", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more and below 1")
@@ -145,7 +141,4 @@ class RunParameters:
     rollbacks: int = 0
 
     def __post_init__(self) -> None:
-        least_of = {"save_steps": 0, "save_minutes": 0, "keep": 1, "log_steps": 1, "ap_images": 0, "rollbacks": 0}
-        for name, least in least_of.items():
-            if not getattr(self, name) >= least:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be {least} or more")
+        check_least(self, save_steps=0, save_minutes=0, keep=1, log_steps=1, ap_images=0, rollbacks=0)

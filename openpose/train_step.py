@@ -73,24 +73,19 @@ class Trainer:
         # Without XLA no function of its own: synchronised batch norm must not be in a nested one.
         self._backward = compiled if xla else self._losses_and_gradients
 
-    @property
-    def step(self) -> int:
-        """How many steps were done."""
-        return int(self.optimizer.iterations)
-
     def training_batches(self, records: dict[str, Any], first_step: int, remote: str = "") -> Iterator[Any]:
         """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch
 
-        on_device = self.augment_on_device and not records.get("targets")  # dense targets are made already
-
         def dataset(share: batches.Share) -> tf.data.Dataset:
             if not remote:
-                return batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device)
+                return batches.training(
+                    records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device
+                )
             # A service can send regions only: what `render.here` does is not of TensorFlow alone.
             regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
             made = data_service.distribute(regions, records, remote)
-            return made if on_device else batches.rendered_here(made, self.skeleton, inputs)
+            return made if self.augment_on_device else batches.rendered_here(made, self.skeleton, inputs)
 
         made = self._distributed(dataset)
         return data_service.patient(made, remote) if remote else made

@@ -163,6 +163,15 @@ def test_a_device_makes_the_same_samples_of_regions(sample_records: Manifests) -
         np.testing.assert_allclose(there["image"], here["image"], atol=0.51)  # there it is not rounded
 
 
+def test_dense_records_give_regions_too(sample_records: Manifests, tmp_path: Path) -> None:
+    dense = with_targets(sample_records["val"], tmp_path)
+    regions = batches.training(dense, OPENPOSE, PARAMETERS, batch=4, on_device=True)
+    for here, region in zip(take(dense, 2), regions.take(2), strict=True):
+        there = render.batch(region, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
+        for name, close in (("id", 0), ("maps", 1e-5), ("mask", 0), ("image", 0.51)):
+            np.testing.assert_allclose(there[name], here[name], atol=close)
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_region_is_what_decoding_the_whole_picture_gives(kind: str) -> None:
     numbers = np.random.default_rng(0)
