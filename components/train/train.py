@@ -4,8 +4,9 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from openpose import devices, loss, report, skeleton, storage
 from openpose.train_loop import train as run_training
 from openpose.train_parameters import RunParameters, TrainParameters
 
+Parameters = TypeVar("Parameters", TrainParameters, RunParameters)
 PROGRAM = "python -m components.train"
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -120,36 +122,8 @@ def train(
     arguments = dict(locals())
     folder = storage.root_folder(root)
     with status.step(folder, f"train{devices.worker_suffix()}") as step:
-        parameters = TrainParameters(
-            model=model,
-            width=width,
-            stages=stages,
-            init=init,
-            init_partial=init_partial,
-            size=size,
-            input_width=input_width,
-            batch=batch_size,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            decay=decay,
-            warmup=warmup,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            clip_norm=clip_norm,
-            backbone_rate=backbone_rate,
-            ema=ema,
-            accumulate=accumulate,
-            precision=precision,
-            early_stop=early_stop,
-            min_scale=min_scale,
-            max_scale=max_scale,
-            max_rotation=max_rotation,
-            seed=seed,
-        )
-        run = RunParameters(
-            save_steps, save_minutes, keep, checkpoint, logs, log_steps, remote_data, xla, ap_images, rollbacks
-        )
+        parameters = _chosen(TrainParameters, arguments | {"batch": batch_size})
+        run = _chosen(RunParameters, arguments)
         strategy = devices.strategy(gpus)
         training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
         inputs = {
@@ -172,6 +146,11 @@ def train(
             manifest = _finish(work, logs, result.model, result.history) if chief else {}
             print(f"run in {work.folder}", flush=True)
         return manifest
+
+
+def _chosen(kind: type[Parameters], arguments: Mapping[str, Any]) -> Parameters:
+    """Those of the arguments that are a dataclass's."""
+    return kind(**{field.name: arguments[field.name] for field in fields(kind)})
 
 
 def _finish(work: storage.Work, logs: str, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
