@@ -4,6 +4,7 @@ Letters of the shapes: B pictures, P people, K parts, L limbs, h × w cells of t
 input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
 """
 
+import math
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -78,7 +79,8 @@ def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma
     x = _squares(cells[..., 0], grid[1], sigma)  # [B, P, K, w]
     y = _squares(cells[..., 1], grid[0], sigma)  # [B, P, K, h]
     x = tf.where(labelled[..., None], x, MAX_EXPONENT + 1)
-    # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians.
+    # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians. (Gaussians
+    # of x and of y would be fewer, but how exp rounds depends on how many people a batch is filled up with.)
     exponent = tf.reduce_min(y[..., :, None] + x[..., None, :], 1)  # [B, K, h, w]
     parts = tf.where(exponent <= MAX_EXPONENT, tf.exp(-exponent), 0.0)
     background = 1 - tf.reduce_max(parts, 1, keepdims=True)
@@ -95,9 +97,9 @@ def _vectmap(
 ) -> tf.Tensor:
     """Mean over the people on a cell of the limb's unit vector; 0 where there is none.
 
-    A limb is a rectangle around its middle. Its cells are those whose distances from the middle, along the limb and
-    across it, are at most 1 in units of the rectangle's half sides. Both are sums of a term in x and one in y; sums
-    over people are matrix products. Few operations over all people, limbs and cells is what makes it quick.
+    A limb is a rectangle around its middle, so on each row of cells it has one interval: where the distances from the
+    middle, along the limb and across it, are at most the half sides. Only the question which cells lie in the intervals
+    is asked of every cell of every limb of every person; that, and sums over people as matrix products, make it quick.
     """
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
     cells, labelled = tf.transpose(cells, [0, 2, 1, 3]), tf.transpose(labelled, [0, 2, 1])
@@ -107,15 +109,20 @@ def _vectmap(
     unit = tf.math.divide_no_nan(end - start, length)
     normal = tf.stack([-unit[..., 1], unit[..., 0]], -1)
 
-    def distance(axis: tf.Tensor) -> tf.Tensor:
-        """[B, L, P, h, w], of each cell from a limb's middle in direction `axis`; 2 where there is no limb."""
-        offset = -tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
-        across_x = tf.where(exists, axis[..., :1] * tf.range(grid[1], dtype=tf.float32) + offset, 2.0)
-        across_y = tf.where(exists, axis[..., 1:] * tf.range(grid[0], dtype=tf.float32), 0.0)
-        return tf.abs(across_x[..., None, :] + across_y[..., :, None])
+    def interval(axis: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, L, P, h] each, first and last x of a row where the distance in direction `axis` is at most 1."""
+        rows = tf.range(grid[0], dtype=tf.float32)
+        at_zero = axis[..., 1:] * rows - tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
+        # A row in the limb's own direction has all cells or none: from -∞ to ∞, or from ∞ to ∞.
+        ends = [(reach - at_zero) / axis[..., :1] for reach in (-1 - _ROUNDING, 1 + _ROUNDING)]
+        return tf.minimum(*ends), tf.maximum(*ends)
 
-    present = tf.maximum(distance(unit / (length / 2 + width)), distance(normal / width)) <= 1 + _ROUNDING
-    present = tf.reshape(tf.cast(present, tf.float32), tf.concat([tf.shape(start)[:3], [grid[0] * grid[1]]], 0))
+    (begins, stops), (begins_across, stops_across) = interval(unit / (length / 2 + width)), interval(normal / width)
+    low = tf.where(exists, tf.maximum(begins, begins_across), math.inf)[..., None]
+    high = tf.minimum(stops, stops_across)[..., None]
+    x = tf.range(grid[1], dtype=tf.float32)
+    present = tf.cast((low <= x) & (x <= high), tf.float32)
+    present = tf.reshape(present, tf.concat([tf.shape(start)[:3], [grid[0] * grid[1]]], 0))
     total = tf.matmul(tf.concat([unit, tf.ones_like(length)], -1), present, transpose_a=True)  # [B, L, 3, h w]
     mean = tf.math.divide_no_nan(total[:, :, :2], total[:, :, 2:])
     return tf.transpose(tf.reshape(mean, [-1, 2 * skeleton.num_limbs, *grid]), [0, 2, 3, 1])
