@@ -40,6 +40,8 @@ class TrainParameters:
         clip_norm: gradients whose global norm is longer are shortened to it, so that one odd batch cannot throw the
             weights far; 0 leaves them.
         backbone_rate: factor on the backbone's learning rate: below 1 it keeps more of the weights it started with.
+        freeze_norms: batch norm keeps the moving statistics that the weights came with, and normalises by them: for
+            going on from trained weights with few pictures or small batches, whose own statistics are rough.
         ema: each step keeps this share of a running average of the weights, which is validated and saved instead of
             the last weights; 0.999 averages about 1000 steps. 0 for none.
         accumulate: a step's batch goes through the network in so many parts, one after the other, which takes less
@@ -71,6 +73,7 @@ class TrainParameters:
     momentum: float = 0.9
     clip_norm: float = 0.0
     backbone_rate: float = 1.0
+    freeze_norms: bool = False
     ema: float = 0.0
     accumulate: int = 1
     precision: str = "float32"

@@ -11,6 +11,7 @@ import tensorflow as tf
 from openpose import data_service, loss, networks, optimize, render, schedule
 from openpose import input as batches
 from openpose.errors import InputError
+from openpose.networks.layers import Norm
 from openpose.skeleton import Skeleton
 from openpose.train_parameters import TrainParameters
 
@@ -20,8 +21,8 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mix
 class Trainer:
     """A network with its optimiser on a strategy's devices.
 
-    Over several replicas batch norm is synchronised: it normalises with the statistics of the global batch. So the
-    same batches give the same weights on any number of devices, and a device's share may be small.
+    Over several replicas batch norm, where it is not frozen, is synchronised: it normalises with the statistics of the
+    global batch. So the same batches give the same weights on any number of devices, and a device's share may be small.
 
     Args:
         parameters: what to train and how.
@@ -61,8 +62,8 @@ class Trainer:
             with _precision(parameters.precision):
                 self.model = self._build()
             for layer in self.model.layers:
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    layer.synchronized = self.replicas > 1
+                if isinstance(layer, Norm):
+                    layer.synchronized, layer.frozen = self.replicas > 1, parameters.freeze_norms
             self.rate = schedule.Scaled(
                 schedule.make(
                     parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
@@ -88,6 +89,9 @@ class Trainer:
             return made if self.augment_on_device else batches.rendered_here(made, self.skeleton, inputs)
 
         made = self._distributed(dataset)
+        if self.augment_on_device:
+            # Regions have another size in each batch: one step for all of them, or each batch would make its own.
+            self.train_step.get_concrete_function(made.element_spec)
         return data_service.patient(made, remote) if remote else made
 
     def validation_batches(self, records: dict[str, Any]) -> Iterator[Any]:

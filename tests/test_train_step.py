@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -212,6 +213,20 @@ def test_lower_precision_learns_and_is_saved_in_float32(batch: dict[str, tf.Tens
     assert float(trainer.valid_step(batch)["loss"]) > 0
 
 
+def test_frozen_norms_keep_their_statistics_and_learn_the_rest(batch: dict[str, tf.Tensor]) -> None:
+    trainer = make(freeze_norms=True)
+    norm = next(layer for layer in trainer.model.layers if isinstance(layer, keras.layers.BatchNormalization))
+    norm.moving_mean.assign(norm.moving_mean + 0.5)
+    before = norm.get_weights()
+    step, seen = trainer.train_step(batch), trainer.valid_step(batch)
+    gamma, beta, mean, variance = norm.get_weights()
+    assert not np.array_equal(gamma, before[0])
+    assert not np.array_equal(beta, before[1])
+    np.testing.assert_array_equal([mean, variance], before[2:])
+    # Training saw what inference sees: the losses differ only by the step in between.
+    assert float(seen["loss"]) / 4 == pytest.approx(float(step["loss"]), rel=0.1)
+
+
 @pytest.mark.slow
 def test_samples_made_in_the_step_train_the_same(sample_records: Manifests) -> None:
     values = []
@@ -220,6 +235,8 @@ def test_samples_made_in_the_step_train_the_same(sample_records: Manifests) -> N
         batches = trainer.training_batches(sample_records["train"], first_step=0)
         steps = [trainer.train_step(next(batches)) for _ in range(3)]
         values.append([float(step[name]) for step in steps for name in loss.NAMES])
+        # Regions differ in size, and making a step of a large network takes longer than many steps.
+        assert trainer.train_step.experimental_get_tracing_count() == 1
     # OpenCV rounds pixels to whole grey levels.
     np.testing.assert_allclose(values[0], values[1], rtol=0.01)
 

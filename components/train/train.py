@@ -43,6 +43,7 @@ def train(
     momentum: float = 0.9,
     clip_norm: float = 0.0,
     backbone_rate: float = 1.0,
+    freeze_norms: bool = False,
     ema: float = 0.0,
     accumulate: int = 1,
     precision: str = "float32",
@@ -88,6 +89,7 @@ def train(
         momentum: Of sgd: the share of the last step that is added to the next.
         clip_norm: Gradients with a longer global norm are shortened to it, against odd batches; 0 leaves them.
         backbone_rate: Factor on the backbone's learning rate; below 1 it keeps more of what it started with.
+        freeze_norms: Batch norm keeps the statistics of the weights in init: for fine-tuning on few pictures.
         ema: Share that a running average of the weights keeps in each step, such as 0.999; the average is validated
             and saved in place of the last weights. 0 for none.
         accumulate: Parts of a batch that go through the network one after the other, to save memory.

@@ -14,19 +14,25 @@ class Norm(layers.BatchNormalization):
     Args:
         batch_statistics: inference normalises by the statistics of its batch too. That is for weights that came
             without moving ones; `openpose.init_weights.calibrate` ends it.
+        momentum: share of the moving statistics that a step keeps. PyTorch's default, which Lightweight OpenPose was
+            trained with; with Keras's 0.99 they lag hundreds of steps behind, which a short training is made of.
+
+    Attributes:
+        frozen: training too normalises by the moving statistics, and leaves them; scale and offset still learn.
     """
 
-    def __init__(self, batch_statistics: bool = False, **others: Any) -> None:
-        super().__init__(**others)
+    def __init__(self, batch_statistics: bool = False, momentum: float = 0.9, **others: Any) -> None:
+        super().__init__(momentum=momentum, **others)
         self.batch_statistics = batch_statistics
+        self.frozen = False
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        learns = training and self.trainable
+        learns = training and self.trainable and not self.frozen
         # Only Keras's own sums over several devices, and the operation has no float64.
         if learns and not self.synchronized and self.compute_dtype != "float64":
             return self._normalised_by_batch(inputs)
         if learns or not self.batch_statistics:
-            return super().call(inputs, training=training, mask=mask)
+            return super().call(inputs, training=learns, mask=mask)
         # The operation of TensorFlow 1 that the graphs with such weights have, so that rounding is the same too.
         x = tf.raw_ops.FusedBatchNorm(
             x=tf.cast(inputs, tf.float32),
