@@ -12,7 +12,7 @@ from openpose.decode import People
 from openpose.errors import InputError
 from openpose.predict import Maps, Predictor, Views
 
-_WAITING = 4  # batches' worth of pictures that may wait for others of their size
+_WAITING = 2  # batches' worth of pictures that may wait for others of their size
 
 Key = TypeVar("Key")
 In = TypeVar("In")

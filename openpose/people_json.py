@@ -40,15 +40,12 @@ def _numbers(values: np.ndarray) -> list[float]:
 
 
 class CocoPeople:
-    """People of many pictures in COCO's format for data sets, with a score for each person.
-
-    Its `annotations` are also COCO results: `coco.loadRes(document["annotations"])`.
-    """
+    """People of many pictures in COCO's formats: that of data sets and that of results."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
         self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        self._people: list[dict[str, Any]] = []
 
     def add(self, image_id: int, file_name: str, size: tuple[int, int], people: People) -> None:
         """Adds a picture.
@@ -60,30 +57,39 @@ class CocoPeople:
             people: found in it, in its pixels.
         """
         self._images.append({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
-        for person in score.results(image_id, people, self._skeleton):
-            keypoints = np.array(person["keypoints"]).reshape(-1, 3)
-            found = keypoints[keypoints[:, 2] > 0, :2]
-            low, high = (found.min(0), found.max(0)) if len(found) else (np.zeros(2), np.zeros(2))
-            self._annotations.append(
-                {
-                    **person,
-                    "keypoints": _numbers(keypoints),
-                    "num_keypoints": len(found),
-                    "bbox": _numbers(np.concatenate([low, high - low])),
-                    "area": round(float(np.prod(high - low)), 3),
-                    "iscrowd": 0,
-                }
-            )
+        self._people += score.results(image_id, people, self._skeleton)
+
+    def results(self) -> list[dict[str, Any]]:
+        """The people as COCO's evaluation takes them, in the order of the pictures' numbers."""
+        people = sorted(self._people, key=lambda person: person["image_id"])
+        return [{**person, "keypoints": _numbers(np.array(person["keypoints"]))} for person in people]
 
     def document(self) -> dict[str, Any]:
-        """All of it in the order of the pictures' numbers; pictures without people are in it too."""
-        images = sorted(self._images, key=lambda image: image["id"])
-        people = sorted(self._annotations, key=lambda person: person["image_id"])
+        """A data set of all pictures, also those without people; each person has its `score` too."""
         category = {
             "id": 1,
             "name": "person",
             "keypoints": list(self._skeleton.source_parts),
             "skeleton": [list(limb) for limb in self._skeleton.source_limbs],
         }
-        annotations = [{"id": number, **person} for number, person in enumerate(people, 1)]
-        return {"images": images, "annotations": annotations, "categories": [category]}
+        return {
+            "images": sorted(self._images, key=lambda image: image["id"]),
+            "annotations": [
+                {"id": number, **person, **_extent(person["keypoints"])}
+                for number, person in enumerate(self.results(), 1)
+            ],
+            "categories": [category],
+        }
+
+
+def _extent(keypoints: list[float]) -> dict[str, Any]:
+    """What COCO's annotations say of a person beside its keypoints: the box is that of the found ones."""
+    rows = np.array(keypoints).reshape(-1, 3)
+    found = rows[rows[:, 2] > 0, :2]
+    low, high = (found.min(0), found.max(0)) if len(found) else (np.zeros(2), np.zeros(2))
+    return {
+        "num_keypoints": len(found),
+        "bbox": _numbers(np.concatenate([low, high - low])),
+        "area": round(float(np.prod(high - low)), 3),
+        "iscrowd": 0,
+    }

