@@ -28,7 +28,7 @@ class DecodeParameters:
 
     upsampling: int = 2  #: factor of the cubic upsampling of the heatmap in which peaks are found
     peak_threshold: float = 0.03  #: least heatmap value of a peak
-    max_peaks: int = 30  #: peaks kept per part, the highest ones: it bounds the time on noise
+    max_peaks: int = 100  #: peaks kept per part, the highest ones: it bounds the time on noise
     samples: int = 10  #: points along a limb at which the vectmap is read
     sample_threshold: float = 0.03  #: least component along the limb of a sample that agrees
     min_agreement: float = 0.7  #: least share of samples that agree
@@ -38,6 +38,7 @@ class DecodeParameters:
     max_limb_gap: float = 0.25  #: the same where a limb should join them: that it does not speaks against it
     min_parts: int = 3  #: parts of a person
     min_score: float = 0.15  #: mean of a person's heatmap values and limb scores
+    doubtful_size: float = 8.0  #: cells; people as large as this (longer side of their box) rank at half their score
 
 
 @dataclass(frozen=True)
@@ -205,29 +206,44 @@ def _score_limbs(pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, paramet
 
     The score is weighted with the peaks' heights: of two hips on one limb's line the clearer one is right.
     """
-    start, span = peaks.xy[pairs.first], peaks.xy[pairs.second] - peaks.xy[pairs.first]
-    unit = span / np.maximum(np.linalg.norm(span, axis=-1, keepdims=True), 1e-6)
-    steps = np.linspace(0, 1, parameters.samples, dtype=np.float32)
-    points = start[:, None] + steps[:, None] * span[:, None]
-    along = np.einsum("msc,mc->ms", _bilinear(vectmap, points, pairs.limb), unit)
+    # Nearly all pairs of a crowd lie off every limb: a few samples, from the middle, are enough to drop those.
+    order = np.argsort(np.abs(np.arange(parameters.samples) - (parameters.samples - 1) / 2), kind="stable")
+    allowed = int(parameters.samples * (1 - parameters.min_agreement) + 1e-6)  # samples that need not agree
+    first, rest = np.split(order, [allowed + 1])
+    along = _along(pairs, first, peaks, vectmap, parameters)
+    hopeful = np.flatnonzero((along > parameters.sample_threshold).any(-1))
+    pairs, along = pairs[hopeful], along[hopeful]
+    along = np.concatenate([along, _along(pairs, rest, peaks, vectmap, parameters)], -1)
     agreement = (along > parameters.sample_threshold).mean(-1)
     score = along.mean(-1) * (peaks.score[pairs.first] * peaks.score[pairs.second]) ** 0.25
     valid = (agreement >= parameters.min_agreement) & (score > 0)
     return _Connections(pairs.limb[valid], pairs.first[valid], pairs.second[valid], score[valid])
 
 
-def _bilinear(vectmap: np.ndarray, points: np.ndarray, limb: np.ndarray) -> np.ndarray:
-    """The limb's vector [M, samples, 2] at points [M, samples, 2], interpolated; clamped to the border."""
+def _along(
+    pairs: _Connections, samples: np.ndarray, peaks: Peaks, vectmap: np.ndarray, parameters: DecodeParameters
+) -> np.ndarray:
+    """The vectmap's component along each pair at some of the samples between its two peaks: [M, len(samples)]."""
+    start, span = peaks.xy[pairs.first], peaks.xy[pairs.second] - peaks.xy[pairs.first]
+    unit = span / np.maximum(np.linalg.norm(span, axis=-1, keepdims=True), 1e-6)
+    steps = np.linspace(0, 1, parameters.samples, dtype=np.float32)[samples]
+    x, y = (start[:, None, axis] + steps * span[:, None, axis] for axis in (0, 1))
+    vector = _bilinear(vectmap, x, y, pairs.limb)
+    return vector.real * unit[:, :1] + vector.imag * unit[:, 1:]
+
+
+def _bilinear(vectmap: np.ndarray, x: np.ndarray, y: np.ndarray, limb: np.ndarray) -> np.ndarray:
+    """The limb's vector x + iy at points [M, samples], interpolated: complex64; points are clamped to the border."""
     h, w = vectmap.shape[:2]
-    limit = np.array([w - 1, h - 1], np.float32)
-    points = points.clip(0, limit)
-    low = np.minimum(points, np.maximum(limit - 1, 0)).astype(np.intp)
-    x_share, y_share = np.moveaxis(points - low, -1, 0)[..., None]
-    field = vectmap.reshape(h, w, -1, 2)
-    x0, y0 = low[..., 0], low[..., 1]
-    x1, y1, limb = np.minimum(x0 + 1, w - 1), np.minimum(y0 + 1, h - 1), limb[:, None]
-    upper = field[y0, x0, limb] * (1 - x_share) + field[y0, x1, limb] * x_share
-    lower = field[y1, x0, limb] * (1 - x_share) + field[y1, x1, limb] * x_share
+    vectors = np.ascontiguousarray(vectmap, np.float32).view(np.complex64)  # [h, w, L]: one number for both axes
+    limbs, flat = vectors.shape[-1], vectors.reshape(-1)
+    x, y = x.clip(0, w - 1), y.clip(0, h - 1)
+    x0, y0 = np.minimum(x, max(w - 2, 0)).astype(np.intp), np.minimum(y, max(h - 2, 0)).astype(np.intp)
+    x_share, y_share = x - x0.astype(np.float32), y - y0.astype(np.float32)
+    right, below = limbs * (w > 1), w * limbs * (h > 1)
+    index = (y0 * w + x0) * limbs + limb[:, None]
+    upper = flat[index] * (1 - x_share) + flat[index + right] * x_share
+    lower = flat[index + below] * (1 - x_share) + flat[index + below + right] * x_share
     return upper * (1 - y_share) + lower * y_share
 
 
@@ -345,6 +361,17 @@ def _people(
     count = np.bincount(person, minlength=len(roots))
     mean = (keypoints[..., 2].sum(-1) + limb_total) / (2 * count)
     kept = np.flatnonzero((count >= parameters.min_parts) & (mean >= parameters.min_score))
-    scores = (mean[kept] * np.sqrt(count[kept] / skeleton.num_parts)).astype(np.float32)
+    keypoints, count = keypoints[kept], count[kept]
+    size = _sizes(keypoints)
+    certainty = size / (size + parameters.doubtful_size)  # small people are found less often right
+    scores = (mean[kept] * np.sqrt(count / skeleton.num_parts) * certainty).astype(np.float32)
     order = np.argsort(-scores, kind="stable")
-    return People(keypoints[kept[order]], scores[order])
+    return People(keypoints[order], scores[order])
+
+
+def _sizes(keypoints: np.ndarray) -> np.ndarray:
+    """Longer side of the box about each person's parts: [P]."""
+    xy, found = keypoints[..., :2], keypoints[..., 2:] > 0
+    low = np.where(found, xy, np.inf).min(1, initial=np.inf)
+    high = np.where(found, xy, -np.inf).max(1, initial=-np.inf)
+    return (high - low).max(1, initial=0)

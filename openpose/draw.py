@@ -10,6 +10,8 @@ from openpose.skeleton import Skeleton
 
 # OpenPose finds these limbs, which tie a head to its shoulders, but does not draw them.
 _NOT_DRAWN = {("right_shoulder", "right_ear"), ("left_shoulder", "left_ear")}
+# Along the circle of hues these come last, whatever their numbers.
+_LAST_HUES = ("left_ear", "left_eye", "right_ear", "right_eye", "nose")
 _OPACITY = 0.7
 _SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
 
@@ -38,8 +40,10 @@ def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarr
 
 
 def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
-    """An RGB colour for each part: OpenPose's circle of hues, in which the second part (the neck) is red."""
-    hues = ((part - 1) % skeleton.num_parts / skeleton.num_parts for part in range(skeleton.num_parts))
+    """An RGB colour for each part: OpenPose's circle of hues from the neck's red by the limbs to the face."""
+    order = [part for part in skeleton.parts if part not in _LAST_HUES]
+    order += [part for part in _LAST_HUES if part in skeleton.parts]
+    hues = (order.index(part) / len(order) for part in skeleton.parts)
     return [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, 1, 1)) for hue in hues]  # type: ignore[misc]
 
 

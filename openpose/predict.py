@@ -1,6 +1,5 @@
-"""People in a picture: `python -m openpose.predict --graph graph.pb --image photo.jpg --out drawn.jpg`."""
+"""People in a picture, by a network and the decoder. The command `python -m openpose.predict` is `predict_files`."""
 
-import argparse
 import io
 import sys
 from collections.abc import Sequence
@@ -11,13 +10,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from openpose import draw, model_io, skeleton, storage
+from openpose import model_io, storage
 from openpose.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
+from openpose.skeleton import Skeleton
 
 PADDING_GREY = 128
 # A picture that is wider than this many times its height is made smaller, or it would fill the memory.
 _MAX_ASPECT = 8
+_MAX_SCALE = 8
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,47 @@ class Maps:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """How often the network looks at each picture; the maps of all its looks are averaged.
+
+    More looks find more, and cost as many times more: `benchmarks.decode` measures both.
+
+    Attributes:
+        scales: heights at which it looks, in proportion to the predictor's height.
+        flip: at each height it also looks at the mirrored picture.
+
+    Raises:
+        InputError: no scale at all, or one that is not above 0 and at most 8.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale <= _MAX_SCALE for scale in self.scales):
+            raise InputError(f"scales are {list(self.scales)}; give one or more, each above 0 and at most {_MAX_SCALE}")
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the network gets to see of one picture.
+
+    Attributes:
+        images: for each scale uint8 [1, H, W, 3], RGB, or [2, H, W, 3] with the mirrored one; H and W are multiples
+            of the stride. They show the same part of the plane, so that their maps lie on each other.
+        scale: size of the first scale's picture, without padding, in proportion to the picture's: x, y.
+    """
+
+    images: tuple[np.ndarray, ...]
+    scale: tuple[float, float]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Pictures whose views have the same shapes can go through the network together."""
+        return tuple(image.shape for image in self.images)
+
+
+@dataclass(frozen=True)
 class Predictor:
     """Finds people in pictures of any size.
 
@@ -50,36 +92,98 @@ class Predictor:
         model: the network.
         height: pixels; pictures are resized to it, their aspect kept.
         parameters: of the decoder.
+        passes: how often the network looks at each picture.
     """
 
     model: model_io.Model
     height: int = 368
     parameters: DecodeParameters = field(default_factory=DecodeParameters)
-
-    def maps(self, image: np.ndarray) -> Maps:
-        """The network's maps of a picture, RGB uint8 [H, W, 3], and of the padding right of it and below."""
-        resized = _resize(image, self.height)
-        stride = self.model.stride
-        bottom, right = (-size % stride for size in resized.shape[:2])
-        padded = np.pad(resized, ((0, bottom), (0, right), (0, 0)), constant_values=PADDING_GREY)
-        heatmap, vectmap = self.model.maps(padded[None])
-        scale = resized.shape[1] / image.shape[1], resized.shape[0] / image.shape[0]
-        return Maps(heatmap[0], vectmap[0], stride, scale)
-
-    def people_in(self, maps: Maps) -> People:
-        """People in the maps, in pixels of the picture."""
-        people = decode(maps.heatmap, maps.vectmap, self.model.skeleton, self.parameters)
-        return people.in_pixels(maps.stride, maps.scale)
+    passes: Passes = field(default_factory=Passes)
 
     def people(self, image: np.ndarray) -> People:
         """People in a picture, RGB uint8 [H, W, 3], in its pixels."""
         return self.people_in(self.maps(image))
 
+    def maps(self, image: np.ndarray) -> Maps:
+        """The network's maps of a picture, RGB uint8 [H, W, 3], and of the padding right of it and below."""
+        return self.maps_of([self.views(image)])[0]
 
-def _resize(image: np.ndarray, height: int) -> np.ndarray:
+    def views(self, image: np.ndarray) -> Views:
+        """A picture, RGB uint8 [H, W, 3], as the network is to see it."""
+        stride = self.model.stride
+        width, height = _size(image, self.height)
+        cells = np.array([-(-width // stride), -(-height // stride)])
+        images = []
+        for scale in self.passes.scales:
+            scaled = np.maximum(1, np.rint(cells * scale)).astype(int)
+            size = np.maximum(1, np.rint(np.array([width, height]) * scaled / cells)).astype(int)
+            view = _padded(_resized(image, (int(size[0]), int(size[1]))), *(scaled * stride))
+            images.append(np.stack([view, view[:, ::-1]]) if self.passes.flip else view[None])
+        return Views(tuple(images), (width / image.shape[1], height / image.shape[0]))
+
+    def maps_of(self, views: Sequence[Views]) -> list[Maps]:
+        """The averaged maps of pictures whose views have the same shapes, in one go of the network for each scale."""
+        person = self.model.skeleton
+        heat, vect = [], []
+        for scale in zip(*(view.images for view in views), strict=True):
+            heatmaps, vectmaps = self.model.maps(np.concatenate(scale))
+            if self.passes.flip:
+                heatmaps = (heatmaps[::2] + mirrored_heatmap(heatmaps[1::2], person)) / 2
+                vectmaps = (vectmaps[::2] + mirrored_vectmap(vectmaps[1::2], person)) / 2
+            heat.append(heatmaps)
+            vect.append(vectmaps)
+        return [
+            Maps(_mean([maps[n] for maps in heat]), _mean([maps[n] for maps in vect]), self.model.stride, view.scale)
+            for n, view in enumerate(views)
+        ]
+
+    def people_in(self, maps: Maps) -> People:
+        """People in the maps, in pixels of the picture.
+
+        Raises:
+            InputError: the maps hold NaN or infinity.
+        """
+        try:
+            people = decode(maps.heatmap, maps.vectmap, self.model.skeleton, self.parameters)
+        except InputError as error:
+            raise InputError(f"{self.model.path}: its {error}") from error
+        return people.in_pixels(maps.stride, maps.scale)
+
+
+def mirrored_heatmap(heatmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """The heatmap [..., h, w, K + 1] of the mirrored picture: right and left parts change places."""
+    return heatmap[..., ::-1, list(skeleton.flip_heatmap)]
+
+
+def mirrored_vectmap(vectmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """The vectmap [..., h, w, 2 L] of the mirrored picture: right and left limbs change places, x changes its sign."""
+    sign = np.tile(np.array([-1, 1], np.float32), skeleton.num_limbs)
+    return vectmap[..., ::-1, list(skeleton.flip_vectmap)] * sign
+
+
+def _mean(maps: list[np.ndarray]) -> np.ndarray:
+    """The mean of maps [h, w, C] of different sizes that cover the same area, as large as the first."""
+    (h, w, channels), *_ = (one.shape for one in maps)
+    total = maps[0].astype(np.float32)
+    for one in maps[1:]:
+        total = total + cv2.resize(one, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, channels)
+    return total / len(maps)
+
+
+def _size(image: np.ndarray, height: int) -> tuple[int, int]:
+    """Width and height of the picture when it is resized to a height."""
     scale = min(height / image.shape[0], _MAX_ASPECT * height / image.shape[1])
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def _padded(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    right, below = width - image.shape[1], height - image.shape[0]
+    return np.pad(image, ((0, below), (0, right), (0, 0)), constant_values=PADDING_GREY)
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -117,44 +221,17 @@ def picture_format(path: str | Path) -> str:
     Raises:
         InputError: there is none that can be written.
     """
-    name = Image.registered_extensions().get(Path(path).suffix.lower())
-    if name not in Image.SAVE:
+    if not can_write(path):
         raise InputError(f"{path}: {Path(path).suffix or 'no ending'} is no format to write; use .jpg or .png")
-    return name
+    return Image.registered_extensions()[Path(path).suffix.lower()]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m openpose.predict",
-        description="Finds the people in a picture and draws their skeletons.",
-    )
-    parser.add_argument("--graph", required=True, help="frozen graph (.pb) or Keras model (.keras)")
-    parser.add_argument("--image", required=True, help="the picture")
-    parser.add_argument("--out", required=True, help="where the drawn picture goes; .jpg, .png, …")
-    parser.add_argument("--pixels", choices=model_io.PIXELS, help="order of the channels that the graph takes")
-    parser.add_argument("--height", type=int, default=368, help="height at which the network sees it (%(default)s)")
-    values = parser.parse_args(arguments)
-    try:
-        people = _predict(**vars(values))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
-    print(f"{values.image}: {count} found, drawn in {values.out}")
-    return 0
-
-
-def _predict(graph: str, image: str, out: str, pixels: str | None, height: int) -> People:
-    if height < 1:
-        raise InputError(f"--height is {height}; it must be a number of pixels, 1 or more")
-    picture_format(out)
-    picture = read_picture(image)
-    predictor = Predictor(model_io.load(graph, skeleton.get("openpose18"), pixels), height)
-    people = predictor.people(picture)
-    write_picture(out, draw.skeletons(picture, people, predictor.model.skeleton))
-    return people
+def can_write(path: str | Path) -> bool:
+    """Whether the file's ending is that of a format of pictures that can be written."""
+    return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.SAVE
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from openpose import predict_files  # which needs this module
+
+    sys.exit(predict_files.main())

@@ -87,7 +87,16 @@ def test_scores_are_high_on_true_maps_and_rank_whole_people_first() -> None:
     found = found_in(np.array([standing(150, 60, 220), standing(350, 60, 220)]), labelled)
     assert (found.keypoints[0, :, 2] > 0.9).all()
     assert (found.keypoints[1, :, 2] > 0).tolist() == labelled[0].tolist()
-    assert found.scores[0] > found.scores[1] > 0.5
+    assert found.scores[0] > found.scores[1] > 0.4
+
+
+def test_of_two_alike_the_larger_one_ranks_first() -> None:
+    """Small people are found less often right, and AP rewards an order by what is right."""
+    true = np.array([standing(100, 60, 120), standing(330, 60, 260)])
+    found = found_in(true)
+    assert len(found) == 2
+    assert np.ptp(found.keypoints[0, :, 1]) > np.ptp(found.keypoints[1, :, 1])
+    assert found.scores[0] > 1.1 * found.scores[1]
 
 
 def test_overlapping_people_are_kept_apart() -> None:

@@ -1,40 +1,19 @@
 """Pictures go in and people come out, whatever kind of picture it is; what is no picture is said."""
 
-import io
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from openpose import model_io, predict, skeleton, targets
 from openpose.errors import InputError
+from tests.one_person import CELLS, jpeg_bytes, photo, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
-CELLS = 64
-ORANGE = (200, 120, 60)
-
-
-def true_person() -> np.ndarray:
-    """Parts [18, 2] of the one person that the graph sees, in pixels of its input."""
-    rng = np.random.default_rng(3)
-    return np.stack([rng.uniform(80, 280, 18), rng.uniform(60, 300, 18)], -1).astype(np.float32)
-
-
-def write_graph(path: Path, output: str = model_io.GRAPH_OUTPUT) -> Path:
-    """A graph that sees one person at the same place in any picture whose first channel is bright."""
-    maps = targets.encode(true_person()[None], np.ones((1, 18), bool), (CELLS, CELLS), OPENPOSE)
-    with tf.Graph().as_default() as graph:
-        image = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name=model_io.GRAPH_INPUT)
-        size = tf.shape(image)
-        seen = tf.constant(np.concatenate([m.numpy() for m in maps], -1))[: size[1] // 8, : size[2] // 8]
-        bright = tf.cast(tf.reduce_mean(image[..., 0], [1, 2]) > 128, tf.float32)
-        tf.multiply(bright[:, None, None, None], seen, name=output)
-    path.write_bytes(graph.as_graph_def().SerializeToString())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -45,38 +24,6 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def predictor(graph: Path) -> predict.Predictor:
     return predict.Predictor(model_io.load(graph, OPENPOSE, "rgb"))
-
-
-def photo(height: int = 184, width: int = 200) -> np.ndarray:
-    return np.full((height, width, 3), ORANGE, np.uint8)
-
-
-def save(path: Path, image: np.ndarray | None = None) -> Path:
-    Image.fromarray(photo() if image is None else image).save(path, quality=95)
-    return path
-
-
-def test_command(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source, out = save(tmp_path / "photo.jpg"), tmp_path / "drawn" / "photo.png"
-    arguments = ["--graph", str(graph), "--image", str(source), "--out", str(out)]
-    assert predict.main([*arguments, "--pixels", "rgb"]) == 0
-    assert capsys.readouterr().out == f"{source}: 1 person found, drawn in {out}\n"
-    drawn = np.asarray(Image.open(out)).astype(int)
-    assert drawn.shape == (184, 200, 3)
-    difference = np.abs(drawn - predict.read_picture(source)).max(-1)
-    # The input was twice as large as the picture.
-    for x, y in ((true_person() + 0.5) / 2 - 0.5).round().astype(int):
-        assert difference[y - 1 : y + 2, x - 1 : x + 2].max() > 40
-    assert (difference[:, :20] == 0).all()
-    assert [p.name for p in out.parent.iterdir()] == ["photo.png"], "nothing temporary is left"
-
-
-def test_order_of_the_pixels(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A graph that says nothing takes BGR, and then an orange picture's first channel is dark."""
-    source, out = save(tmp_path / "photo.png"), tmp_path / "out.jpg"
-    assert predict.main(["--graph", str(graph), "--image", str(source), "--out", str(out)]) == 0
-    assert "0 people found" in capsys.readouterr().out
-    assert np.abs(predict.read_picture(out).astype(int) - ORANGE).max() < 8
 
 
 def test_people_are_in_pixels_of_the_picture(predictor: predict.Predictor) -> None:
@@ -126,10 +73,86 @@ def test_picture_is_turned_as_exif_says(tmp_path: Path) -> None:
     assert np.abs(read[:8, :8].astype(int) - 255).max() < 20
 
 
-def jpeg_bytes() -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(buffer, "JPEG")
-    return buffer.getvalue()
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**16), count=st.integers(0, 3))
+def test_mirrored_maps_are_those_of_the_mirrored_people(seed: int, count: int) -> None:
+    """Right and left change places, and vectors to the right point to the left."""
+    numbers, width = np.random.default_rng(seed), 8 * CELLS
+    people = numbers.uniform(0, width - 1, (count, 18, 2)).astype(np.float32)
+    mirrored = people[:, OPENPOSE.flip_parts]
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    labelled = numbers.random((count, 18)) < 0.8
+    heatmap, vectmap = targets.encode(people, labelled, (CELLS, CELLS), OPENPOSE)
+    expected = targets.encode(mirrored, labelled[:, OPENPOSE.flip_parts], (CELLS, CELLS), OPENPOSE)
+    np.testing.assert_allclose(predict.mirrored_heatmap(heatmap.numpy(), OPENPOSE), expected[0], atol=1e-3)
+    # A cell that lies just at a limb's edge may be within it in one and not in the other.
+    difference = np.abs(predict.mirrored_vectmap(vectmap.numpy(), OPENPOSE) - expected[1].numpy())
+    assert (difference > 1e-3).mean() < 1e-3
+
+
+def colours_as_parts(image: tf.Tensor) -> tf.Tensor:
+    """A network whose maps of the nose and of both eyes are the mean red, green and blue of each cell's pixels."""
+    means = tf.nn.avg_pool2d(image / 255, 8, 8, "VALID")
+    maps = tf.zeros([*means.shape[:3], OPENPOSE.num_maps]).numpy()
+    for channel, name in enumerate(("nose", "right_eye", "left_eye")):
+        maps[..., OPENPOSE.parts.index(name)] = means[..., channel]
+    return tf.constant(maps)
+
+
+def colourful(passes: predict.Passes) -> predict.Predictor:
+    model = model_io.Model(Path("colours"), "rgb", OPENPOSE, colours_as_parts, 8)
+    return predict.Predictor(model, 184, passes=passes)
+
+
+@pytest.mark.parametrize("size", [(184, 240), (184, 237), (92, 121), (300, 401)])
+@pytest.mark.parametrize("scales", [(1.0,), (1.0, 1.5), (1.0, 0.5, 2.0)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_all_looks_see_the_same_place(size: tuple[int, int], scales: tuple[float, ...], flip: bool) -> None:
+    """However often the network looks, a red spot's nose stays where the spot is, and the maps keep their size."""
+    image = np.zeros((*size, 3), np.uint8)
+    y, x = (np.array(size) * (0.4, 0.7)).round().astype(int)
+    radius = size[0] // 12
+    image[y - radius : y + radius + 1, x - radius : x + radius + 1, 0] = 255
+    once, often = (colourful(passes).maps(image) for passes in (predict.Passes(), predict.Passes(scales, flip)))
+    assert once.heatmap.shape == often.heatmap.shape
+    assert once.vectmap.shape == often.vectmap.shape
+    expected = (np.array([y, x]) + 0.5) / np.flip(once.cell) - 0.5
+    nose = often.heatmap[..., OPENPOSE.parts.index("nose")].clip(0)
+    nose[:, round(expected[1]) + 6 :] = 0  # the padding is grey, so partly red
+    ys, xs = np.indices(nose.shape)
+    cell = (ys * nose).sum() / nose.sum(), (xs * nose).sum() / nose.sum()
+    assert cell == pytest.approx(expected, abs=0.15)
+
+
+def test_the_mirrored_look_sees_right_as_left() -> None:
+    """Green is a right eye; in the mirrored picture it is a left one's place, so that both get half of it."""
+    image = np.full((184, 240, 3), (0, 200, 0), np.uint8)
+    right, left = (OPENPOSE.parts.index(name) for name in ("right_eye", "left_eye"))
+    maps = colourful(predict.Passes(flip=True)).maps(image)
+    assert maps.heatmap[5, 5, [right, left]] == pytest.approx([100 / 255, 100 / 255], abs=0.01)
+
+
+def test_pictures_together_are_as_each_alone() -> None:
+    numbers = np.random.default_rng(0)
+    images = [numbers.integers(0, 255, (100, 130, 3), np.uint8) for _ in range(3)]
+    predictor = colourful(predict.Passes((1, 1.5), True))
+    together = predictor.maps_of([predictor.views(image) for image in images])
+    for image, maps in zip(images, together, strict=True):
+        np.testing.assert_allclose(maps.heatmap, predictor.maps(image).heatmap, atol=1e-6)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0), (9.0,), (float("nan"),)])
+def test_scales_that_are_none(scales: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="scales are"):
+        predict.Passes(scales)
+
+
+def test_broken_maps_name_the_model() -> None:
+    predictor = colourful(predict.Passes())
+    maps = predictor.maps(photo())
+    maps.heatmap[3, 4, 5] = np.nan
+    with pytest.raises(InputError, match="colours: its heatmap holds NaN or infinity"):
+        predictor.people_in(maps)
 
 
 @pytest.mark.parametrize(
@@ -142,73 +165,17 @@ def jpeg_bytes() -> bytes:
     ],
     ids=["missing", "text", "empty", "truncated"],
 )
-def test_no_picture(
-    content: bytes | None, message: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, out = tmp_path / "photo.jpg", tmp_path / "out.jpg"
+def test_no_picture(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(content)
-    assert predict.main(["--graph", str(graph), "--image", str(path), "--out", str(out)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {path}: {message}")
-    assert error.count("\n") == 1
-    assert not out.exists()
+    with pytest.raises(InputError, match=f"{path}: {message}"):
+        predict.read_picture(path)
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a picture that can be read"):
         predict.read_picture(tmp_path)
-
-
-def test_graph_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message lists what the graph has instead."""
-    other, source = write_graph(tmp_path / "other.pb", "classes"), save(tmp_path / "photo.jpg")
-    arguments = ["--graph", str(other), "--image", str(source), "--out", str(tmp_path / "out.jpg")]
-    assert predict.main(arguments) == 1
-    error = capsys.readouterr().err
-    assert model_io.GRAPH_OUTPUT in error
-    assert "classes" in error
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--out", "drawn.xyz", "is no format to write; use .jpg or .png"),
-        ("--out", "drawn", "is no format to write; use .jpg or .png"),
-        ("--height", "0", "--height is 0"),
-        ("--graph", "missing.pb", "no such model file"),
-    ],
-)
-def test_wrong_options(
-    option: str, value: str, message: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = {
-        "--graph": str(graph),
-        "--image": str(save(tmp_path / "a.jpg")),
-        "--out": str(tmp_path / "b.jpg"),
-    }
-    options[option] = value
-    assert predict.main([word for pair in options.items() for word in pair]) == 1
-    assert message in capsys.readouterr().err
-    assert [p.name for p in tmp_path.iterdir()] == ["a.jpg"]
-
-
-@pytest.mark.slow
-def test_errors_have_no_traceback(graph: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "openpose.predict",
-        "--graph",
-        str(graph),
-        "--image",
-        "none.jpg",
-        "--out",
-        "o.jpg",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: none.jpg: no such picture\n"
 
 
 @pytest.mark.slow

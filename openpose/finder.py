@@ -1,0 +1,121 @@
+"""People in many pictures: files are read and results are made by threads while the network looks at a batch."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from openpose.decode import People
+from openpose.errors import InputError
+from openpose.predict import Maps, Predictor, Views
+
+_WAITING = 2  # batches' worth of pictures that may wait for others of their size
+
+Key = TypeVar("Key")
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class Picture(Generic[Key]):
+    """A picture that is to be looked at.
+
+    Attributes:
+        key: whatever its owner knows it by.
+        load: gives it as RGB uint8 [H, W, 3], or raises InputError.
+    """
+
+    key: Key
+    load: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Found(Generic[Key]):
+    """The people in a picture, in pixels of that picture, RGB uint8 [H, W, 3]."""
+
+    key: Key
+    image: np.ndarray
+    people: People
+
+
+@dataclass(frozen=True)
+class _Loaded(Generic[Key]):
+    key: Key
+    image: np.ndarray
+    views: Views
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the people in any number of pictures; only some of them are in memory at a time.
+
+    Attributes:
+        predictor: the network and the decoder.
+        batch: pictures of one size that go through the network together.
+        threads: read, decode and finish.
+        failed: is told what was wrong with each picture that could not be read; the others go on.
+    """
+
+    predictor: Predictor
+    batch: int
+    threads: ThreadPoolExecutor
+    failed: Callable[[str], object]
+
+    def find(self, pictures: Iterable[Picture[Key]], finish: Callable[[Found[Key]], Out]) -> Iterator[Out]:
+        """What `finish`, called by the threads, makes of each picture; in order when all have one size.
+
+        Raises:
+            InputError: the network's maps cannot be decoded, or `finish` raised it.
+        """
+
+        def decoded(pair: tuple[_Loaded[Key], Maps]) -> Out:
+            one, maps = pair
+            return finish(Found(one.key, one.image, self.predictor.people_in(maps)))
+
+        loaded = self._readable(_in_order(self.threads, self._load, pictures, 2 * self.batch))
+        return _in_order(self.threads, decoded, self._maps(loaded), 2 * self.batch)
+
+    def _load(self, picture: Picture[Key]) -> _Loaded[Key] | InputError:
+        try:
+            image = picture.load()
+        except InputError as error:
+            return error
+        return _Loaded(picture.key, image, self.predictor.views(image))
+
+    def _readable(self, loaded: Iterable[_Loaded[Key] | InputError]) -> Iterator[_Loaded[Key]]:
+        for one in loaded:
+            if isinstance(one, InputError):
+                self.failed(str(one))
+            else:
+                yield one
+
+    def _maps(self, loaded: Iterable[_Loaded[Key]]) -> Iterator[tuple[_Loaded[Key], Maps]]:
+        for group in _batches(loaded, self.batch):
+            yield from zip(group, self.predictor.maps_of([one.views for one in group]), strict=True)
+
+
+def _in_order(threads: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int) -> Iterator[Out]:
+    """`map` by threads that takes items only as they are needed: at most `ahead` results wait."""
+    running: deque[Future[Out]] = deque()
+    for item in items:
+        running.append(threads.submit(work, item))
+        if len(running) > ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def _batches(loaded: Iterable[_Loaded[Key]], size: int) -> Iterator[list[_Loaded[Key]]]:
+    """Pictures whose views have the same shapes, `size` together, or fewer where too many wait."""
+    waiting: dict[Any, list[_Loaded[Key]]] = {}
+    for one in loaded:
+        group = waiting.setdefault(one.views.shapes, [])
+        group.append(one)
+        if len(group) == size:
+            yield waiting.pop(one.views.shapes)
+        elif sum(map(len, waiting.values())) > _WAITING * size:
+            yield waiting.pop(next(iter(waiting)))  # the one that has waited longest
+    yield from waiting.values()

@@ -1,0 +1,95 @@
+"""Found people as JSON: OpenPose's own format, and COCO's."""
+
+from typing import Any
+
+import numpy as np
+
+from openpose import score
+from openpose.decode import People
+from openpose.skeleton import Skeleton
+
+OPENPOSE_VERSION = 1.3  # of the format, as OpenPose 1.5 and later write it
+_NOT_FOUND_HERE = (
+    *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
+    *("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
+)
+
+
+def openpose(people: People) -> dict[str, Any]:
+    """What OpenPose writes for one picture (`--write_json`).
+
+    `pose_keypoints_2d` is x, y, confidence of each part in the skeleton's order, in pixels of the picture; 0, 0, 0
+    where the part was not found. The skeleton `openpose18` has the parts of OpenPose's model COCO.
+    """
+    empty: dict[str, Any] = {name: [] for name in _NOT_FOUND_HERE}
+    return {
+        "version": OPENPOSE_VERSION,
+        "people": [
+            {"person_id": [-1], "pose_keypoints_2d": _numbers(person), **empty} for person in _bounded(people.keypoints)
+        ],
+    }
+
+
+def _bounded(keypoints: np.ndarray) -> np.ndarray:
+    """The same with confidences of at most 1, over which interpolated maps may shoot."""
+    return np.concatenate([keypoints[..., :2], keypoints[..., 2:].clip(0, 1)], -1)
+
+
+def _numbers(values: np.ndarray) -> list[float]:
+    return [round(float(value), 3) for value in values.ravel()]
+
+
+class CocoPeople:
+    """People of many pictures in COCO's formats: that of data sets and that of results."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self._skeleton = skeleton
+        self._images: list[dict[str, Any]] = []
+        self._people: list[dict[str, Any]] = []
+
+    def add(self, image_id: int, file_name: str, size: tuple[int, int], people: People) -> None:
+        """Adds a picture.
+
+        Args:
+            image_id: COCO's number of it.
+            file_name: its name.
+            size: height and width, pixels.
+            people: found in it, in its pixels.
+        """
+        self._images.append({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
+        self._people += score.results(image_id, people, self._skeleton)
+
+    def results(self) -> list[dict[str, Any]]:
+        """The people as COCO's evaluation takes them, in the order of the pictures' numbers."""
+        people = sorted(self._people, key=lambda person: person["image_id"])
+        return [{**person, "keypoints": _numbers(np.array(person["keypoints"]))} for person in people]
+
+    def document(self) -> dict[str, Any]:
+        """A data set of all pictures, also those without people; each person has its `score` too."""
+        category = {
+            "id": 1,
+            "name": "person",
+            "keypoints": list(self._skeleton.source_parts),
+            "skeleton": [list(limb) for limb in self._skeleton.source_limbs],
+        }
+        return {
+            "images": sorted(self._images, key=lambda image: image["id"]),
+            "annotations": [
+                {"id": number, **person, **_extent(person["keypoints"])}
+                for number, person in enumerate(self.results(), 1)
+            ],
+            "categories": [category],
+        }
+
+
+def _extent(keypoints: list[float]) -> dict[str, Any]:
+    """What COCO's annotations say of a person beside its keypoints: the box is that of the found ones."""
+    rows = np.array(keypoints).reshape(-1, 3)
+    found = rows[rows[:, 2] > 0, :2]
+    low, high = (found.min(0), found.max(0)) if len(found) else (np.zeros(2), np.zeros(2))
+    return {
+        "num_keypoints": len(found),
+        "bbox": _numbers(np.concatenate([low, high - low])),
+        "area": round(float(np.prod(high - low)), 3),
+        "iscrowd": 0,
+    }
