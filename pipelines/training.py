@@ -1,4 +1,4 @@
-"""The DAG: download, records, train, evaluate, and export or a report that says why not.
+"""The DAG: download, records, train, evaluate, and export and register, or a report that says why not.
 
 `python -m pipelines.training` compiles it to build/training.yaml.
 """
@@ -11,6 +11,7 @@ from kfp import compiler, dsl
 from components.coco_download.component import coco_download
 from components.evaluate.component import evaluate
 from components.export.component import explain_rejection, export
+from components.register.component import register
 from components.tfrecord_targets.component import collect_records, tfrecord_targets
 from components.train.component import train
 
@@ -60,6 +61,8 @@ def training(
     height: int = 0,
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
+    tolerance: float = 0.01,
+    registry: str = "openpose",
     pixels: str = "bgr",
     seed: int = 0,
     revision: str = "",
@@ -112,6 +115,8 @@ def training(
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
+        tolerance: The verdict needs a COCO AP that is lower than the champion's by at most this.
+        registry: Name of the registry of the champions, the models that were accepted last (registry/<name>/).
         pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
         seed: Of weights, order and augmentation.
         revision: Revision of the code; another one trains anew.
@@ -180,10 +185,12 @@ def training(
         height=height,
         min_ap=min_ap,
         max_valid_loss=max_valid_loss,
+        tolerance=tolerance,
+        registry=registry,
         revision=revision,
     )
     with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
-        export(
+        exported = export(
             run=trained.outputs["run"],
             evaluation=judged.outputs["evaluation"],
             valid_records=valid_records,
@@ -191,6 +198,7 @@ def training(
             pixels=pixels,
             revision=revision,
         )
+        register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)
     with dsl.Else(name="rejected"):
         explain_rejection(reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"])
 
