@@ -234,7 +234,7 @@ class _Gallery:
         # Of two that are equally good, the one with more people says more; of two that are equally bad as well.
         people = len(example.truth) + compared.nobody
         weight = people if compared.quality >= 0.5 else -people
-        self._kept.append(((compared.quality, weight, -self._seen), example))
+        self._kept.append(((compared.quality, weight, -self._seen), example.shrunk()))
         self._kept.sort(key=lambda entry: entry[0], reverse=True)
         if len(self._kept) > 2 * self._size:
             del self._kept[self._size]

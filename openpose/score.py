@@ -219,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     person = skeletons.OPENPOSE18
     try:
         detections = read_results(values.detections, person)
+        _check_ids({d["image_id"] for d in detections}, set(_read(values.truth).getImgIds()), values.detections)
         figures = average_precision(values.truth, detections)
         parts = part_precision(values.truth, detections, person)
     except InputError as error:

@@ -189,6 +189,7 @@ def training(
         registry=registry,
         revision=revision,
     )
+    judged.set_caching_options(False)  # the verdict depends on the registry, of which KFP's cache knows nothing
     with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
         exported = export(
             run=trained.outputs["run"],
@@ -198,7 +199,8 @@ def training(
             pixels=pixels,
             revision=revision,
         )
-        register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)
+        champion = register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)
+        champion.set_caching_options(False)
     with dsl.Else(name="rejected"):
         explain_rejection(reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"])
 

@@ -212,6 +212,7 @@ def test_detections_that_cannot_be_used(
     code, _, errors = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
     assert code == 1
     assert errors.count("\n") == 1
+    assert errors.startswith(f"error: {tmp_path}/found.json: ")
     assert message in errors
 
 

@@ -1,5 +1,6 @@
 """The fourth step: how good is the model, shown and judged."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -170,7 +171,7 @@ def _finish(
     person = network.skeleton
     page = report.evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
     storage.write_text(work.folder / "report.html", page)
-    storage.write_json(work.folder / "detections.json", measured.detections)
+    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # large, and not for people
     return work.finish(
         figures=measured.figures,
         images_per_second=measured.images_per_second,
