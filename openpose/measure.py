@@ -140,12 +140,36 @@ def _all_stages(model: model_io.Model, skeleton: Skeleton) -> tuple[Step, tuple[
 def _last_stage(model: model_io.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
     names = tuple(name for name in loss.NAMES if name != "loss")
 
+    watched = _Watched(model)
+
     def step(batch: Batch) -> dict[str, tf.Tensor]:
-        output = tf.concat(model.maps(batch["image"].numpy()), -1)
+        output = tf.concat(watched.model.maps(batch["image"].numpy()), -1)
         values = loss.losses([output], batch["maps"], batch["mask"], 1, skeleton)
-        return {name: values[name] for name in names}
+        return {name: tf.constant(np.nan) if watched.had_no_numbers() else values[name] for name in names}
 
     return step, names
+
+
+class _Watched:
+    """A model whose maps are numbers: what is none is 0, and remembered.
+
+    Attributes:
+        model: that model.
+    """
+
+    def __init__(self, model: model_io.Model) -> None:
+        self._run, self._noticed = model.run, False
+        self.model = replace(model, run=self._numbers)
+
+    def had_no_numbers(self) -> bool:
+        """Whether the maps of the last pictures had NaN or infinite values."""
+        return self._noticed
+
+    def _numbers(self, images: tf.Tensor) -> tf.Tensor:
+        maps = np.asarray(self._run(images))
+        finite = np.isfinite(maps)
+        self._noticed = not finite.all()
+        return tf.constant(np.where(finite, maps, 0))
 
 
 @dataclass
@@ -166,19 +190,18 @@ class _Detected:
 
 
 def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, shown: int) -> _Detected:
-    run = _Detected(_Gallery(shown))
+    run, watched = _Detected(_Gallery(shown)), _Watched(predictor.model)
+    predictor = replace(predictor, model=watched.model)
     with progress.bar(split["counts"]["images"], "evaluate", "image") as bar:
         for record in records.examples(split, skeleton).as_numpy_iterator():
             image, name = records.decode_picture(record), record["filename"].decode()
             start = time.perf_counter()
             maps = predictor.maps(image)
-            if np.isfinite(maps.heatmap).all() and np.isfinite(maps.vectmap).all():
-                found = predictor.people_in(maps)
-            else:
-                run.no_numbers.append(name)
-                maps = replace(maps, heatmap=np.nan_to_num(maps.heatmap), vectmap=np.nan_to_num(maps.vectmap))
-                found = People(np.zeros((0, skeleton.num_parts, 3), np.float32), np.zeros(0, np.float32))
+            found = predictor.people_in(maps)
             run.seconds.append(time.perf_counter() - start)
+            if watched.had_no_numbers():
+                run.no_numbers.append(name)
+                found = People(found.keypoints[:0], found.scores[:0])
             run.detections += score.results(int(record["id"]), found, skeleton)
             compared = error_kinds.compare(
                 _truth(record), skeleton.to_source_keypoints(found.keypoints).astype(float), skeleton

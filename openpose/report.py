@@ -279,7 +279,7 @@ def _draw_curves(axis: Axes, caption: str, curves: Mapping[str, str], history: S
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.set_title(caption, color=_AXES, fontsize=10)
     axis.set_xlabel("step", color=_AXES)
     axis.tick_params(which="both", colors=_AXES, labelsize=8)
@@ -369,7 +369,7 @@ details summary { cursor: pointer; margin: .8rem 0 }
 {% endfor %}
 {% endif %}
 {% if curves %}
-<h2>Losses</h2>
+<h2>Curves</h2>
 {{ curves | safe }}
 <details><summary>Every epoch</summary>
 <div class="scroll"><table>

@@ -105,7 +105,7 @@ def test_evaluation_opens_alone_and_shows_everything() -> None:
 def test_evaluation_without_people_or_pictures() -> None:
     page = Page(evaluation([], [], epochs=0, labelled=0))
     assert "AP is < 0.6." in page.text
-    for heading in ("Losses", "Best pictures", "Worst pictures", "What becomes of the labelled keypoints"):
+    for heading in ("Curves", "Best pictures", "Worst pictures", "What becomes of the labelled keypoints"):
         assert heading not in page.text
 
 
@@ -136,7 +136,7 @@ def test_curves_of_ap() -> None:
 def test_training_of_any_length(epochs: int) -> None:
     page = Page(report.training_page("Training <of> it", {"size": "368"}, history(epochs)))
     assert "Training <of> it" in page.text
-    assert ("Losses" in page.text) == (epochs > 0)
+    assert ("Curves" in page.text) == (epochs > 0)
 
 
 def test_same_model_same_bytes() -> None:
