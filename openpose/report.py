@@ -81,6 +81,7 @@ class Evaluation:
         parts: AP of each keypoint, by name.
         errors: what becomes of the labelled keypoints.
         history: as for `training_page`; empty when nothing is known of the training.
+        steps: losses of the training between the epochs' ends, with their `step`.
         best: the pictures in which it is best, the best first.
         worst: those in which it is worst, the worst first.
         notes: sentences on what a reader should know about the figures.
@@ -94,6 +95,7 @@ class Evaluation:
     parts: Mapping[str, float | None]
     errors: ErrorCounts
     history: Sequence[Mapping[str, float]] = ()
+    steps: Sequence[Mapping[str, float]] = ()
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
     notes: Sequence[str] = field(default_factory=tuple)
@@ -186,7 +188,7 @@ def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> s
             (name, _number(value), _number(evaluation.champion[name]) if name in evaluation.champion else "")
             for name, value in evaluation.figures.items()
         ],
-        "curves": _curves(evaluation.history),
+        "curves": _curves(evaluation.history, evaluation.steps),
         "epochs": _epochs(evaluation.history),
         "kinds": list(KINDS.items()),
         "errors": _error_rows(evaluation.errors, evaluation.parts, skeleton),
@@ -249,7 +251,7 @@ def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton
     ]
 
 
-def _curves(history: Sequence[Mapping[str, float]]) -> str | None:
+def _curves(history: Sequence[Mapping[str, float]], steps: Sequence[Mapping[str, float]] = ()) -> str | None:
     """The losses over the steps as an SVG drawing; None when there are none."""
     if not history:
         return None
@@ -260,20 +262,28 @@ def _curves(history: Sequence[Mapping[str, float]]) -> str | None:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "openpose", "font.family": "sans-serif"}):
         figure = Figure(figsize=(12, 3.6 if len(charts) < 4 else 3.0), layout="constrained")
         for axis, (caption, curves) in zip(figure.subplots(1, len(charts)), charts.items(), strict=True):
-            _draw_curves(axis, caption, curves, history)
+            _draw_curves(axis, caption, curves, history, steps)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]
 
 
-def _draw_curves(axis: Axes, caption: str, curves: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
-    """Draws curves, label -> name of the value, into a chart."""
+def _draw_curves(
+    axis: Axes,
+    caption: str,
+    curves: Mapping[str, str],
+    history: Sequence[Mapping[str, float]],
+    steps: Sequence[Mapping[str, float]],
+) -> None:
+    """Draws curves, label -> name of the value, into a chart; those of single steps thin and without a label."""
     drawn = []
     for label, name in curves.items():
-        points = [(epoch["step"], epoch[name]) for epoch in history if name in epoch]
-        axis.plot(*zip(*points, strict=True), color=_COLOURS[label], label=label, marker="o", markersize=3)
-        drawn += [value for _, value in points]
+        for points, style in ((steps, {"linewidth": 1, "alpha": 0.6}), (history, {"marker": "o", "label": label})):
+            values = [(point["step"], point[name]) for point in points if name in point]
+            if values:
+                axis.plot(*zip(*values, strict=True), color=_COLOURS[label], markersize=3, **style)
+            drawn += [value for _, value in values]
     if 0 < _LOGARITHMIC * min(drawn) < max(drawn):
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -69,6 +69,7 @@ def evaluation(best: list[report.Example], worst: list[report.Example], epochs: 
         parts=dict.fromkeys(parts, 0.4321) | {"left_wrist": None},
         errors=errors,
         history=history(epochs),
+        steps=history(5) if epochs else [],
         best=best,
         worst=worst,
         notes=["Note <this>."],

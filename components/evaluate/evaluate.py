@@ -11,9 +11,11 @@ from openpose.errors import InputError
 from openpose.input import InputParameters
 from openpose.measure import Measured
 from openpose.registry import Registry
+from openpose.train_log import read_steps
 from openpose.train_parameters import TrainParameters
 
 EXAMPLES = 12  # of the best pictures, and of the worst
+CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _finish(
         measured.parts,
         measured.errors,
         subject.run["history"] if subject.run else (),
+        read_steps(storage.path(subject.run["logs"]), CURVE_POINTS) if subject.run else (),
         measured.best,
         measured.worst,
         _notes(network, measured),
