@@ -207,7 +207,7 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
                 _truth(record), skeleton.to_source_keypoints(found.keypoints).astype(float), skeleton
             )
             run.counts.append(compared.counts)
-            true = _true_people(record, skeleton)
+            true = score.labelled_people(record["keypoints"], record["visibility"], record["crowd"], skeleton)
             run.gallery.add(Example(name, image, true, found, maps, _note(compared, len(true))), compared)
             bar.update(1)
     return run
@@ -221,13 +221,6 @@ def _truth(record: dict[str, np.ndarray]) -> PictureTruth:
         record["area"][counted].astype(float),
         record["bbox"][~counted].astype(float),
     )
-
-
-def _true_people(record: dict[str, np.ndarray], skeleton: Skeleton) -> People:
-    keypoints, labelled = skeleton.part_keypoints(record["keypoints"], record["visibility"])
-    people = np.concatenate([keypoints, labelled[..., None].astype(np.float32)], -1)
-    people = people[labelled.any(1) & ~record["crowd"]]
-    return People(people, np.ones(len(people), np.float32))
 
 
 def _note(compared: Comparison, labelled: int) -> str:

@@ -51,9 +51,20 @@ def results(image_id: int, people: People, skeleton: Skeleton) -> list[dict[str,
 
 def true_people(picture: Picture, skeleton: Skeleton) -> People:
     """The labelled people of a picture, in its pixels, all with score 1."""
-    keypoints, labelled = skeleton.part_keypoints(picture.keypoints, picture.visibility)
-    people = np.concatenate([keypoints, labelled[..., None].astype(np.float32)], -1)
-    people = people[labelled.any(1) & ~picture.crowd]
+    return labelled_people(picture.keypoints, picture.visibility, picture.crowd, skeleton)
+
+
+def labelled_people(keypoints: np.ndarray, visibility: np.ndarray, crowd: np.ndarray, skeleton: Skeleton) -> People:
+    """Those of a picture's annotated people of whom a part is labelled, all with score 1.
+
+    Args:
+        keypoints: float [P, S, 2], of the data set, in pixels.
+        visibility: [P, S], COCO's v.
+        crowd: bool [P], regions of people who were not labelled one by one.
+        skeleton: of the parts.
+    """
+    xy, labelled = skeleton.part_keypoints(keypoints, visibility)
+    people = np.concatenate([xy, labelled[..., None].astype(np.float32)], -1)[labelled.any(1) & ~crowd]
     return People(people, np.ones(len(people), np.float32))
 
 

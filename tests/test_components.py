@@ -17,6 +17,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components import command
 from components.coco_download.coco_download import coco_download
@@ -377,6 +379,19 @@ def test_verdict(verdict: tuple[str, str], reason: str) -> None:
     assert ": ".join(verdict).startswith(reason)
 
 
+SHARES = st.floats(0, 1)
+
+
+@given(SHARES, SHARES, SHARES, SHARES, st.floats(0, 100), st.floats(0, 100))
+def test_accepted_is_what_reaches_everything_that_is_asked_for(
+    ap: float, champion: float, least: float, tolerance: float, loss: float, most: float
+) -> None:
+    verdict, reason = judged(ap, loss, champion, min_ap=least, tolerance=tolerance, max_valid_loss=most)
+    reached = ap >= least and ap >= champion - tolerance and (not most or loss <= most)
+    assert verdict == ("accepted" if reached else "rejected")
+    assert re.fullmatch(r"[A-Z][^\n]*[^.]\.", reason), "one sentence"
+
+
 @pytest.mark.parametrize("demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}])
 def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least 0"):
@@ -501,7 +516,14 @@ def test_maps_that_are_no_numbers_are_rejected(
 
 def accepted(root: Path, model: str, ap: float, **inputs: Any) -> dict[str, Any]:
     """An accepted evaluation and its export, as `register` is given them."""
-    wanted = {"data": "coco", "model": model * 64, "run": model, "registry": "people", "tolerance": 0.01}
+    wanted = {
+        "data": "coco",
+        "model": model * 64,
+        "run": model,
+        "registry": "people",
+        "tolerance": 0.01,
+        "revision": "1",
+    }
     work = storage.Work(root, "evaluation", wanted | {"champion": None} | inputs, "evaluations/")
     judged = work.finish(figures={"AP": ap}, verdict="accepted", reason=f"AP is {ap}.")
     export_work = storage.Work(root, "model", {"evaluation": judged["fingerprint"]}, "models/")
@@ -556,6 +578,7 @@ def test_challenger_that_is_worse_than_the_champion(
     assert manifest["verdict"] == "rejected"
     assert manifest["reason"] == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the 0.010 tolerated."
     assert "champion 0.500" in Path(manifest["report"]).read_text()
+    assert manifest["notes"] == ["The champion's figures were measured by another revision of the code."]
     manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), height=64, tolerance=0.5)
     assert manifest["verdict"] == "accepted"
     manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), height=64, registry="another")

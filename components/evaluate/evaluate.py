@@ -169,7 +169,7 @@ def _finish(
         read_steps(storage.path(subject.run["logs"]), CURVE_POINTS) if subject.run else (),
         measured.best,
         measured.worst,
-        _notes(network, measured),
+        notes=_notes(network, measured, champion, work.inputs["revision"]),
     )
     person = network.skeleton
     page = report.evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
@@ -189,7 +189,7 @@ def _finish(
     )
 
 
-def _notes(network: model_io.Model, measured: Measured) -> list[str]:
+def _notes(network: model_io.Model, measured: Measured, champion: dict[str, Any] | None, revision: str) -> list[str]:
     """What a reader should know about the figures."""
     notes = []
     if not measure.has_all_stages(network.path):
@@ -199,6 +199,8 @@ def _notes(network: model_io.Model, measured: Measured) -> list[str]:
         )
     if measured.figures["AP"] is None:
         notes.append("Nobody in the validation split has a labelled keypoint: COCO's figures are undefined.")
+    if champion and champion["revision"] != revision:
+        notes.append("The champion's figures were measured by another revision of the code.")
     if measured.no_numbers:
         notes.append(
             f"The maps of {len(measured.no_numbers)} pictures are not numbers; nobody counts as found in them: "
