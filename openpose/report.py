@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -12,20 +12,21 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from openpose import draw
 from openpose.coco import Picture
 from openpose.decode import People
+from openpose.error_kinds import KINDS, ErrorCounts
 from openpose.predict import Maps
 from openpose.score import true_people
 from openpose.skeleton import Skeleton
 
-PICTURE_HEIGHT = 300  # pixels of a picture in a report; twelve rows of four stay below 3 MB
-PICTURE_MAX_WIDTH = 600
+PICTURE_HEIGHT, PICTURE_MAX_WIDTH = 300, 500  # pixels of a picture in a report
 SAMPLES_SHOWN = 12  # of a data set, over all splits
-JPEG_QUALITY = 82
+MAX_BYTES = 5_000_000  # of a page
+JPEG_QUALITIES = (82, 65, 45, 25, 10)  # the first with which the page is small enough
 
 _CURVES = {
     "loss": "loss, all stages",
@@ -34,7 +35,7 @@ _CURVES = {
 }
 
 # Readable on a light page and on a dark one.
-_TRAINED, _VALIDATED, _AXES = "#3b82f6", "#f97316", "#888888"
+_COLOURS, _AXES = {"training": "#3b82f6", "validation": "#f97316"}, "#888888"
 _LOGARITHMIC = 5  # largest loss over smallest from which the axis is logarithmic
 
 
@@ -57,6 +58,47 @@ class Example:
     found: People
     maps: Maps
     note: str = ""
+
+    def shrunk(self) -> "Example":
+        """The same, as large as a report shows it."""
+        image = _shrunk(self.image)
+        by = [after / before for before, after in zip(self.image.shape[1::-1], image.shape[1::-1], strict=True)]
+        truth, found = (people.in_pixels(1.0, (1 / by[0], 1 / by[1])) for people in (self.truth, self.found))
+        maps = replace(self.maps, scale=(self.maps.scale[0] / by[0], self.maps.scale[1] / by[1]))
+        return replace(self, image=image, truth=truth, found=found, maps=maps)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model can do, for its page.
+
+    Attributes:
+        verdict: accepted or rejected.
+        reason: for it, one sentence.
+        facts: parameters and the like, name -> value.
+        figures: AP, losses and speed by their names; None is undefined.
+        champion: the same of the model that it was compared with; empty when there is none.
+        parts: AP of each keypoint, by name.
+        errors: what becomes of the labelled keypoints.
+        history: as for `training_page`; empty when nothing is known of the training.
+        steps: losses of the training between the epochs' ends, with their `step`.
+        best: the pictures in which it is best, the best first.
+        worst: those in which it is worst, the worst first.
+        notes: sentences on what a reader should know about the figures.
+    """
+
+    verdict: str
+    reason: str
+    facts: Mapping[str, str]
+    figures: Mapping[str, float | None]
+    champion: Mapping[str, float | None]
+    parts: Mapping[str, float | None]
+    errors: ErrorCounts
+    history: Sequence[Mapping[str, float]] = ()
+    steps: Sequence[Mapping[str, float]] = ()
+    best: Sequence[Example] = ()
+    worst: Sequence[Example] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -104,7 +146,17 @@ def _sample_picture(sample: Sample, skeleton: Skeleton) -> str:
     """The picture with its people, as a data URI."""
     with Image.open(io.BytesIO(sample.encoded)) as opened:
         image = np.asarray(opened.convert("RGB"))
-    return _picture(draw.skeletons(image, true_people(sample.picture, skeleton), skeleton))
+    return _picture(_shrunk(draw.skeletons(image, true_people(sample.picture, skeleton), skeleton)), JPEG_QUALITIES[0])
+
+
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    """The image, as large as a report shows it."""
+    height, width = image.shape[:2]
+    scale = min(PICTURE_HEIGHT / height, PICTURE_MAX_WIDTH / width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def training_page(title: str, facts: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> str:
@@ -118,90 +170,126 @@ def training_page(title: str, facts: Mapping[str, str], history: Sequence[Mappin
     return _TEMPLATE.render(title=title, facts=facts, curves=_curves(history), epochs=_epochs(history))
 
 
-def evaluation_page(
-    title: str,
-    verdict: str,
-    reason: str,
-    facts: Mapping[str, str],
-    figures: Mapping[str, float | None],
-    history: Sequence[Mapping[str, float]],
-    examples: Sequence[Example],
-    skeleton: Skeleton,
-) -> str:
-    """What a model can do: verdict, figures, pictures and the curves of its training.
+def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> str:
+    """What a model can do: verdict, figures, the curves of its training, its errors, and pictures; below `MAX_BYTES`.
 
     Args:
         title: of the page.
-        verdict: accepted or rejected.
-        reason: for it, one sentence.
-        facts: parameters and the like, name -> value.
-        figures: AP and losses by their names; None is undefined.
-        history: as for `training_page`.
-        examples: pictures to show.
+        evaluation: what to show.
         skeleton: of the people and the maps.
     """
-    return _TEMPLATE.render(
-        title=title,
-        verdict=verdict,
-        reason=reason,
-        facts=facts,
-        figures={name: _number(value) for name, value in figures.items()},
-        curves=_curves(history),
-        epochs=_epochs(history),
-        examples=[_panels(example, skeleton) for example in examples],
-    )
+    content = {
+        "title": title,
+        "verdict": evaluation.verdict,
+        "reason": evaluation.reason,
+        "notes": evaluation.notes,
+        "facts": evaluation.facts,
+        "figures": [
+            (name, _number(value), _number(evaluation.champion[name]) if name in evaluation.champion else "")
+            for name, value in evaluation.figures.items()
+        ],
+        "curves": _curves(evaluation.history, evaluation.steps),
+        "epochs": _epochs(evaluation.history),
+        "kinds": list(KINDS.items()),
+        "errors": _error_rows(evaluation.errors, evaluation.parts, skeleton),
+    }
+    groups = {"Best pictures": evaluation.best, "Worst pictures": evaluation.worst}
+    drawn = {title: [_panels(example, skeleton) for example in examples] for title, examples in groups.items()}
+    for quality in JPEG_QUALITIES:
+        shown = {title: [_encoded(panels, quality) for panels in group] for title, group in drawn.items()}
+        page = _TEMPLATE.render(content, example_groups=shown)
+        if len(page.encode()) < MAX_BYTES:
+            break
+    return page
 
 
-def _panels(example: Example, skeleton: Skeleton) -> dict[str, object]:
+def _panels(example: Example, skeleton: Skeleton) -> dict[str, Any]:
     """An example's four pictures, each with its caption."""
+    example = example.shrunk()
     image, maps = example.image, example.maps
-    pictures = {
+    panels = {
         "found": draw.skeletons(image, example.found, skeleton),
         "true": draw.skeletons(image, example.truth, skeleton),
         "heatmap: the likeliest part at each point": draw.heatmap(image, maps.heatmap, maps.cell),
         "PAF: colour is the limb's direction": draw.vectmap(image, maps.vectmap, maps.cell),
     }
-    panels = [(caption, _picture(picture)) for caption, picture in pictures.items()]
     return {"name": example.name, "note": example.note, "panels": panels}
 
 
-def _picture(image: np.ndarray) -> str:
-    """An image as a data URI, small enough to have many of them in a page."""
-    height, width = image.shape[:2]
-    scale = min(PICTURE_HEIGHT / height, PICTURE_MAX_WIDTH / width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+def _encoded(example: dict[str, Any], quality: int) -> dict[str, Any]:
+    panels = [(caption, _picture(picture, quality)) for caption, picture in example["panels"].items()]
+    return example | {"panels": panels}
+
+
+def _picture(image: np.ndarray, quality: int) -> str:
+    """An image as a data URI."""
+    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
-def _curves(history: Sequence[Mapping[str, float]]) -> str | None:
+def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton: Skeleton) -> list[dict[str, Any]]:
+    """The table of errors: all keypoints together, then each, with the shares of the kinds in per cent."""
+    labelled, names = errors.labelled, skeleton.source_parts
+    if not labelled.sum():
+        return []
+    columns: list[tuple[str, Any, Any, Any, float | None]] = [
+        ("all", errors.kinds.sum(1), errors.background.sum(), errors.found.sum(), None)
+    ]
+    columns += [
+        (name, errors.kinds[:, part], errors.background[part], errors.found[part], parts[name])
+        for part, name in enumerate(names)
+    ]
+    return [
+        {
+            "name": name.replace("_", " "),
+            "ap": "" if name == "all" else _number(ap),
+            "labelled": f"{kinds.sum():,}",
+            "shares": [float(100 * count / max(kinds.sum(), 1)) for count in kinds],
+            "background": f"{100 * background / max(found, 1):.0f} %",
+        }
+        for name, kinds, background, found, ap in columns
+    ]
+
+
+def _curves(history: Sequence[Mapping[str, float]], steps: Sequence[Mapping[str, float]] = ()) -> str | None:
     """The losses over the steps as an SVG drawing; None when there are none."""
     if not history:
         return None
+    charts = {caption: {"training": name, "validation": f"valid_{name}"} for name, caption in _CURVES.items()}
+    if any("valid_ap" in epoch for epoch in history):
+        charts["COCO AP"] = {"validation": "valid_ap"}
     # Text stays text, in the page's own font, and ids are the same for the same curves.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "openpose", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(12, 3.6), layout="constrained")
-        for axis, (name, caption) in zip(figure.subplots(1, 3), _CURVES.items(), strict=True):
-            _draw_curves(axis, name, caption, history)
+        figure = Figure(figsize=(12, 3.6 if len(charts) < 4 else 3.0), layout="constrained")
+        for axis, (caption, curves) in zip(figure.subplots(1, len(charts)), charts.items(), strict=True):
+            _draw_curves(axis, caption, curves, history, steps)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]
 
 
-def _draw_curves(axis: Axes, name: str, caption: str, history: Sequence[Mapping[str, float]]) -> None:
-    steps = [epoch["step"] for epoch in history]
-    values = [[epoch[key] for epoch in history] for key in (name, f"valid_{name}")]
-    for curve, label, colour in zip(values, ("training", "validation"), (_TRAINED, _VALIDATED), strict=True):
-        axis.plot(steps, curve, color=colour, label=label, marker="o", markersize=3)
-    lowest, highest = min(map(min, values)), max(map(max, values))
-    if 0 < _LOGARITHMIC * lowest < highest:
+def _draw_curves(
+    axis: Axes,
+    caption: str,
+    curves: Mapping[str, str],
+    history: Sequence[Mapping[str, float]],
+    steps: Sequence[Mapping[str, float]],
+) -> None:
+    """Draws curves, label -> name of the value, into a chart; those of single steps thin and without a label."""
+    drawn = []
+    for label, name in curves.items():
+        for points, style in ((steps, {"linewidth": 1, "alpha": 0.6}), (history, {"marker": "o", "label": label})):
+            values = [(point["step"], point[name]) for point in points if name in point]
+            if values:
+                axis.plot(*zip(*values, strict=True), color=_COLOURS[label], markersize=3, **style)
+            drawn += [value for _, value in values]
+    if 0 < _LOGARITHMIC * min(drawn) < max(drawn):
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.set_title(caption, color=_AXES, fontsize=10)
     axis.set_xlabel("step", color=_AXES)
     axis.tick_params(which="both", colors=_AXES, labelsize=8)
@@ -247,19 +335,29 @@ h1 { font-size: 1.7rem; margin: 0 0 .6rem } h2 { font-size: 1.2rem; margin: 2.2r
 .accepted b { color: var(--good) } .rejected b { color: var(--bad) }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem }
 .figures div { border: 1px solid var(--line); border-radius: 6px; padding: .45rem .7rem;
-  overflow-wrap: anywhere }
+  overflow-wrap: break-word }
 .figures span { display: block; font-size: .78rem; opacity: .75 }
 .figures b { font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums }
 article { border-top: 1px solid var(--line); padding: .8rem 0 1rem } article p { margin: 0 0 .5rem }
 .panels { display: grid; grid-template-columns: repeat(4, 1fr); gap: .6rem }
 @media (max-width: 800px) { .panels { grid-template-columns: repeat(2, 1fr) } }
-figure { margin: 0 } figure img { width: 100%; border-radius: 4px; display: block }
+figure { margin: 0 } figure img { max-width: 100%; max-height: 16rem; border-radius: 4px; display: block }
 figcaption { font-size: .8rem; opacity: .75; margin-top: .2rem }
 svg { width: 100%; height: auto }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line) }
 th { font-weight: 600; white-space: nowrap } td { overflow-wrap: anywhere }
+.kinds { list-style: none; padding: 0; display: grid; gap: .1rem 1.5rem; font-size: .88rem;
+  grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)) }
+.kinds li { padding-left: 1.3rem; text-indent: -1.3rem }
+.kinds i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .4rem }
+.errors td { white-space: nowrap } .errors tr:nth-child(2) > * { border-bottom-width: 3px }
+.errors .wide { width: 100% }
+.bar { display: flex; height: 1rem; min-width: 14rem; border-radius: 3px; overflow: hidden }
+.k1 { background: #22a06b } .k2 { background: #a3d977 } .k3 { background: #8b5cf6 } .k4 { background: #e879a6 }
+.k5 { background: #f97316 } .k6 { background: #9aa5b1 } .k7 { background: #5b6673 }
+.small { font-size: .8rem; opacity: .75 }
 details summary { cursor: pointer; margin: .8rem 0 }
 </style>
 </head>
@@ -271,13 +369,17 @@ details summary { cursor: pointer; margin: .8rem 0 }
 {% if figures %}
 <h2>Figures</h2>
 <div class="figures">
-{% for name, value in figures.items() %}
-<div><span>{{ name }}</span><b>{{ value }}</b></div>
+{% for name, value, champion in figures %}
+<div><span>{{ name.split("_") | join("_<wbr>" | safe) }}</span><b>{{ value }}</b>
+{%- if champion %}<span>champion {{ champion }}</span>{% endif %}</div>
 {% endfor %}
 </div>
+{% for note in notes %}
+<p>{{ note }}</p>
+{% endfor %}
 {% endif %}
 {% if curves %}
-<h2>Losses</h2>
+<h2>Curves</h2>
 {{ curves | safe }}
 <details><summary>Every epoch</summary>
 <div class="scroll"><table>
@@ -288,8 +390,31 @@ details summary { cursor: pointer; margin: .8rem 0 }
 </table></div>
 </details>
 {% endif %}
-{% if examples %}
-<h2>Validation pictures</h2>
+{% if errors %}
+<h2>What becomes of the labelled keypoints</h2>
+<ul class="kinds">
+{% for kind, meaning in kinds %}
+<li><i class="k{{ loop.index }}"></i><b>{{ kind }}</b> {{ "%.1f" % errors[0].shares[loop.index0] }} %: {{ meaning }}
+</li>
+{% endfor %}
+</ul>
+<div class="scroll"><table class="errors">
+<tr><th></th><th>AP</th><th>labelled</th><th class="wide">share of each kind</th><th>background</th></tr>
+{% for row in errors %}
+<tr><th>{{ row.name }}</th><td>{{ row.ap }}</td><td>{{ row.labelled }}</td><td><div class="bar">
+{%- for share in row.shares %}
+{% if share %}
+<i class="k{{ loop.index }}" style="width:{{ "%.2f" % share }}%"
+ title="{{ kinds[loop.index0][0] }} {{ "%.1f" % share }} %"></i>
+{% endif %}
+{%- endfor %}</div></td><td>{{ row.background }}</td></tr>
+{% endfor %}
+</table></div>
+<p class="small">AP is that of the keypoint by itself. Background: of all that was found, the share on people who are no
+labelled person.</p>
+{% endif %}
+{% for heading, examples in (example_groups or {}).items() if examples %}
+<h2>{{ heading }}</h2>
 {% for example in examples %}
 <article>
 <p><b>{{ example.name }}</b>{% if example.note %} – {{ example.note }}{% endif %}</p>
@@ -300,7 +425,7 @@ details summary { cursor: pointer; margin: .8rem 0 }
 </div>
 </article>
 {% endfor %}
-{% endif %}
+{% endfor %}
 {% for caption, rows in (tables or {}).items() %}
 <h2>{{ caption }}</h2>
 <table>

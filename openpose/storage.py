@@ -550,6 +550,19 @@ def write_json(place: Place, document: Any) -> None:
     write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
+def point(name: Place, folder: Place) -> None:
+    """Lets a name stand for a folder that may be another one tomorrow.
+
+    `<name>.json` says where the folder is. In a file system that has links, `name` is one too, relative, so that it
+    still holds when all of it is moved.
+    """
+    write_json(name.with_name(f"{name.name}.json"), {"folder": str(folder)})
+    if isinstance(name, Path) and isinstance(folder, Path):
+        with _temporary(name) as temporary, suppress(OSError):
+            temporary.symlink_to(os.path.relpath(folder, name.parent), target_is_directory=True)
+            temporary.replace(name)
+
+
 def read_json(place: str | Place) -> Any:
     """Reads a JSON document.
 

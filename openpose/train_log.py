@@ -1,6 +1,7 @@
 """What a training tells while it runs: TensorBoard's files, and the same numbers as JSON lines."""
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
-from openpose import draw, storage
+from openpose import draw, loss, storage
 from openpose.skeleton import Skeleton
 
 CELL = 320  # pixels of the side of each of a sample picture's six parts
@@ -103,6 +104,25 @@ class TrainLog:
     def close(self) -> None:
         """Ends the log."""
         self._writer.close()
+
+
+def read_steps(folder: storage.Place, points: int) -> list[dict[str, float]]:
+    """A training's losses by its steps, from its log.
+
+    Args:
+        folder: of the log.
+        points: the steps are put together into at most so many means.
+
+    Returns:
+        `step` and the losses of each point; nothing when the log is not there any more.
+    """
+    place = folder / "steps.jsonl"
+    if storage.size(place) is None:
+        return []
+    lines = [line for line in storage.read_bytes(place).decode().splitlines() if math.isfinite(_step(line))]
+    values = np.array([[json.loads(line)[name] for name in ("step", *loss.NAMES)] for line in lines])
+    means = [part.mean(0) for part in np.array_split(values, points) if len(part)]
+    return [dict(zip(("step", *loss.NAMES), mean.tolist(), strict=True)) for mean in means]
 
 
 def sample_picture(

@@ -37,6 +37,7 @@ SAMPLE: dict[str, Any] = {
     "max_scale": 1.6,
     "max_rotation": 10.0,
     "images_per_shard": 200,
+    "ap_images": 50,
 }
 
 # The pipeline's steps in their order, and the DAG's components that belong to them. The names of a step's files
@@ -47,6 +48,7 @@ STEPS = {
     "train": ("train",),
     "evaluate": ("evaluate",),
     "export": ("export",),
+    "register": ("register",),
 }
 
 
@@ -125,17 +127,23 @@ def revision() -> str:
 def summarise(out: Path, outcome: Outcome) -> dict[str, Any]:
     """What came out, for programs: `summary.json`."""
     steps = {name: _step(out / "status", name, outcome) for name in STEPS}
-    trained, judged, exported = (_manifest(steps[name]) for name in ("train", "evaluate", "export"))
+    trained, judged, exported, champion = (
+        _manifest(steps[name]) for name in ("train", "evaluate", "export", "register")
+    )
+    losses = dict(trained["losses"]) if trained else {}
+    if trained and judged:  # of the weights that were saved: with early stopping not those of the last epoch
+        losses |= {name: judged["figures"][name] for name in losses if judged["figures"].get(name) is not None}
     errors = [f"{name}: {step['error']}" for name, step in steps.items() if step["error"]]
     return {
         "ap": judged["figures"]["AP"] if judged else None,
-        "valid_loss": trained["losses"]["valid_loss"] if trained else None,
+        "valid_loss": judged["figures"]["valid_loss"] if judged else None,
         "verdict": judged["verdict"] if judged and not outcome.failed else "failed",
         "reason": judged["reason"] if judged and not outcome.failed else " ".join(errors),
         "graph": exported["graph"] if exported else None,
+        "champion": champion["entry"] if champion else None,
         "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
         "figures": judged["figures"] if judged else None,
-        "losses": trained["losses"] if trained else None,
+        "losses": losses or None,
         "report": str(out / "report.html") if judged else None,
         "evaluation": judged["folder"] if judged else None,
         "records": str(out / "records"),

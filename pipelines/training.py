@@ -1,4 +1,4 @@
-"""The DAG: download, records, train, evaluate, and export or a report that says why not.
+"""The DAG: download, records, train, evaluate, and export and register, or a report that says why not.
 
 `python -m pipelines.training` compiles it to build/training.yaml.
 """
@@ -11,6 +11,7 @@ from kfp import compiler, dsl
 from components.coco_download.component import coco_download
 from components.evaluate.component import evaluate
 from components.export.component import explain_rejection, export
+from components.register.component import register
 from components.tfrecord_targets.component import collect_records, tfrecord_targets
 from components.train.component import train
 
@@ -47,6 +48,7 @@ def training(
     weight_decay: float = 0.0005,
     clip_norm: float = 0.0,
     backbone_rate: float = 1.0,
+    freeze_norms: bool = False,
     ema: float = 0.0,
     accumulate: int = 1,
     precision: str = "float32",
@@ -60,6 +62,8 @@ def training(
     height: int = 0,
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
+    tolerance: float = 0.01,
+    registry: str = "openpose",
     pixels: str = "bgr",
     seed: int = 0,
     revision: str = "",
@@ -98,6 +102,7 @@ def training(
         weight_decay: Of adamw and sgd: how strongly kernels (not norms and biases) are drawn towards 0.
         clip_norm: Gradients with a longer global norm are shortened to it, against odd batches; 0 leaves them.
         backbone_rate: Factor on the backbone's learning rate; below 1 it keeps more of what it started with.
+        freeze_norms: Batch norm keeps the statistics of the weights in init: for fine-tuning on few pictures.
         ema: Share that a running average of the weights keeps in each step, such as 0.999; the average is validated
             and saved in place of the last weights. 0 for none.
         accumulate: Parts of a batch that go through the network one after the other, to save memory.
@@ -112,6 +117,8 @@ def training(
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
+        tolerance: The verdict needs a COCO AP that is lower than the champion's by at most this.
+        registry: Name of the registry of the champions, the models that were accepted last (registry/<name>/).
         pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
         seed: Of weights, order and augmentation.
         revision: Revision of the code; another one trains anew.
@@ -160,6 +167,7 @@ def training(
         weight_decay=weight_decay,
         clip_norm=clip_norm,
         backbone_rate=backbone_rate,
+        freeze_norms=freeze_norms,
         ema=ema,
         accumulate=accumulate,
         precision=precision,
@@ -180,10 +188,13 @@ def training(
         height=height,
         min_ap=min_ap,
         max_valid_loss=max_valid_loss,
+        tolerance=tolerance,
+        registry=registry,
         revision=revision,
     )
+    judged.set_caching_options(False)  # the verdict depends on the registry, of which KFP's cache knows nothing
     with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
-        export(
+        exported = export(
             run=trained.outputs["run"],
             evaluation=judged.outputs["evaluation"],
             valid_records=valid_records,
@@ -191,6 +202,8 @@ def training(
             pixels=pixels,
             revision=revision,
         )
+        champion = register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)
+        champion.set_caching_options(False)
     with dsl.Else(name="rejected"):
         explain_rejection(reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"])
 

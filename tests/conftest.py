@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import coco_index, records, sample, skeleton, storage
+from openpose import coco_index, model_io, records, sample, skeleton, storage
 from openpose.pictures import PictureStore
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,22 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     sample.make(folder, seed=3, train=24, val=6, size=128)
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network of two stages that has learnt nothing, as a Keras model; beside it its last stage as a graph."""
+    folder = tmp_path_factory.mktemp("plain")
+    image = keras.Input([None, None, 3], name="image")
+    values, stages = keras.layers.AveragePooling2D(8)(image), []
+    for seed, deviation in ((1, 1e-3), (2, 0.1)):
+        kernel = keras.initializers.RandomNormal(stddev=deviation, seed=seed)
+        values = keras.layers.Conv2D(skeleton.OPENPOSE18.num_maps, 1, kernel_initializer=kernel)(values)
+        stages.append(values)
+    model = keras.Model(image, stages)
+    model.save(folder / "model.keras")
+    model_io.freeze(model, folder / "graph.pb")
+    return folder / "model.keras"
 
 
 @pytest.fixture(scope="session")

@@ -81,13 +81,15 @@ ALL_STEPS = """
 import sys
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
+from components.register.register import register
 from components.train.train import train
 root, train_records, valid_records = sys.argv[1:4]
 def place(manifest): return manifest["folder"] + "/manifest.json"
 run = place(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2))
-judged = place(evaluate(root, run, valid_records))
+judged = place(evaluate(root, valid_records, run))
+exported = place(export(root, run, judged, valid_records))
 export(root, run, judged, valid_records)
-export(root, run, judged, valid_records)
+register(root, judged, exported)
 """
 
 
@@ -112,6 +114,7 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Place]
         assert graph == model["sha256"]
         assert storage.read_json(root / "status/export.json")["state"] == "found"
         figures = newest(root, "evaluation", "evaluations")["figures"]
+        assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model["folder"]}
         found.append((split["shards"], split["fingerprint"], run["history"], run["losses"], figures, graph))
     for local, remote in zip(*found, strict=True):
         assert local == remote

@@ -14,16 +14,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components import command
 from components.coco_download.coco_download import coco_download
-from components.evaluate.evaluate import evaluate, judge
+from components.evaluate.__main__ import main as evaluate_command
+from components.evaluate.evaluate import evaluate
+from components.evaluate.verdict import Demands, judge
 from components.export.export import export, rejection
+from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import collect_records, plan, tfrecord_targets
 from components.train.train import train
-from openpose import storage
+from openpose import score, storage
 from openpose.errors import InputError
+from openpose.skeleton import OPENPOSE18
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = {flag["name"]: flag.get("default") for flag in command.flags(train)}
@@ -326,24 +334,255 @@ def test_manifests_given_in_the_wrong_place(prepared: dict[str, str], capsys: py
 # The verdict
 
 
+def judged(
+    ap: float | None,
+    loss: float | None = 10.0,
+    champion: float | None = None,
+    no_numbers: tuple[str, ...] = (),
+    **demands: float,
+) -> tuple[str, str]:
+    figures = {"AP": ap, "valid_loss": loss, "valid_loss_lastlayer": 5.0}
+    return judge(figures, None if champion is None else {"AP": champion}, Demands(**demands), no_numbers)
+
+
 @pytest.mark.parametrize(
-    ("ap", "valid_loss", "min_ap", "max_valid_loss", "verdict", "reason"),
+    ("verdict", "reason"),
     [
-        (0.5, 10.0, 0.4, 20.0, "accepted", "COCO AP is 0.500, the validation loss 10.00; both pass."),
-        (0.0, 10.0, 0.0, 0.0, "accepted", "COCO AP is 0.000"),
-        (0.39, 10.0, 0.4, 0.0, "rejected", "COCO AP 0.390 is below the 0.400 asked for."),
-        (0.5, 30.0, 0.4, 20.0, "rejected", "The validation loss 30.00 is above the 20.00 allowed."),
-        (None, 10.0, 0.4, 0.0, "rejected", "COCO AP is undefined without labelled people"),
-        (None, 10.0, 0.0, 0.0, "accepted", "undefined (no labelled people)"),
-        (0.5, math.nan, 0.0, 0.0, "rejected", "The validation loss is nan."),
+        (
+            judged(0.5, min_ap=0.4, max_valid_loss=20.0),
+            "accepted: COCO AP is 0.500, the first on this data set; the validation loss is 10.00; both pass.",
+        ),
+        (judged(0.0), "accepted: COCO AP is 0.000, the first on this data set"),
+        (judged(0.39, min_ap=0.4), "rejected: COCO AP 0.390 is below the 0.400 asked for."),
+        (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the 20.00 allowed."),
+        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because nobody is labelled, but at least 0.400 is"),
+        (judged(None), "accepted: COCO AP is undefined (nobody is labelled), the validation loss 10.00 passes."),
+        (judged(0.5, None), "rejected: The validation loss is not a number."),
+        (judged(0.5, champion=0.45), "accepted: COCO AP is 0.500, 0.050 above the champion's 0.450; the validation"),
+        (judged(0.445, champion=0.45), "accepted: COCO AP is 0.445, 0.005 below the champion's 0.450, which is tol"),
+        (
+            judged(0.4, champion=0.45, tolerance=0.02),
+            "rejected: COCO AP 0.400 is 0.050 below the champion's 0.450, more than the 0.020 tolerated.",
+        ),
+        (judged(0.4, champion=0.45, tolerance=0.06), "accepted: "),
+        (
+            judged(0.5, no_numbers=("7.jpg", "8.jpg")),
+            "rejected: The network's maps are not numbers (NaN or infinite) in 2 pictures, such as 7.jpg.",
+        ),
+        (
+            judge({"AP": 0.5, "valid_loss_lastlayer": 5.0}, None, Demands()),
+            "accepted: COCO AP is 0.500, the first on this data set; the validation loss of the last stage is 5.00;",
+        ),
     ],
 )
-def test_verdict(
-    ap: float | None, valid_loss: float, min_ap: float, max_valid_loss: float, verdict: str, reason: str
+def test_verdict(verdict: tuple[str, str], reason: str) -> None:
+    assert ": ".join(verdict).startswith(reason)
+
+
+SHARES = st.floats(0, 1)
+
+
+@given(SHARES, SHARES, SHARES, SHARES, st.floats(0, 100), st.floats(0, 100))
+def test_accepted_is_what_reaches_everything_that_is_asked_for(
+    ap: float, champion: float, least: float, tolerance: float, loss: float, most: float
 ) -> None:
-    judged, why = judge(ap, valid_loss, min_ap, max_valid_loss)
-    assert judged == verdict
-    assert reason in why
+    verdict, reason = judged(ap, loss, champion, min_ap=least, tolerance=tolerance, max_valid_loss=most)
+    reached = ap >= least and ap >= champion - tolerance and (not most or loss <= most)
+    assert verdict == ("accepted" if reached else "rejected")
+    assert re.fullmatch(r"[A-Z][^\n]*[^.]\.", reason), "one sentence"
+
+
+@pytest.mark.parametrize("demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}])
+def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least 0"):
+        Demands(**demands)
+
+
+# Evaluation of a file
+
+
+def of_file(prepared: dict[str, str], root: Path, model: Path, **more: Any) -> dict[str, Any]:
+    """What evaluate is given for a file."""
+    records = prepared["valid_records"]
+    return {"root": root, "valid_records": records, "model": model, "height": 64, **more}
+
+
+def test_evaluation_of_a_file_and_again(
+    prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, errors = run(evaluate, capsys, **of_file(prepared, root, plain_model))
+    assert code == 0, errors
+    assert "verdict: accepted: COCO AP is 0.000, the first on this data set; the validation loss is " in printed
+    (place,) = root.glob("evaluations/*/manifest.json")
+    manifest = json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    losses = [name for name in manifest["figures"] if name.startswith("valid_")]
+    assert losses == ["valid_loss", "valid_loss_lastlayer", "valid_loss_lastlayer_paf", "valid_loss_lastlayer_heat"]
+    assert len(manifest["parts"]) == len(manifest["errors"]) == 17
+    detections = score.read_results(manifest["detections"], OPENPOSE18)
+    assert {detection["image_id"] for detection in detections} <= set(range(500_001, 500_007))
+    assert "Worst pictures" in Path(manifest["report"]).read_text()
+    assert json.loads((root / "status/evaluate.json").read_text())["manifest"] == str(place)
+    again = [f"--{name.replace('_', '-')}={value}" for name, value in of_file(prepared, root, plain_model).items()]
+    assert evaluate_command([flag.replace("--model=", "--graph=") for flag in again]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    code, printed, _ = run(evaluate, capsys, **of_file(prepared, root, plain_model, min_ap=0.5))
+    assert code == 0
+    assert "verdict: rejected: COCO AP 0.000 is below the 0.500 asked for." in printed
+    assert finished_files(root) == sorted(
+        f"evaluations/{folder.name}/{name}"
+        for folder in (root / "evaluations").iterdir()
+        for name in ("detections.json", "manifest.json", "report.html")
+    )
+
+
+def test_graph_has_the_losses_of_its_last_stage_and_says_so(
+    prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = plain_model.with_name("graph.pb")
+    flags = ["--root", str(root), "--valid-records", prepared["valid_records"], "--height", "64"]
+    assert evaluate_command([*flags, "--graph", str(graph)]) == 0, "as the flag was called"
+    assert "the validation loss of the last stage is " in capsys.readouterr().out
+    (place,) = root.glob("evaluations/*/manifest.json")
+    manifest = storage.read_json(place)
+    whole = evaluate(str(root / "keras"), prepared["valid_records"], model=str(plain_model), height=64)
+    assert "valid_loss" not in manifest["figures"]
+    for name in ("valid_loss_lastlayer", "valid_loss_lastlayer_paf", "valid_loss_lastlayer_heat"):
+        assert manifest["figures"][name] == pytest.approx(whole["figures"][name], rel=1e-4)
+    assert manifest["notes"][0] in Path(manifest["report"]).read_text().replace("&#39;", "'")
+    wrong = evaluate(str(root), prepared["valid_records"], model=str(graph), pixels="rgb", height=64)
+    assert wrong["figures"]["valid_loss_lastlayer"] != pytest.approx(whole["figures"]["valid_loss_lastlayer"], rel=1e-6)
+    capsys.readouterr()
+    said = refused(evaluate, capsys, **of_file(prepared, root, graph, max_valid_loss=9.0))
+    assert said.startswith(f"max_valid_loss is 9.0, but {graph} gives the last stage's maps only; give the Keras")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "nowhere.pb"}, "nowhere.pb: no such model file"),
+        ({"model": ""}, "give the training run's manifest (run) or the model's file (model), one of them"),
+        ({"run": "run.json"}, "give the training run's manifest (run) or the model's file (model), one of them"),
+        ({"pixels": "grey"}, "pixels are 'grey'; choose one of: rgb, bgr"),
+        ({"height": -8}, "height is -8; it must be a number of pixels, or 0 for that of the training"),
+        ({"registry": "../other"}, "registry '../other': give a name of letters, digits, dots, dashes and underscores"),
+    ],
+)
+def test_evaluations_that_make_no_sense(
+    prepared: dict[str, str],
+    plain_model: Path,
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: dict[str, Any],
+    message: str,
+) -> None:
+    given = {name: value for name, value in (of_file(prepared, root, plain_model) | arguments).items() if value != ""}
+    assert refused(evaluate, capsys, **given) == message
+    assert finished_files(root) == []
+
+
+def test_validation_split_without_people(
+    data: Path, plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(data / "annotations/person_keypoints_val2017.json", lambda document: document.update(annotations=[]))
+    coco_download(str(data), str(root))
+    records = tfrecord_targets(str(root), "val")
+    assert records is not None
+    manifest = evaluate(str(root), f"{records['folder']}/manifest.json", model=str(plain_model), height=64)
+    figures, said = manifest["figures"], capsys.readouterr().out
+    assert {figures[name] for name in score.METRICS} == {None}
+    assert set(manifest["parts"].values()) == {None}
+    assert "COCO AP is undefined (nobody is labelled), the validation loss" in said
+    assert "COCO's figures are undefined." in manifest["notes"][0]
+    assert "-1.0" not in Path(manifest["report"]).read_text()
+
+
+def test_maps_that_are_no_numbers_are_rejected(
+    prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = root.parent / "broken.keras"
+    model = keras.models.load_model(plain_model)
+    model.set_weights([weights * np.nan for weights in model.get_weights()])
+    model.save(broken)
+    assert run(evaluate, capsys, **of_file(prepared, root, broken))[0] == 0
+    (place,) = root.glob("evaluations/*/manifest.json")
+    manifest = json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    assert manifest["verdict"] == "rejected"
+    assert manifest["reason"].startswith("The network's maps are not numbers (NaN or infinite) in 6 pictures, such as ")
+    assert manifest["figures"]["valid_loss"] is None
+
+
+# The champion
+
+
+def accepted(root: Path, model: str, ap: float, **inputs: Any) -> dict[str, Any]:
+    """An accepted evaluation and its export, as `register` is given them."""
+    wanted = {
+        "data": "coco",
+        "model": model * 64,
+        "run": model,
+        "registry": "people",
+        "tolerance": 0.01,
+        "revision": "1",
+    }
+    work = storage.Work(root, "evaluation", wanted | {"champion": None} | inputs, "evaluations/")
+    judged = work.finish(figures={"AP": ap}, verdict="accepted", reason=f"AP is {ap}.")
+    export_work = storage.Work(root, "model", {"evaluation": judged["fingerprint"]}, "models/")
+    export_work.finish(graph=str(export_work.folder / "graph.pb"), sha256=model)
+    return {"root": root, "evaluation": work.manifest_path, "model": export_work.manifest_path}
+
+
+def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = accepted(root, "a", 0.5)
+    code, printed, _ = run(register, capsys, **first)
+    assert code == 0
+    assert f"champion in {root}/registry/people/00001-aaaaaaaaaaaa.json" in printed
+    assert (root / "registry/people/latest").resolve() == first["model"].parent
+    code, printed, _ = run(register, capsys, **first)
+    assert "nothing to do" in printed
+    status = storage.read_json(root / "status/register.json")
+    assert (status["state"], status["manifest"]) == ("found", f"{root}/registry/people/00001-aaaaaaaaaaaa.json")
+    second = accepted(root, "b", 0.6, champion={"entry": "00001-aaaaaaaaaaaa.json", "AP": 0.5})
+    champion = register(*map(str, second.values()))
+    assert (champion["entry"], champion["beaten"]) == ("00002-bbbbbbbbbbbb.json", "00001-aaaaaaaaaaaa.json")
+    assert (champion["figures"], champion["reason"]) == ({"AP": 0.6}, "AP is 0.6.")
+    assert (root / "registry/people/latest").resolve() == second["model"].parent
+    assert storage.read_json(root / "registry/people/00001-aaaaaaaaaaaa.json")["figures"] == {"AP": 0.5}
+
+
+def test_who_was_overtaken_in_the_meantime_is_not_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slow, quick = accepted(root, "a", 0.5), accepted(root, "b", 0.6)  # both were compared with nobody
+    run(register, capsys, **quick)
+    code, printed, _ = run(register, capsys, **slow)
+    assert code == 0
+    assert "not registered: 00001-bbbbbbbbbbbb.json became champion in the meantime, with a COCO AP of 0.600" in printed
+    assert (root / "registry/people/latest").resolve() == quick["model"].parent
+    near = accepted(root, "c", 0.595)
+    assert register(*map(str, near.values()))["entry"] == "00002-cccccccccccc.json"
+
+
+def test_what_cannot_be_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = accepted(root, "a", 0.5), accepted(root, "b", 0.5)
+    said = refused(register, capsys, **one | {"model": other["model"]})
+    assert said == f"{other['model']}: is of another evaluation than {one['evaluation']}; give those of one model"
+    change(one["evaluation"], lambda document: document.update(verdict="rejected", reason="AP is too low."))
+    assert refused(register, capsys, **one) == f"{one['evaluation']}: the model was rejected: AP is too low."
+    assert not (root / "registry").exists()
+
+
+def test_challenger_that_is_worse_than_the_champion(
+    prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = storage.read_json(prepared["valid_records"])["inputs"]["data"]
+    register(*map(str, accepted(root, "a", 0.5, data=data, registry="openpose").values()))
+    manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), height=64)
+    assert manifest["verdict"] == "rejected"
+    assert manifest["reason"] == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the 0.010 tolerated."
+    assert "champion 0.500" in Path(manifest["report"]).read_text()
+    assert manifest["notes"] == ["The champion's figures were measured by another revision of the code."]
+    manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), height=64, tolerance=0.5)
+    assert manifest["verdict"] == "accepted"
+    manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), height=64, registry="another")
+    assert manifest["verdict"] == "accepted"
 
 
 def test_rejection_says_why_and_what_to_do() -> None:

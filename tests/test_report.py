@@ -7,6 +7,7 @@ import pytest
 
 from openpose import report
 from openpose.decode import People
+from openpose.error_kinds import KINDS, ErrorCounts
 from openpose.predict import Maps
 from openpose.skeleton import OPENPOSE18
 
@@ -25,7 +26,7 @@ class Page(html.parser.HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img", "link"):
+        if tag not in ("meta", "img", "link", "wbr"):
             self.open.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
 
@@ -56,43 +57,88 @@ def example(height: int, width: int, people: int = 1) -> report.Example:
     return report.Example("a <b>.jpg", image, found, found, maps, "1 labelled, 1 found")
 
 
-def evaluation(examples: list[report.Example], epochs: int = 3) -> str:
-    figures = {"AP": 0.5312, "APm": None, "valid_loss": 12.345}
-    facts = {"model": "mobilenet_thin"}
-    return report.evaluation_page(
-        "Evaluation", "rejected", "AP is < 0.6.", facts, figures, history(epochs), examples, OPENPOSE18
+def evaluation(best: list[report.Example], worst: list[report.Example], epochs: int = 3, labelled: int = 2) -> str:
+    parts = OPENPOSE18.source_parts
+    errors = ErrorCounts(np.full((len(KINDS), 17), labelled), np.full(17, 1), np.full(17, 4))
+    content = report.Evaluation(
+        verdict="rejected",
+        reason="AP is < 0.6.",
+        facts={"model": "mobilenet_thin"},
+        figures={"AP": 0.5312, "APm": None, "valid_loss": 12.345},
+        champion={"AP": 0.6543},
+        parts=dict.fromkeys(parts, 0.4321) | {"left_wrist": None},
+        errors=errors,
+        history=history(epochs),
+        steps=history(5) if epochs else [],
+        best=best,
+        worst=worst,
+        notes=["Note <this>."],
     )
+    return report.evaluation_page("Evaluation", content, OPENPOSE18)
 
 
 def test_evaluation_opens_alone_and_shows_everything() -> None:
-    page = Page(evaluation([example(60, 80), example(33, 20, people=0)]))
+    page = Page(evaluation([example(60, 80)], [example(33, 20, people=0), example(900, 30)]))
     pictures = [link for link in page.links if link.startswith("data:image/jpeg;base64,")]
-    assert len(pictures) == 8  # found, true, heatmap and PAF of two examples
+    assert len(pictures) == 12  # found, true, heatmap and PAF of three examples
     assert all(link.startswith(("data:", "#")) for link in page.links)
     for text in (
         "AP is < 0.6.",
         "0.531",
+        "champion 0.654",
         "undefined",
         "12.3",
+        "Note <this>.",
         "a <b>.jpg",
         "mobilenet_thin",
         "validation",
         "found",
+        "Best pictures",
+        "Worst pictures",
+        "swapped sides",
+        "14.3 %",
+        "left wrist",
+        "25 %",
     ):
         assert text in page.text, text
 
 
-def test_twelve_noisy_photographs_stay_below_5_mb() -> None:
-    page = evaluation([example(480, 640)] * 12)
-    assert len(page) < 5e6
+def test_evaluation_without_people_or_pictures() -> None:
+    page = Page(evaluation([], [], epochs=0, labelled=0))
+    assert "AP is < 0.6." in page.text
+    for heading in ("Curves", "Best pictures", "Worst pictures", "What becomes of the labelled keypoints"):
+        assert heading not in page.text
+
+
+def test_24_noisy_photographs_stay_below_5_mb() -> None:
+    page = evaluation([example(480, 640)] * 12, [example(640, 480)] * 12)
+    assert len(page.encode()) < report.MAX_BYTES == 5_000_000
+    assert page.count("data:image/jpeg") == 96
+
+
+def test_examples_are_shrunk_with_their_people_and_maps() -> None:
+    large = example(600, 1200)
+    small = large.shrunk()
+    assert small.image.shape == (250, 500, 3)
+    pixel = np.array([large.truth.keypoints[0, 0, :2]]) + 0.5
+    assert small.truth.keypoints[0, 0, :2] == pytest.approx(pixel[0] * 250 / 600 - 0.5, abs=1e-3)
+    assert small.maps.cell == pytest.approx((8 * 250 / 600, 8 * 250 / 600))
+    assert small.shrunk() is not large
+    assert small.shrunk().image.shape == small.image.shape
+
+
+def test_curves_of_ap() -> None:
+    scored = [epoch | {"valid_ap": 0.1 * number} for number, epoch in enumerate(history(3))]
+    assert "COCO AP" in Page(report.training_page("Training", {}, scored)).text
+    assert "COCO AP" not in Page(report.training_page("Training", {}, history(3))).text
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 30])
 def test_training_of_any_length(epochs: int) -> None:
     page = Page(report.training_page("Training <of> it", {"size": "368"}, history(epochs)))
     assert "Training <of> it" in page.text
-    assert ("Losses" in page.text) == (epochs > 0)
+    assert ("Curves" in page.text) == (epochs > 0)
 
 
 def test_same_model_same_bytes() -> None:
-    assert evaluation([example(60, 80)]) == evaluation([example(60, 80)])
+    assert evaluation([example(60, 80)], []) == evaluation([example(60, 80)], [])

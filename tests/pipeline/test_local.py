@@ -50,6 +50,13 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     report = (tmp_path / "out dir/report.html").read_text()
     html.parser.HTMLParser().feed(report)
     assert "data:image" in report
+    judged = json.loads((Path(summary["evaluation"]) / "manifest.json").read_text())
+    trained = json.loads((Path(summary["run"]) / "manifest.json").read_text())
+    for name, value in trained["losses"].items():
+        assert name == name.removeprefix("valid_") or judged["figures"][name] == pytest.approx(value, rel=1e-4), name
+    (champion,) = (tmp_path / "out dir/registry/openpose").glob("0*.json")
+    assert summary["champion"] == champion.name
+    assert (tmp_path / "out dir/registry/openpose/latest/graph.pb").samefile(summary["graph"])
     graph = model_io.load(summary["graph"], skeleton.get("openpose18"))
     assert graph.maps(np.zeros((1, 64, 64, 3)))[0].shape == (1, 8, 8, 19)
 
@@ -57,7 +64,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     again = json.loads((tmp_path / "out dir/summary.json").read_text())
     assert {step["state"] for step in again["steps"].values()} == {"found"}
     assert again["graph"] == summary["graph"]
-    assert printed.count("nothing to do") == 7  # of them three shares of the records
+    assert printed.count("nothing to do") == 8  # of them three shares of the records
 
     printed = run(
         "--data",
@@ -74,7 +81,8 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     assert "below the 0.990 asked for" in rejected["reason"]
     assert rejected["graph"] is None
     assert rejected["steps"]["train"]["state"] == "found"
-    assert rejected["steps"]["export"]["state"] == "skipped"
+    assert rejected["steps"]["export"]["state"] == rejected["steps"]["register"]["state"] == "skipped"
+    assert rejected["champion"] is None
     assert "The model is not exported" in printed
 
 

@@ -12,6 +12,7 @@ from components import command
 from components.coco_download.coco_download import coco_download
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
+from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from pipelines import training
@@ -49,13 +50,29 @@ def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
     assert "evaluate" in branches["dependentTasks"]
 
 
+def test_only_what_is_accepted_is_exported_and_then_registered(compiled: list[dict[str, Any]]) -> None:
+    parts = {name: part["dag"]["tasks"] for name, part in compiled[0]["components"].items() if "dag" in part}
+    (branches,) = (tasks for name, tasks in parts.items() if name.startswith("comp-condition-branches"))
+    steps = {task["triggerPolicy"]["condition"]: set(parts[f"comp-{name}"]) for name, task in branches.items()}
+    accepted = "inputs.parameter_values['pipelinechannel--evaluate-verdict'] == 'accepted'"
+    assert steps == {accepted: {"export", "register"}, f"!({accepted})": {"explain-rejection"}}
+    (tasks,) = (tasks for tasks in parts.values() if "register" in tasks)
+    assert tasks["register"]["dependentTasks"] == ["export"]
+
+
 STEPS: dict[str, Callable[..., Any]] = {
     "coco-download": coco_download,
     "tfrecord-targets": tfrecord_targets,
     "train": train,
     "evaluate": evaluate,
     "export": export,
+    "register": register,
 }
+
+
+def definitions_of(compiled: list[dict[str, Any]], step: str) -> dict[str, Any]:
+    """A step's inputs as the DAG declares them."""
+    return compiled[0]["components"][f"comp-{step}"]["inputDefinitions"]
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))
@@ -65,7 +82,7 @@ def test_component_takes_what_its_step_takes(compiled: list[dict[str, Any]], nam
         "STRUCT": dict,
         "LIST": list,
     }
-    definitions = compiled[0]["components"][f"comp-{name}"]["inputDefinitions"]
+    definitions = definitions_of(compiled, name)
     declared = {key: kinds[value["parameterType"]] for key, value in definitions["parameters"].items()}
     artifacts = set(definitions.get("artifacts", {}))
     taken = {flag["name"]: flag["type"] for flag in command.flags(STEPS[name])}
@@ -86,10 +103,13 @@ def test_every_parameter_is_described(step: Any) -> None:
     assert all(flag["help"] for flag in command.flags(step))
 
 
-def test_parameters_of_the_dag_are_described_and_have_the_steps_defaults() -> None:
+def test_parameters_of_the_dag_are_described_and_have_the_steps_defaults(compiled: list[dict[str, Any]]) -> None:
     inputs = training.training.component_spec.inputs
     defaults = {
-        flag["name"]: flag["default"] for step in STEPS.values() for flag in command.flags(step) if "default" in flag
+        flag["name"]: flag["default"]
+        for name, step in STEPS.items()
+        for flag in command.flags(step)
+        if "default" in flag and flag["name"] in definitions_of(compiled, name)["parameters"]
     }
     for name, spec in inputs.items():
         assert spec.description, name

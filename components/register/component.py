@@ -1,0 +1,15 @@
+"""KFP's declaration of the step."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Input, Model, Output
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def register(evaluation: Input[Artifact], model: Input[Model], root: str, champion: Output[Artifact]) -> None:
+    """Makes an accepted and exported model the champion of its data set."""
+    from components import artifacts
+    from components.register.register import register
+
+    with artifacts.clear_errors():
+        entry = register(root=root, evaluation=evaluation.path, model=model.path)
+        artifacts.write_manifest(champion, entry)

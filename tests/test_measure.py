@@ -1,0 +1,126 @@
+"""What a model is worth: losses, speed and pictures, of models that give all stages, the last one, or no numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from openpose import input as batches
+from openpose import loss, measure, model_io, networks, skeleton
+from openpose.errors import InputError
+from openpose.measure import Measured
+from openpose.predict import Maps
+from openpose.report import Example
+from openpose.skeleton import OPENPOSE18 as PERSON
+
+SIZE = 64
+
+
+def blind(value: float = 0.0) -> model_io.Model:
+    """Gives the same value everywhere."""
+
+    def run(images: tf.Tensor) -> tf.Tensor:
+        count, height, width, _ = images.shape
+        return tf.fill([count, height // 8, width // 8, PERSON.num_maps], value)
+
+    return model_io.Model(Path("blind.pb"), "rgb", PERSON, run, 8)
+
+
+def measured(model: model_io.Model, split: dict[str, Any], shown: int = 2) -> Measured:
+    inputs = replace(measure.loss_inputs(split, model.stride), size=(SIZE, SIZE))
+    return measure.measure(model, split, inputs, SIZE, PERSON, shown)
+
+
+def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing(
+    sample_records: dict[str, dict[str, Any]],
+) -> None:
+    split = sample_records["val"]
+    inputs = replace(measure.loss_inputs(split, 8), size=(SIZE, SIZE))
+    values = measure.valid_losses(blind(), split, inputs, PERSON)
+    heat, paf = 0.0, 0.0
+    for sample in batches.validation(split, PERSON, inputs, 1).as_numpy_iterator():
+        squares = np.square(sample["maps"][0].astype(float)) * sample["mask"][0]
+        heat, paf = heat + squares[..., :19].sum() / 2, paf + squares[..., 19:].sum() / 2
+    expected = {
+        "valid_loss_lastlayer": (heat + paf) / 6,
+        "valid_loss_lastlayer_paf": paf / 6,
+        "valid_loss_lastlayer_heat": heat / 6,
+    }
+    assert values == pytest.approx(expected, rel=1e-4)
+
+
+def test_keras_model_has_the_losses_of_all_stages(sample_records: dict[str, dict[str, Any]], plain_model: Path) -> None:
+    network = keras.models.load_model(plain_model)
+    split = sample_records["val"]
+    inputs = replace(measure.loss_inputs(split, 8), size=(SIZE, SIZE))
+    total = dict.fromkeys(loss.NAMES, 0.0)
+    for batch in batches.validation(split, PERSON, inputs, 6):
+        outputs = networks.stage_outputs(network, tf.cast(batch["image"], tf.float32), training=False)
+        for name, value in loss.losses(outputs, batch["maps"], batch["mask"], 6, PERSON).items():
+            total[name] += float(value)
+    model = model_io.load(plain_model, PERSON)
+    values = measure.valid_losses(model, split, inputs, PERSON)
+    assert values == pytest.approx({f"valid_{name}": value for name, value in total.items()}, rel=1e-4)
+    turned = measure.valid_losses(replace(model, pixels="bgr"), split, inputs, PERSON)
+    assert turned["valid_loss"] != pytest.approx(values["valid_loss"], rel=1e-4), "the order of the pixels counts"
+
+
+def test_who_sees_nothing_misses_everybody(sample_records: dict[str, dict[str, Any]]) -> None:
+    result = measured(blind(), sample_records["val"])
+    assert result.figures["AP"] == result.figures["AR"] == 0
+    assert result.detections == []
+    assert result.errors.kinds[:-1].sum() == 0
+    assert result.errors.kinds[-1].sum() > 0
+    assert result.images_per_second > 0
+    assert len(result.best) == len(result.worst) == 2
+    names = [example.name for example in (*result.best, *result.worst)]
+    assert len(set(names)) == 4, "no picture is shown twice"
+    assert " missed, mean OKS 0.00" in result.worst[0].note
+
+
+def test_maps_that_are_no_numbers(sample_records: dict[str, dict[str, Any]]) -> None:
+    result = measured(blind(np.nan), sample_records["val"], shown=100)
+    assert len(result.no_numbers) == 6
+    assert result.detections == []
+    assert result.figures["valid_loss_lastlayer"] is None
+    for example in (*result.best, *result.worst):
+        assert np.isfinite(example.maps.heatmap).all(), "a report can draw it"
+        assert len(example.found) == 0
+
+
+def test_network_of_one_size_only(sample_records: dict[str, dict[str, Any]]) -> None:
+    def run(images: tf.Tensor) -> tf.Tensor:
+        raise tf.errors.InvalidArgumentError(None, None, "Incompatible shapes\nand more")
+
+    with pytest.raises(InputError, match=r"one\.pb: the network does not take all pictures of height 64 or 64 \(Incom"):
+        measured(model_io.Model(Path("one.pb"), "rgb", PERSON, run, 8), sample_records["val"])
+
+
+def test_input_of_the_losses_is_that_of_the_records() -> None:
+    targets = {"size": [184, 240], "stride": 8, "sigma": 5.0, "limb_width": 1.0}
+    inputs = measure.loss_inputs({"targets": targets}, 4)
+    assert inputs.size == (184, 240)
+    assert (inputs.targets.stride, inputs.targets.sigma) == (4, 5.0)
+    assert measure.loss_inputs({"targets": None}, 8).size == (368, 368)
+
+
+def test_best_and_worst_of_many() -> None:
+    gallery = measure._Gallery(3)
+    nothing = Maps(np.zeros((1, 1, 19)), np.zeros((1, 1, 38)), 8, (1.0, 1.0))
+    true = skeleton.get("openpose18")
+    people = measure.People(np.zeros((1, true.num_parts, 3), np.float32), np.ones(1, np.float32))
+    counts = measure.error_kinds.total([], true)
+    for quality in np.random.default_rng(0).permutation(100):
+        compared = measure.Comparison(counts, quality / 100, 0, 0)
+        gallery.add(Example(str(quality), np.zeros((8, 8, 3), np.uint8), people, people, nothing), compared)
+    gallery.add(
+        Example("nobody", np.zeros((8, 8, 3), np.uint8), people, people, nothing),
+        measure.Comparison(counts, None, 0, 0),
+    )
+    best, worst = gallery.chosen()
+    assert [example.name for example in best] == ["99", "98", "97"]
+    assert [example.name for example in worst] == ["0", "1", "2"]
