@@ -10,7 +10,7 @@ returns, so there is a line every `EVERY` seconds and one at the end:
     train: 120/4000 steps (3%), 35.2 steps/s, 1 min 50 s left, loss=0.12
     train: 4000 steps in 1 min 54 s, 35.1 steps/s, loss=0.08
 
-Everything goes to stderr; stdout belongs to results. Bars may be nested.
+Bars go to stderr, and so do lines where nothing else is asked for: stdout belongs to results. Bars may be nested.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ def bar(
     unit: str = "step",
     initial: int = 0,
     stream: TextIO | None = None,
+    lines: TextIO | None = None,
 ) -> Iterator[Bar]:
     """Shows the progress of the work in the `with` block.
 
@@ -149,17 +150,22 @@ def bar(
         initial: units that an earlier run has already done (a resumed training).
         stream: where to write; the terminal of `show_on_this_terminal`, or standard error as it is at the call,
             when None.
+        lines: where to write instead when there is no terminal, for work whose lines are its log.
 
     Yields:
         The `Bar` whose `update` counts finished units.
     """
-    shown = Bar(total, what, unit, initial, stream or _terminal() or sys.stderr)
+    shown = Bar(total, what, unit, initial, stream or _terminal() or _standard(lines))
     try:
         yield shown
     except BaseException:
         shown.close(finished=False)
         raise
     shown.close()
+
+
+def _standard(lines: TextIO | None) -> TextIO:
+    return sys.stderr if lines is None or sys.stderr.isatty() else lines
 
 
 def show_on_this_terminal() -> None:

@@ -162,7 +162,8 @@ class _Loop:
         """Trains until the last epoch is done, or until it gets no better."""
         last = self.parameters.epochs * self.steps_per_epoch
         self.log = TrainLog(Path(self.settings.logs or self.folder / "logs"), self.step, self.writes)
-        with closing(self.log), progress.bar(last, "train", "step", initial=self.step) as bar:
+        shown = progress.bar(last, "train", "step", initial=self.step, lines=sys.stdout)
+        with closing(self.log), shown as bar:
             self.log.text("parameters", self.parameters.as_dict())
             if self.rollbacks:
                 factors = {"times": self.rollbacks, "factor on the learning rate": self.trainer.rate.factor}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -38,6 +39,16 @@ def test_log_gets_a_line_every_five_seconds_and_one_at_the_end(sleep: Callable[[
         "train: 20/24 steps (83%), 2.0 steps/s, 2.0 s left, loss=0.05",
         "train: 24 steps in 12 s, 2.0 steps/s, loss=0.04167",
     ]
+
+
+def test_lines_of_a_log_go_to_stdout_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.bar(2, what="train", lines=sys.stdout) as bar:
+        bar.update(2)
+    with progress.bar(2, what="index") as bar:
+        bar.update(2)
+    out, err = capsys.readouterr()
+    assert out.startswith("train: 2 steps")
+    assert err.startswith("index: 2 steps")
 
 
 def test_slow_first_step_does_not_spoil_the_estimate(sleep: Callable[[float], None]) -> None:
