@@ -14,7 +14,7 @@ def export(
     revision: str,
     graph: Output[Model],
 ) -> None:
-    """Writes the model as a frozen graph and checks that it still says the same."""
+    """Writes the model in the formats that programs load, and checks that each still says the same."""
     from components import artifacts
     from components.export.export import export
 
