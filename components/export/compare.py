@@ -33,8 +33,9 @@ class Figures:
         file: name of its file or folder.
         bytes: size.
         sha256: of each of its files, by name.
-        largest: largest difference of its maps to the Keras model's, which are within -1…1.
-        mean: mean difference.
+        largest: largest difference of its maps to the Keras model's, in proportion to the largest value of these, or 1
+            when they are smaller, as true maps are within -1…1.
+        mean: mean difference, in the same proportion.
         ap: COCO AP on the pictures, None where nobody in them is labelled.
         images_per_second: on this machine, one picture at a time, without decoding.
     """
@@ -118,6 +119,7 @@ class Comparison:
         self._shown, self._skeleton, self._height = shown, skeleton, height
         self._keras = Predictor(model_io.load(model, skeleton), height)
         self._maps = [_joined(self._keras.maps(image)) for image in shown.images]
+        self._unit = max(1.0, *(float(np.abs(maps).max()) for maps in self._maps))
         self.stride = self._keras.model.stride
         self._model = model
 
@@ -156,7 +158,7 @@ class Comparison:
             self._shown.encoded, self._shown.images, self._shown.ids, self._maps, strict=True
         ):
             maps = ask(encoded, image)
-            difference = np.abs(_joined(maps) - expected)
+            difference = np.abs(_joined(maps) - expected) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
             detections += score.results(number, self._keras.people_in(maps), self._skeleton)
         ap = score.average_precision(self._shown.truth, detections)["AP"]

@@ -53,8 +53,9 @@ class Format:
         file: name of its file or folder.
         title: for people.
         write: (source, place of the file).
-        largest: bound of its maps' largest difference to the Keras model's; maps are within -1…1.
-        mean: bound of the mean difference.
+        largest: bound of its maps' largest difference to the Keras model's, in proportion to the largest value of these
+            or 1, whatever is more.
+        mean: bound of the mean difference, in the same proportion.
     """
 
     file: str

@@ -138,11 +138,9 @@ def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[
     size = tf.cast(tf.shape(picture)[:2], tf.float32)
     factor = tf.minimum(height / size[0], _MAX_ASPECT * height / size[1])
     resized_size = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
-    resized = tf.cond(
-        factor < 1,
-        lambda: tf.image.resize(picture, resized_size, "area"),
-        lambda: tf.image.resize(picture, resized_size, "bicubic"),
-    )
+    # Not tf.cond, whose branches are functions with numbers in their names that count through a process.
+    smaller, larger = (tf.image.resize(picture, resized_size, method) for method in ("area", "bicubic"))
+    resized = tf.where(factor < 1, smaller, larger)
     whole = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
     if pixels == "bgr":
         whole = tf.reverse(whole, [-1])

@@ -36,7 +36,8 @@ def open_file(file: Path, place: storage.Place) -> Opened:
     try:
         with quiet.filtered_stderr():
             interpreter = Interpreter(str(file), num_threads=len(os.sched_getaffinity(0)))
-    except ValueError as error:
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
         raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
