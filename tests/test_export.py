@@ -37,7 +37,7 @@ def finish(root: Path, kind: str, where: str, **content: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the steps before leave: records, a network that gives maps of some size, its evaluation."""
     root = tmp_path_factory.mktemp("root")
     splits = {}
@@ -87,7 +87,7 @@ def write_model(path: Path, spoil: float = 1.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(steps: dict[str, str]) -> dict[str, Any]:
+def exported(steps: dict[str, Any]) -> dict[str, Any]:
     """The manifest of an export in all formats."""
     return export(**steps, images=4)
 
@@ -112,7 +112,7 @@ def test_every_format_is_there_with_its_checksum_and_was_compared(exported: dict
 
 
 @pytest.mark.slow
-def test_card_says_what_a_user_needs(exported: dict[str, Any], steps: dict[str, str]) -> None:
+def test_card_says_what_a_user_needs(exported: dict[str, Any], steps: dict[str, Any]) -> None:
     text = Path(exported["card"]).read_text()
     records_of_run = storage.read_json(steps["run"])["inputs"]["records"]
     for part in (
@@ -142,7 +142,7 @@ def maps_of_example(manifest: dict[str, Any], title: str, titles: Sequence[str] 
 
 
 @pytest.mark.slow
-def test_examples_of_the_card_run(exported: dict[str, Any], steps: dict[str, str]) -> None:
+def test_examples_of_the_card_run(exported: dict[str, Any], steps: dict[str, Any]) -> None:
     found = {title: maps_of_example(exported, title) for title in TITLES}
     assert found["SavedModel, from JPEG"].shape == (1, 8, 7, 57)  # padded, the others cut off
     expected = found["frozen graph"]
@@ -157,7 +157,7 @@ def test_examples_of_the_card_run(exported: dict[str, Any], steps: dict[str, str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pixels", ["bgr", "rgb"])
-def test_same_network_gives_the_same_bytes(steps: dict[str, str], pixels: str, tmp_path: Path) -> None:
+def test_same_network_gives_the_same_bytes(steps: dict[str, Any], pixels: str, tmp_path: Path) -> None:
     sums = []
     for number in (1, 2):
         source = storage.read_json(steps["run"])["model"]
@@ -172,7 +172,7 @@ def test_same_network_gives_the_same_bytes(steps: dict[str, str], pixels: str, t
     assert sums[0] == sums[1]
 
 
-def test_no_network_is_exported_whose_maps_are_no_numbers(steps: dict[str, str], tmp_path: Path) -> None:
+def test_no_network_is_exported_whose_maps_are_no_numbers(steps: dict[str, Any], tmp_path: Path) -> None:
     write_model(tmp_path / "model.keras", spoil=math.nan)
     spoilt = storage.read_json(steps["run"]) | {"model": str(tmp_path / "model.keras"), "fingerprint": "nan"}
     storage.write_json(tmp_path / "run.json", spoilt)
@@ -183,7 +183,7 @@ def test_no_network_is_exported_whose_maps_are_no_numbers(steps: dict[str, str],
 
 
 @pytest.mark.slow
-def test_difference_above_the_bound_leaves_nothing(steps: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_difference_above_the_bound_leaves_nothing(steps: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     strict = dataclasses.replace(formats.FORMATS["tflite_float16"], largest=1e-9)
     monkeypatch.setitem(formats.FORMATS, "tflite_float16", strict)
     before = storage.sizes(Path(steps["root"]) / "models")
@@ -193,7 +193,7 @@ def test_difference_above_the_bound_leaves_nothing(steps: dict[str, str], monkey
 
 
 @pytest.mark.slow
-def test_only_the_formats_that_are_asked_for(steps: dict[str, str]) -> None:
+def test_only_the_formats_that_are_asked_for(steps: dict[str, Any]) -> None:
     manifest = export(**steps, images=1, formats="onnx")
     assert set(manifest["files"]) == {"graph", "onnx"}
     assert not (Path(manifest["folder"]) / "saved_model").exists()
@@ -201,7 +201,7 @@ def test_only_the_formats_that_are_asked_for(steps: dict[str, str]) -> None:
         export(**steps, formats="onnx,coreml")
 
 
-def test_integers_need_pictures_of_the_training(steps: dict[str, str], tmp_path: Path) -> None:
+def test_integers_need_pictures_of_the_training(steps: dict[str, Any], tmp_path: Path) -> None:
     other = storage.read_json(steps["run"])
     other["inputs"]["records"][0] = "0" * 64
     storage.write_json(tmp_path / "run.json", other)
@@ -211,7 +211,7 @@ def test_integers_need_pictures_of_the_training(steps: dict[str, str], tmp_path:
         export(**steps | {"run": str(tmp_path / "run.json")}, revision="other")
 
 
-def test_pictures_compared_are_the_first_of_the_split(steps: dict[str, str]) -> None:
+def test_pictures_compared_are_the_first_of_the_split(steps: dict[str, Any]) -> None:
     split = storage.open_manifest(steps["valid_records"], "records")
     shown = compare.pictures(split, OPENPOSE, 3)
     first = next(iter(records.examples(split, OPENPOSE).as_numpy_iterator()))

@@ -1,6 +1,6 @@
 """Models from files and to files: a module for each format, and `load`, which reads any of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = Non
     with _local(place) as (local, open_file):
         opened = open_file(local, place)
     _check(opened, place, skeleton)
-    return Model(place, pixels or opened.pixels or "rgb", skeleton, opened.run, _stride(opened))
+    return Model(place, pixels or opened.pixels or "rgb", skeleton, opened.run, _stride(opened, place, skeleton))
 
 
 @contextmanager
@@ -117,22 +117,28 @@ def _local(place: storage.Place) -> Iterator[tuple[Path, Callable[[Path, storage
 
 def _check(opened: Opened, place: storage.Place, skeleton: Skeleton) -> None:
     """Raises InputError when it is not a network of this skeleton."""
-    takes, gives = opened.takes, opened.gives
+    takes = opened.takes
     if takes and (len(takes) != 4 or takes[-1] not in (3, None)):
         raise InputError(f"{place}: takes {shape_text(takes)}; an OpenPose network takes pictures [N, H, W, 3]")
-    if gives and (len(gives) != 4 or gives[-1] not in (skeleton.num_maps, None)):
-        raise InputError(
-            f"{place}: its output is {shape_text(gives)}; a network of the skeleton {skeleton.name} gives "
-            f"[N, h, w, {skeleton.num_maps}]"
-        )
+    _check_output(opened.gives, place, skeleton)
     if opened.skeleton and opened.skeleton != skeleton.name:
         raise InputError(f"{place}: is for the skeleton {opened.skeleton}, not for {skeleton.name}")
 
 
-def _stride(opened: Opened) -> int:
+def _check_output(shape: Sequence[int | None], place: storage.Place, skeleton: Skeleton) -> None:
+    if shape and (len(shape) != 4 or shape[-1] not in (skeleton.num_maps, None)):
+        raise InputError(
+            f"{place}: its output is {shape_text(shape)}; a network of the skeleton {skeleton.name} gives "
+            f"[N, h, w, {skeleton.num_maps}]"
+        )
+
+
+def _stride(opened: Opened, place: storage.Place, skeleton: Skeleton) -> int:
     """Input pixels per cell, from what a network makes of a small picture."""
     side = 64
     try:
-        return side // int(opened.run(tf.zeros([1, side, side, 3])).shape[1])
+        shape = [int(length) for length in opened.run(tf.zeros([1, side, side, 3])).shape]
     except (tf.errors.InvalidArgumentError, ValueError, InputError):
         return 8  # it takes pictures of one size only; all such graphs that were published have this stride
+    _check_output(shape, place, skeleton)  # not every file says it
+    return side // shape[1]
