@@ -61,10 +61,11 @@ def training(
     min_ap: float = 0.0,
     max_valid_loss: float = 0.0,
     pixels: str = "bgr",
+    formats: str = "all",
     seed: int = 0,
     revision: str = "",
 ) -> None:
-    """Trains OpenPose on COCO-format data and exports a frozen graph when it is good enough.
+    """Trains OpenPose on COCO-format data and exports the network when it is good enough.
 
     Args:
         source: coco2017; or a folder or an address (http://, https://, gs://, file://) with COCO's official names.
@@ -112,7 +113,9 @@ def training(
         height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
         min_ap: The verdict needs at least this COCO AP.
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
-        pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
+        pixels: Order of the channels that the exported files take: bgr (tf-pose-estimation's clients) or rgb.
+        formats: What is exported besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and
+            tflite_int8 with commas.
         seed: Of weights, order and augmentation.
         revision: Revision of the code; another one trains anew.
     """
@@ -186,9 +189,11 @@ def training(
         export(
             run=trained.outputs["run"],
             evaluation=judged.outputs["evaluation"],
+            train_records=collected.outputs["train_records"],
             valid_records=valid_records,
             root=root,
             pixels=pixels,
+            formats=formats,
             revision=revision,
         )
     with dsl.Else(name="rejected"):

@@ -8,9 +8,11 @@ from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
 def export(
     run: Input[Model],
     evaluation: Input[Artifact],
+    train_records: Input[Dataset],
     valid_records: Input[Dataset],
     root: str,
     pixels: str,
+    formats: str,
     revision: str,
     graph: Output[Model],
 ) -> None:
@@ -25,6 +27,8 @@ def export(
             evaluation=evaluation.path,
             valid_records=valid_records.path,
             pixels=pixels,
+            formats=formats,
+            train_records=train_records.path,
             revision=revision,
         )
         artifacts.write_manifest(graph, manifest)
