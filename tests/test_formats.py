@@ -200,6 +200,22 @@ def test_saved_model_of_something_else_lists_its_signatures(tmp_path: Path) -> N
         model_io.load(tmp_path / "other", OPENPOSE)
 
 
+def test_saved_model_of_another_program_with_variables(tmp_path: Path) -> None:
+    class Other(tf.Module):
+        def __init__(self) -> None:
+            self.kernel = tf.Variable(tf.ones([8, 8, 3, OPENPOSE.num_maps]))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, "pixels")])
+        def ask(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"sum": tf.nn.conv2d(pixels, self.kernel, 8, "SAME")}
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "other"), signatures={"serving_default": other.ask})
+    loaded = model_io.load(tmp_path / "other", OPENPOSE)
+    assert (loaded.pixels, loaded.stride) == ("rgb", 8)
+    np.testing.assert_allclose(joined(loaded, np.ones((1, 16, 16, 3))), 8 * 8 * 3)
+
+
 @pytest.mark.parametrize(("channels", "maps"), [(1, 57), (4, 57), (3, 45)])
 def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tmp_path: Path) -> None:
     image = keras.Input((None, None, channels), name="image")

@@ -51,7 +51,8 @@ def open_file(folder: Path, place: storage.Place) -> Opened:
     (taken, spec), (given, output) = takes[0], gives[0]
     graph_def = document.meta_graphs[0].graph_def
     return Opened(
-        lambda pictures: signature(**{taken: pictures})[given],
+        # By way of `loaded`, which keeps the variables of other programs' SavedModels.
+        lambda pictures: loaded.signatures[MAPS_SIGNATURE](**{taken: pictures})[given],
         spec.shape.as_list() if spec.shape.rank else [],
         output.shape.as_list() if output.shape.rank else [],
         frozen_graph.text_of(graph_def, frozen_graph.GRAPH_PIXELS),

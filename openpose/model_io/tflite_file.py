@@ -35,7 +35,7 @@ def open_file(file: Path, place: storage.Place) -> Opened:
 
     try:
         with quiet.filtered_stderr():
-            interpreter = Interpreter(str(file), num_threads=len(os.sched_getaffinity(0)))
+            interpreter = Interpreter(str(file), num_threads=os.cpu_count())
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
