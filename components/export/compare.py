@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,15 +118,15 @@ class Comparison:
     def __init__(self, model: storage.Place, shown: Pictures, skeleton: Skeleton, height: int) -> None:
         self._shown, self._skeleton, self._height = shown, skeleton, height
         self._keras = Predictor(model_io.load(model, skeleton), height)
-        self._maps = [_joined(self._keras.maps(image)) for image in shown.images]
-        self._unit = max(1.0, *(float(np.abs(maps).max()) for maps in self._maps))
+        self._maps = [self._keras.maps(image) for image in shown.images]
+        self._unit = max(1.0, *(float(np.abs(_joined(maps)).max()) for maps in self._maps))
         self.stride = self._keras.model.stride
         self._model = model
 
     def keras(self) -> Figures:
         """The Keras model's own figures."""
         size = storage.size(self._model) or 0
-        return self._measure("Keras", self._model.name, size, {}, _asked_image(self._keras))
+        return self._measure("Keras", self._model.name, size, {}, _asked_image(self._keras), self._maps)
 
     def format(self, name: str, folder: Path) -> Figures:
         """The figures of a format's file in a folder.
@@ -147,18 +147,18 @@ class Comparison:
         sizes = storage.sizes(path) if path.is_dir() else {"": path.stat().st_size}
         sums = {(Path(format.file) / file).as_posix(): storage.sha256(path / file) for file in sorted(sizes)}
         title = f"{format.title}, from JPEG" if name == JPEG else format.title
-        figures = self._measure(title, format.file, sum(sizes.values()), sums, ask)
+        found = map(ask, self._shown.encoded, self._shown.images)
+        figures = self._measure(title, format.file, sum(sizes.values()), sums, ask, found)
         figures.check(*(JPEG_BOUNDS if name == JPEG else (format.largest, format.mean)))
         return figures
 
-    def _measure(self, title: str, file: str, size: int, sums: dict[str, str], ask: Ask) -> Figures:
+    def _measure(
+        self, title: str, file: str, size: int, sums: dict[str, str], ask: Ask, found: Iterable[Maps]
+    ) -> Figures:
         largest, total, count = 0.0, 0.0, 0
         detections: list[dict[str, Any]] = []
-        for encoded, image, number, expected in zip(
-            self._shown.encoded, self._shown.images, self._shown.ids, self._maps, strict=True
-        ):
-            maps = ask(encoded, image)
-            difference = np.abs(_joined(maps) - expected) / self._unit
+        for number, maps, expected in zip(self._shown.ids, found, self._maps, strict=True):
+            difference = np.abs(_joined(maps) - _joined(expected)) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
             detections += score.results(number, self._keras.people_in(maps), self._skeleton)
         ap = score.average_precision(self._shown.truth, detections)["AP"]
