@@ -15,7 +15,7 @@ def main(out: Path) -> None:
     """Draws validation pictures with several people, and what the exported graph finds in them."""
     summary = storage.read_json(out / "summary.json")
     person = skeleton.get("openpose18")
-    size = storage.read_json(Path(summary["graph"]).with_name("graph.json"))["trained_at"]
+    size = storage.read_json(Path(summary["graph"]).with_name("model_card.json"))["parameters"]["size"]
     predictor = Predictor(model_io.load(summary["graph"], person), size)
     crowded = (sample.draw(sample.Sample(), "val2017", index) for index in range(100))
     chosen = [image for image, people in crowded if 2 <= sum(p["num_keypoints"] > 12 for p in people) <= 4][:WIDTH]

@@ -26,6 +26,9 @@ NOISE = re.compile(
     # This one is logged as an error; 303 is CUDA's code for "there is no driver", and says no more than that
     # this machine has no GPU. Any other code is a real error.
     rb"|E\d{4} .*failed call to cuInit: .*\(303\)"
+    # The converter to TensorFlow Lite, about its own options; and its runtime, each time that it starts.
+    rb"|W\d{4} .*(tf_tfl_flatbuffer_helpers|flatbuffer_export)\.cc:\d+\] (Ignored|Skipping)"
+    rb"|fully_quantize: |INFO: Created TensorFlow Lite XNNPACK delegate"
 )
 
 
@@ -50,7 +53,7 @@ class _TensorFlowFinder(MetaPathFinder):
             execute = spec.loader.exec_module
 
             def execute_quietly(module: ModuleType) -> None:
-                with _filtered_stderr():
+                with filtered_stderr():
                     execute(module)
                     # TensorFlow looks for GPUs at its first operation; let it look, and complain, here.
                     module.config.list_physical_devices()
@@ -60,7 +63,7 @@ class _TensorFlowFinder(MetaPathFinder):
 
 
 @contextmanager
-def _filtered_stderr() -> Iterator[None]:
+def filtered_stderr() -> Iterator[None]:
     """Sends file descriptor 2, where C++ writes too, through a process that drops noise."""
     if sys.stderr is None:  # closed: nothing to keep clean
         yield

@@ -99,7 +99,8 @@ class Trainer:
         inputs, batch = self.parameters.inputs(), self.parameters.batch
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
-    def _distributed(self, dataset: Callable[[batches.Share], tf.data.Dataset]) -> Iterator[Any]:
+    def _distributed(self, dataset: Callable[[batches.Share], tf.data.Dataset]) -> Any:
+        """An iterator over global batches, which knows their `element_spec`."""
         if self.replicas == 1:
             return iter(dataset(batches.WHOLE))
         return iter(

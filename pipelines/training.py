@@ -65,10 +65,11 @@ def training(
     tolerance: float = 0.01,
     registry: str = "openpose",
     pixels: str = "bgr",
+    formats: str = "all",
     seed: int = 0,
     revision: str = "",
 ) -> None:
-    """Trains OpenPose on COCO-format data and exports a frozen graph when it is good enough.
+    """Trains OpenPose on COCO-format data and exports the network when it is good enough.
 
     Args:
         source: coco2017; or a folder or an address (http://, https://, gs://, file://) with COCO's official names.
@@ -119,7 +120,9 @@ def training(
         max_valid_loss: The verdict needs at most this validation loss; 0 for any.
         tolerance: The verdict needs a COCO AP that is lower than the champion's by at most this.
         registry: Name of the registry of the champions, the models that were accepted last (registry/<name>/).
-        pixels: Order of the channels that the exported graph takes: bgr (tf-pose-estimation's clients) or rgb.
+        pixels: Order of the channels that the exported files take: bgr (tf-pose-estimation's clients) or rgb.
+        formats: What is exported besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and
+            tflite_int8 with commas.
         seed: Of weights, order and augmentation.
         revision: Revision of the code; another one trains anew.
     """
@@ -197,9 +200,11 @@ def training(
         exported = export(
             run=trained.outputs["run"],
             evaluation=judged.outputs["evaluation"],
+            train_records=collected.outputs["train_records"],
             valid_records=valid_records,
             root=root,
             pixels=pixels,
+            formats=formats,
             revision=revision,
         )
         champion = register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)

@@ -8,13 +8,15 @@ from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
 def export(
     run: Input[Model],
     evaluation: Input[Artifact],
+    train_records: Input[Dataset],
     valid_records: Input[Dataset],
     root: str,
     pixels: str,
+    formats: str,
     revision: str,
     graph: Output[Model],
 ) -> None:
-    """Writes the model as a frozen graph and checks that it still says the same."""
+    """Writes the model in the formats that programs load, and checks that each still says the same."""
     from components import artifacts
     from components.export.export import export
 
@@ -25,6 +27,8 @@ def export(
             evaluation=evaluation.path,
             valid_records=valid_records.path,
             pixels=pixels,
+            formats=formats,
+            train_records=train_records.path,
             revision=revision,
         )
         artifacts.write_manifest(graph, manifest)

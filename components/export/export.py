@@ -1,37 +1,59 @@
-"""The last step: the model as a frozen graph that the field's clients load."""
+"""The last step: the model in the formats that programs load, each compared with what was trained, and its card."""
 
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from components import status
-from openpose import model_io, networks, records, skeleton, storage
+from components.export import compare, model_card
+from components.export.compare import Comparison, Figures
+from openpose import model_io, progress, records, skeleton, storage
 from openpose.errors import InputError
-from openpose.predict import Predictor
+from openpose.model_io import formats as model_formats
+from openpose.model_io import inference, saved_model
+from openpose.model_io.formats import Format, Source
+from openpose.skeleton import Skeleton
 
-MAX_DIFFERENCE = 1e-4
+CALIBRATION_IMAGES = 32
 
 
 def export(
-    root: str, run: str, evaluation: str, valid_records: str, pixels: str = "bgr", revision: str = ""
+    root: str,
+    run: str,
+    evaluation: str,
+    valid_records: str,
+    pixels: str = "bgr",
+    formats: str = "all",
+    images: int = 50,
+    train_records: str = "",
+    revision: str = "",
 ) -> dict[str, Any]:
-    """Writes the model as a frozen graph and checks that it still says the same.
+    """Writes the model in the formats that programs load, and checks that each still says the same.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         run: Manifest of the training run.
         evaluation: Manifest of its evaluation.
-        valid_records: Manifest of the validation split's records; the check uses its first picture.
-        pixels: Order of the channels that the graph takes: bgr as tf-pose-estimation's clients feed, or rgb.
+        valid_records: Manifest of the validation split's records.
+        pixels: Order of the channels that the files take: bgr as tf-pose-estimation's clients feed, or rgb.
+        formats: What is written besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and
+            tflite_int8 with commas.
+        images: On so many pictures of the validation split the formats are compared with the Keras model.
+        train_records: Manifest of the training split's records, whose pictures say the ranges of integers; those of
+            the run under the root by default.
         revision: Revision of the code; another one exports anew.
 
     Returns:
-        The model's manifest: where the graph and its description are.
+        The model's manifest: where the files and their description are, and the SHA-256 of each.
 
     Raises:
-        InputError: a manifest cannot be used, or the graph's output is not the model's.
+        InputError: a manifest cannot be used, or a format's output is not the model's.
     """
+    if images < 1:
+        raise InputError(f"images is {images}; formats are compared on at least 1")
+    inference.check_pixels(pixels)
+    chosen = model_formats.chosen(formats)
     folder = storage.root_folder(root)
     with status.step(folder, "export") as step:
         trained = storage.open_manifest(run, "run")
@@ -41,69 +63,85 @@ def export(
             "run": trained["fingerprint"],
             "evaluation": judged["fingerprint"],
             "pixels": pixels,
+            "formats": list(chosen),
+            "images": images,
             "revision": revision,
         }
         work = storage.Work(folder, "model", inputs, "models/")
         manifest = step.finished(work)
-        return manifest or _export(work, trained, judged, split, pixels)
+        if manifest is None:
+            calibration = _training_split(folder, trained, train_records) if "tflite_int8" in chosen else None
+            manifest = _export(work, trained, judged, split, calibration, chosen)
+        return manifest
+
+
+def _training_split(root: storage.Place, trained: dict[str, Any], train_records: str) -> dict[str, Any]:
+    """The manifest of the training split's records."""
+    fingerprint = trained["inputs"]["records"][0]
+    if train_records:
+        return storage.open_manifest(train_records, "records")
+    place = root / "records" / f"train-{fingerprint[:12]}" / "manifest.json"
+    if storage.size(place) is None:
+        raise InputError(
+            f"{place}: the training's records are not there, whose pictures say the ranges of integers; give "
+            "train_records, or leave tflite_int8 out of `formats`"
+        )
+    return storage.open_manifest(place, "records")
 
 
 def _export(
-    work: storage.Work, trained: dict[str, Any], judged: dict[str, Any], split: dict[str, Any], pixels: str
+    work: storage.Work,
+    trained: dict[str, Any],
+    judged: dict[str, Any],
+    split: dict[str, Any],
+    calibration: dict[str, Any] | None,
+    chosen: dict[str, Format],
 ) -> dict[str, Any]:
-    parameters = trained["inputs"]["parameters"]
+    parameters, person = trained["inputs"]["parameters"], skeleton.get(split["skeleton"])
+    size, pixels = parameters["size"], work.inputs["pixels"]
+    shown = compare.pictures(split, person, work.inputs["images"])
     with storage.atomic_folder(work.folder) as temporary:
+        comparison = Comparison(storage.path(trained["model"]), shown, person, size)
         with storage.local_copy(storage.path(trained["model"])) as file:
-            model = keras.models.load_model(file, compile=False)
-        model_io.freeze(model, temporary / "graph.pb", pixels)
-        difference = _difference(str(temporary / "graph.pb"), trained["model"], split, parameters["size"])
-        description = {
-            "input": {
-                "tensor": f"{model_io.GRAPH_INPUT}:0",
-                "shape": "N, H, W, 3",
-                "values": [0, 255],
-                "pixels": pixels,
-            },
-            "output": {
-                "tensor": f"{model_io.GRAPH_OUTPUT}:0",
-                "shape": "N, H/8, W/8, 57",
-                "channels": "heatmap (18 parts, background), then vectmap (x, y of 19 limbs)",
-            },
-            "stride": networks.get(parameters["model"]).stride,
-            "trained_at": parameters["size"],
-            "parameters": parameters,
-            "figures": judged["figures"],
-            "largest_difference_to_keras": difference,
-            "sha256": storage.sha256(temporary / "graph.pb"),
-        }
-        storage.write_json(temporary / "graph.json", description)
-    print(
-        f"graph in {work.folder / 'graph.pb'} (largest difference to the Keras model: {difference:.1e})",
-        flush=True,
-    )
+            model = model_io.read_keras(file, storage.path(trained["model"]))
+        pictures = _calibration(calibration, person, size, comparison.stride) if calibration else []
+        source = Source(model, pixels, person.name, comparison.stride, size, pictures)
+        measured = _write(source, chosen, comparison, temporary)
+        card = model_card.describe(trained, judged, split, measured, person, pixels, comparison.stride, len(shown))
+        storage.write_json(temporary / "model_card.json", card)
+        storage.write_text(temporary / "model_card.md", model_card.markdown(card))
+        sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
+        sums |= {name: storage.sha256(temporary / name) for name in ("model_card.json", "model_card.md")}
+    print(f"model in {work.folder}; its card is model_card.md", flush=True)
     return work.finish(
         graph=str(work.folder / "graph.pb"),
-        description=str(work.folder / "graph.json"),
-        sha256=description["sha256"],
+        files={name: str(work.folder / format.file) for name, format in chosen.items()},
+        description=str(work.folder / "model_card.json"),
+        card=str(work.folder / "model_card.md"),
+        sha256=sums,
         pixels=pixels,
     )
 
 
-def _difference(graph: str, model: str, split: dict[str, Any], height: int) -> float:
-    """Largest difference between the maps of both, relative to their largest value, on the split's first picture."""
-    person = skeleton.get(split["skeleton"])
-    record = next(iter(records.examples(split, person).take(1).as_numpy_iterator()))
-    image = records.decode_picture(record)
-    ours, theirs = (Predictor(model_io.load(path, person), height).maps(image) for path in (graph, model))
-    pairs = ((ours.heatmap, theirs.heatmap), (ours.vectmap, theirs.vectmap))
-    largest = max(float(np.abs(expected).max()) for _, expected in pairs)
-    difference = max(float(np.abs(one - other).max()) for one, other in pairs) / max(largest, 1.0)
-    if not difference <= MAX_DIFFERENCE:
-        raise InputError(
-            f"{graph}: its output differs from the Keras model's by {difference:.1e}, more than {MAX_DIFFERENCE:.0e}; "
-            "the export is not written"
-        )
-    return difference
+def _write(source: Source, chosen: dict[str, Format], comparison: Comparison, folder: Path) -> dict[str, Figures]:
+    """Writes each format to the folder and compares it; the figures by name, Keras's first."""
+    measured = {"keras": comparison.keras()}
+    with progress.bar(len(chosen), "export", "format") as bar:
+        for name, format in chosen.items():
+            format.write(source, folder / format.file)
+            for asked in (name, compare.JPEG) if name == "saved_model" else (name,):
+                measured[asked] = comparison.format(asked, folder)
+            bar.update(1)
+    for figures in measured.values():
+        print(figures.line(), flush=True)
+    return measured
+
+
+def _calibration(split: dict[str, Any], person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
+    """Pictures of the split's records as a network sees them, RGB float32 [1, H, W, 3]."""
+    examples = records.examples(split, person).take(CALIBRATION_IMAGES).as_numpy_iterator()
+    encoded = (example["encoded"] for example in examples)
+    return [saved_model.prepare(picture, "rgb", stride, height)[0].numpy()[None] for picture in encoded]
 
 
 def rejection(reason: str, judged: dict[str, Any]) -> str:

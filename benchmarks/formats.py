@@ -1,0 +1,81 @@
+"""Sizes and speeds of the exported formats: `lightweight` at 368×368, a picture at a time, on this machine's CPU.
+
+The reference is plain Keras, `predict_on_batch` of the same model, in the same run; all take turns. Each runtime takes
+the threads that it takes by itself. The figure is the slowest float32 format's images per second in proportion to the
+reference's; every file must also be no larger than Keras's.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from openpose import model_io, networks, skeleton, storage
+from openpose.model_io.formats import FORMATS, Source
+
+NAME = "formats"
+BOUND = 1.0
+SIZE = 368
+OPENPOSE = skeleton.get("openpose18")
+KERAS = "Keras"
+
+
+def main() -> int:
+    """Times all formats; returns 0 when the bound is reached."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.formats", description=__doc__)
+    parser.add_argument("--model", default="lightweight", help="network (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="pictures for each (default: %(default)s)")
+    options = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    network = networks.build(options.model, OPENPOSE)
+    picture = np.random.default_rng(0).uniform(0, 255, (1, SIZE, SIZE, 3)).astype(np.float32)
+    asks: dict[str, Callable[[], object]] = {KERAS: lambda: network.predict_on_batch(picture)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        network.save(folder / "model.keras")
+        sizes = {KERAS: (folder / "model.keras").stat().st_size}
+        source = Source(network, "rgb", OPENPOSE.name, networks.get(options.model).stride, SIZE, [picture])
+        for format in FORMATS.values():
+            asks[format.title], sizes[format.title] = written(format.write, source, folder / format.file, picture)
+        speeds = take_turns(asks, options.rounds)
+    print(f"  {'format':<16}{'MB':>8}{'images/s':>10}{'against Keras':>15}")
+    for title, speed in speeds.items():
+        print(f"  {title:<16}{sizes[title] / 1e6:8.2f}{speed:10.2f}{speed / speeds[KERAS]:15.2f}")
+    exact = [format.title for format in FORMATS.values() if format.largest <= 1e-4]
+    slowest = min(speeds[title] for title in exact) / speeds[KERAS]
+    small = all(size <= sizes[KERAS] for size in sizes.values())
+    print(f"{NAME}: {slowest:.2f} (bound {BOUND:.2f})" + ("" if small else "; a file is larger than Keras's"))
+    return 0 if slowest >= BOUND and small else 1
+
+
+def written(
+    write: Callable[[Source, Path], None], source: Source, path: Path, picture: np.ndarray
+) -> tuple[Callable[[], object], int]:
+    """What asks a format for the maps of the picture, and the bytes of its file."""
+    write(source, path)
+    model = model_io.load(path, OPENPOSE)
+    size = sum(storage.sizes(path).values()) if path.is_dir() else path.stat().st_size
+    return lambda: model.maps(picture), size
+
+
+def take_turns(asks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Images per second of each, from the median of its times."""
+    seconds: dict[str, list[float]] = {title: [] for title in asks}
+    for ask in asks.values():  # traces
+        ask()
+    for _ in range(rounds):
+        for title, ask in asks.items():
+            start = time.perf_counter()
+            ask()
+            seconds[title].append(time.perf_counter() - start)
+    return {title: 1 / statistics.median(times) for title, times in seconds.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

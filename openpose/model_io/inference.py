@@ -1,0 +1,218 @@
+"""A network as it is used rather than trained: its last stage, batch norm folded, all in one graph of constants.
+
+Every format but Keras's own is made from such a graph.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from openpose import networks
+from openpose.errors import InputError
+from openpose.networks.layers import Norm
+
+GRAPH_INPUT = "image"
+GRAPH_OUTPUT = "Openpose/concat_stage7"
+PIXELS = ("rgb", "bgr")
+PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
+
+
+def check_pixels(pixels: str) -> None:
+    """Raises InputError unless it is an order of the channels."""
+    if pixels not in PIXELS:
+        raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
+
+
+def last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function from pictures to the maps of the last stage."""
+    return lambda image: networks.stage_outputs(model, image, training=False)[-1]
+
+
+def graph(model: keras.Model, pixels: str, *, portable: bool, for_integers: bool = False) -> tf.compat.v1.GraphDef:
+    """The network's last stage as a graph from `image` to `Openpose/concat_stage7`.
+
+    Args:
+        model: takes RGB.
+        pixels: the order of the channels that the graph takes.
+        portable: in operations that other runtimes have. Otherwise in those of TensorFlow 1.
+        for_integers: with weights that lose less when they are rounded to integers.
+
+    Raises:
+        InputError: no such order.
+    """
+    check_pixels(pixels)
+    folded = fold_batch_norm(model, plain_norms=portable)
+    if pixels == "bgr":
+        _swap_colours(folded)
+    if for_integers:
+        _equalize(folded)
+
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    traced = tf.function(last_stage(folded), input_signature=[PICTURES]).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(traced)
+    graph_def = _fold_constants(frozen, _dilated(frozen.graph.as_graph_def()) if portable else None)
+    output = graph_def.node.add(name=GRAPH_OUTPUT, op="Identity", input=[frozen.outputs[0].name])
+    output.attr["T"].type = tf.float32.as_datatype_enum
+    return graph_def
+
+
+def _swap_colours(model: keras.Model) -> None:
+    """Lets a network of RGB take BGR: reverses the input channels of its first convolution.
+
+    What lies before that convolution must treat all channels alike. A network that turns them itself no longer does.
+    """
+    for layer in model.layers:
+        if getattr(layer, "bgr", False):
+            layer.bgr = False
+            return
+    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    kernel, *bias = first.get_weights()
+    first.set_weights([kernel[:, :, ::-1], *bias])
+
+
+def _fold_constants(frozen: Any, graph_def: tf.compat.v1.GraphDef | None) -> tf.compat.v1.GraphDef:
+    """The graph with what can be computed beforehand computed: Keras reshapes every bias when it is used.
+
+    OpenCV's importer knows no such reshapes, and it is one of the field's clients too.
+
+    Args:
+        frozen: the function.
+        graph_def: its graph, when that was changed.
+    """
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    graph_def = graph_def or frozen.graph.as_graph_def()
+    meta_graph = tf.compat.v1.train.export_meta_graph(graph_def=graph_def, graph=frozen.graph)
+    ends = meta_graph.collection_def["train_op"].node_list.value
+    ends.extend([frozen.inputs[0].name, frozen.outputs[0].name])
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.optimizers.extend(["pruning", "constfold", "dependency"])
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _dilated(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph with dilated convolutions as single operations.
+
+    TensorFlow makes one out of three: its input is cut into pieces, which are convolved and put together. Other
+    runtimes take that literally, and half of their time. All convolutions of ours pad "same".
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    for joined in graph_def.node:
+        if joined.op != "BatchToSpaceND":
+            continue
+        convolution = nodes[joined.input[0]]
+        cut = nodes[convolution.input[0]]
+        dilation = tf.make_ndarray(nodes[cut.input[1]].attr["value"].tensor).tolist()
+        name = joined.name
+        joined.CopyFrom(convolution)
+        joined.name = name
+        joined.input[0] = cut.input[0]
+        joined.attr["dilations"].list.i[:] = [1, *dilation, 1]
+        joined.attr["padding"].s = b"SAME"
+    return graph_def
+
+
+def fold_batch_norm(model: keras.Model, plain_norms: bool = False) -> keras.Model:
+    """The same function for inference, without batch norm: each is folded into the convolution before it.
+
+    Args:
+        model: the network.
+        plain_norms: those that have no moving statistics, and so cannot be folded, are made of plain arithmetic.
+            Otherwise they stay as they are.
+    """
+    norms = {_source(layer).name: layer for layer in model.layers if _can_fold(layer)}
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        if _can_fold(layer):
+            return _Nothing(name=layer.name)
+        config = layer.get_config()
+        if layer.name in norms:
+            config["use_bias"] = True
+        return (_PlainNorm if plain_norms and isinstance(layer, Norm) else layer.__class__).from_config(config)
+
+    folded = keras.models.clone_model(model, clone_function=clone)
+    for layer in model.layers:
+        if layer.name in norms:
+            folded.get_layer(layer.name).set_weights(_folded_weights(layer, norms[layer.name]))
+        elif not _can_fold(layer):
+            folded.get_layer(layer.name).set_weights(layer.get_weights())
+    return folded
+
+
+def _can_fold(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(layer, "batch_statistics", False)
+
+
+class _Nothing(keras.layers.Layer):
+    """Stands where a batch norm was, and takes the arguments that it was called with."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        return inputs
+
+
+class _PlainNorm(Norm):
+    """A batch norm by the statistics of its batch, without TensorFlow's own operation for it."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        centred = inputs - tf.reduce_mean(inputs, [0, 1, 2], keepdims=True)
+        variance = tf.reduce_mean(centred * centred, [0, 1, 2], keepdims=True)
+        return centred * (tf.math.rsqrt(variance + self.epsilon) * self.gamma) + self.beta
+
+
+def _equalize(model: keras.Model) -> None:
+    """Makes the channels between two convolutions alike: the first one's are scaled, the second one takes that back.
+
+    All weights from and all values in a tensor's channels share one scale when they are integers, so that those of
+    small channels would be lost. What lies between the two must be linear or a ReLU; the function stays the same. After
+    Nagel et al., Data-Free Quantization (arXiv:1906.04721), half way, as the weights that give a channel its values
+    have a scale of their own.
+    """
+    for first in model.layers:
+        second = _only_successor(first)
+        if not isinstance(second, keras.layers.Conv2D) or isinstance(second, keras.layers.DepthwiseConv2D):
+            continue
+        kernel, *bias = second.get_weights()
+        largest = np.abs(kernel).max((0, 1, 3))
+        if not largest.all():
+            continue  # a channel that is not used
+        factor = np.sqrt(largest / np.exp(np.log(largest).mean()))
+        second.set_weights([kernel / factor[:, None], *bias])
+        kernel, *bias = first.get_weights()
+        kernel = kernel * (factor[:, None] if isinstance(first, keras.layers.DepthwiseConv2D) else factor)
+        first.set_weights([kernel, *(values * factor for values in bias)])
+
+
+def _only_successor(layer: keras.Layer) -> keras.Layer | None:
+    """The layer that alone takes a convolution's output, linear or through a ReLU; None when there is none such."""
+    if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+        return None
+    if layer.activation not in (keras.activations.linear, keras.activations.relu):
+        return None
+    while True:
+        nodes = layer._outbound_nodes
+        if len(nodes) != 1:
+            return None
+        layer = nodes[0].operation
+        if not isinstance(layer, _Nothing) and not (isinstance(layer, keras.layers.ReLU) and layer.max_value is None):
+            return layer
+
+
+def _source(layer: keras.Layer) -> keras.Layer:
+    """The layer whose output this layer takes."""
+    return layer.input._keras_history.operation
+
+
+def _folded_weights(conv: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias that do what the convolution and its batch norm do together."""
+    gamma, beta, mean, variance = norm.get_weights()
+    factor = gamma / np.sqrt(variance + norm.epsilon)
+    kernel = conv.get_weights()[0]
+    # A depthwise kernel is [h, w, channels, 1], others are [h, w, in, out].
+    scaled = kernel * (factor[:, None] if isinstance(conv, keras.layers.DepthwiseConv2D) else factor)
+    return [scaled, beta - mean * factor]

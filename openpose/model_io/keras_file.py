@@ -1,0 +1,37 @@
+"""Keras's own format, `.keras`: the network as it is trained, in RGB."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from openpose import storage
+from openpose.errors import InputError
+from openpose.model_io.inference import PICTURES, last_stage
+from openpose.model_io.opened import Opened
+
+
+def read(file: Path, place: storage.Place) -> keras.Model:
+    """A Keras model; `file` is the local copy of `place`.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return keras.models.load_model(file, compile=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{place}: not a Keras model ({str(error).splitlines()[0]})") from error
+
+
+def open_file(file: Path, place: storage.Place) -> Opened:
+    """A Keras model that can be asked for maps.
+
+    Raises:
+        InputError: it is none, or none of one picture.
+    """
+    model = read(file, place)
+    if len(model.inputs) != 1:
+        names = ", ".join(tensor.name for tensor in model.inputs)
+        raise InputError(f"{place}: an OpenPose network takes one input, this one takes {names}")
+    run = tf.function(last_stage(model), input_signature=[PICTURES])
+    return Opened(run, model.inputs[0].shape, model.outputs[-1].shape, pixels="rgb")

@@ -1,0 +1,156 @@
+"""ONNX, `.onnx`, run by ONNX Runtime.
+
+Ours takes `image` float32 [batch, height, width, 3], 0–255, and gives `maps` float32 [batch, height / stride,
+width / stride, maps]. Its metadata say the order of the pixels and the skeleton.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from openpose import storage
+from openpose.errors import InputError
+from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT
+from openpose.model_io.opened import Opened, shape_text
+
+OPSET = 18  # of 2022: what runs it may be as old
+
+
+def open_file(file: Path, place: storage.Place) -> Opened:
+    """An ONNX model that can be asked for maps.
+
+    Raises:
+        InputError: it is none, or takes or gives more than one tensor.
+    """
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    failures = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong comes as an exception too
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except failures as error:
+        raise InputError(f"{place}: not an ONNX model that can be loaded ({str(error).splitlines()[0]})") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"{place}: an OpenPose model takes one picture and gives one tensor of maps; this one takes "
+            f"{_described(inputs)} and gives {_described(outputs)}"
+        )
+
+    def run(pictures: tf.Tensor) -> np.ndarray:
+        try:
+            return session.run(None, {inputs[0].name: np.asarray(pictures)})[0]
+        except (errors.InvalidArgument, errors.RuntimeException) as error:
+            raise InputError(
+                f"{place}: takes {shape_text(inputs[0].shape)}, no pictures of {shape_text(pictures.shape)}"
+            ) from error
+
+    facts = session.get_modelmeta().custom_metadata_map
+    return Opened(
+        run,
+        [side if isinstance(side, int) else None for side in inputs[0].shape],
+        [side if isinstance(side, int) else None for side in outputs[0].shape],
+        facts.get("pixels", ""),
+        facts.get("skeleton", ""),
+    )
+
+
+def _described(tensors: list[Any]) -> str:
+    return ", ".join(f"{tensor.name} {shape_text(tensor.shape)}" for tensor in tensors) or "nothing"
+
+
+def write(graph_def: tf.compat.v1.GraphDef, path: Path, pixels: str, skeleton: str) -> None:
+    """Writes an ONNX model.
+
+    Args:
+        graph_def: the network, see `inference.graph`.
+        path: the file.
+        pixels: the order of the channels that the network takes.
+        skeleton: name of its maps' skeleton.
+    """
+    from tf2onnx import optimizer, tfonnx
+
+    # tf2onnx's own entry for graphs freezes and folds once more.
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        converted = tfonnx.process_tf_graph(
+            graph, opset=OPSET, input_names=[f"{GRAPH_INPUT}:0"], output_names=[f"{GRAPH_OUTPUT}:0"]
+        )
+        model = optimizer.optimize_graph(converted).make_model("OpenPose")
+    _pad_explicitly(model.graph)
+    _settle(model.graph)
+    for key, text in (("pixels", pixels), ("skeleton", skeleton)):
+        model.metadata_props.add(key=key, value=text)
+    storage.write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def _pad_explicitly(graph: Any) -> None:
+    """Says the padding of convolutions in numbers where it does not depend on the input's size.
+
+    Runtimes differ about `auto_pad`: ONNX Runtime refuses it for dilated convolutions.
+    """
+    for node in graph.node:
+        values = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type != "Conv" or "auto_pad" not in values or list(values["strides"].ints) != [1, 1]:
+            continue
+        beside = [
+            dilation * (kernel - 1) // 2
+            for kernel, dilation in zip(values["kernel_shape"].ints, values["dilations"].ints, strict=True)
+        ]
+        padding = values["auto_pad"]
+        padding.Clear()
+        padding.name, padding.type = "pads", padding.INTS
+        padding.ints[:] = beside + beside
+
+
+def _settle(graph: Any) -> None:
+    """Names and orders everything by its place in the network: tf2onnx counts through a process, and sorts by chance.
+
+    Args:
+        graph: ONNX GraphProto, changed in place.
+    """
+    names = {graph.input[0].name: "image", graph.output[0].name: "maps"}
+    constants = {constant.name: constant for constant in graph.initializer}
+    ordered = _in_order(graph)
+    used = [
+        constants[name] for name in dict.fromkeys(name for node in ordered for name in node.input) if name in constants
+    ]
+    names |= {constant.name: f"constant{number}" for number, constant in enumerate(used)}
+    names |= {
+        name: names.get(name, f"tensor{number}")
+        for number, name in enumerate(name for node in ordered for name in node.output)
+    }
+    for number, node in enumerate(ordered):
+        node.name = f"{node.op_type}{number}"
+        node.input[:] = [names.get(name, "") for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in (graph.input[0], graph.output[0], *used):
+        tensor.name = names[tensor.name]
+    for tensor, sides in ((graph.input[0], ("height", "width")), (graph.output[0], ("height_cells", "width_cells"))):
+        for dimension, name in zip(tensor.type.tensor_type.shape.dim, ("batch", *sides), strict=False):
+            dimension.dim_param = name
+    del graph.node[:], graph.initializer[:], graph.value_info[:]
+    graph.node.extend(ordered)
+    graph.initializer.extend(used)
+
+
+def _in_order(graph: Any) -> list[Any]:
+    """The nodes that the output needs, each after those that it needs, the same way each time."""
+    makers = {name: node for node in graph.node for name in node.output}
+    ordered: dict[str, Any] = {}  # by the name of the first output
+    waiting = [(graph.output[0].name, False)]
+    while waiting:
+        name, is_ready = waiting.pop()
+        node = makers.get(name)
+        if node is None or node.output[0] in ordered:
+            continue
+        if is_ready:
+            ordered[node.output[0]] = node
+        else:
+            waiting.append((name, True))
+            waiting.extend((needed, False) for needed in reversed(node.input))
+    return list(ordered.values())

@@ -1,0 +1,149 @@
+"""TensorFlow Lite, `.tflite`, run by LiteRT: float32; weights in float16; or 8-bit integers all through.
+
+Ours takes `image` float32 [N, H, W, 3], 0–255, and gives `maps` float32 [N, H / stride, W / stride, maps], also the
+integer one. The file ends with a zip archive, as TensorFlow Lite's metadata do, whose `openpose.json` says the order of
+the pixels and the skeleton.
+"""
+
+import io
+import json
+import os
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from openpose import quiet, storage
+from openpose.errors import InputError
+from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
+from openpose.model_io.opened import Opened, shape_text
+
+_FACTS = "openpose.json"
+
+
+def open_file(file: Path, place: storage.Place) -> Opened:
+    """A TensorFlow Lite model that can be asked for maps.
+
+    Raises:
+        InputError: it is none, or takes or gives more than one tensor.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        with quiet.filtered_stderr():
+            interpreter = Interpreter(str(file), num_threads=os.cpu_count())
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"{place}: an OpenPose model takes one picture and gives one tensor of maps; this one takes "
+            f"{_described(inputs)} and gives {_described(outputs)}"
+        )
+    facts = _facts(file)
+    return Opened(
+        _Runner(interpreter, place),
+        [None if side < 0 else int(side) for side in inputs[0]["shape_signature"]],
+        [None if side < 0 else int(side) for side in outputs[0]["shape_signature"]],
+        facts.get("pixels", ""),
+        facts.get("skeleton", ""),
+    )
+
+
+def _described(tensors: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{tensor['name']} {shape_text(tensor['shape_signature'].tolist())}" for tensor in tensors)
+
+
+def _facts(file: Path) -> dict[str, str]:
+    """What our file says of itself; {} for another's."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return json.loads(archive.read(_FACTS))
+    except (zipfile.BadZipFile, KeyError):
+        return {}
+
+
+class _Runner:
+    """Runs one interpreter, which can do one thing at a time."""
+
+    def __init__(self, interpreter: Any, place: storage.Place) -> None:
+        self._interpreter, self._place = interpreter, place
+        self._lock = threading.Lock()
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, pictures: tf.Tensor) -> np.ndarray:
+        given = np.asarray(pictures)
+        with self._lock:
+            if given.shape != self._shape:
+                self._resize(given.shape)
+            self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], given)
+            self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._interpreter.get_output_details()[0]["index"])
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        (details,) = self._interpreter.get_input_details()
+        self._shape = ()
+        try:
+            self._interpreter.resize_tensor_input(details["index"], shape, strict=True)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            taken = shape_text(details["shape_signature"].tolist())
+            raise InputError(f"{self._place}: takes {taken}, no pictures of {shape_text(shape)}") from error
+        self._shape = shape
+
+
+def write(
+    graph_def: tf.compat.v1.GraphDef,
+    path: Path,
+    pixels: str,
+    skeleton: str,
+    numbers: str = "float32",
+    calibration: Sequence[np.ndarray] = (),
+) -> None:
+    """Writes a TensorFlow Lite model.
+
+    Args:
+        graph_def: the network, see `inference.graph`.
+        path: the file.
+        pixels: the order of the channels that the network takes.
+        skeleton: name of its maps' skeleton.
+        numbers: float32; float16, for the weights; or int8, for weights and everything between input and output.
+        calibration: for int8: pictures float32 [N, H, W, 3] as the network takes them, from which the ranges of all
+            tensors are found.
+    """
+
+    class Network(tf.Module):
+        @tf.function(input_signature=[PICTURES])
+        def maps(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+            (maps,) = tf.graph_util.import_graph_def(graph_def, {GRAPH_INPUT: image}, [f"{GRAPH_OUTPUT}:0"], name="")
+            return {"maps": maps}
+
+    network = Network()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.maps.get_concrete_function()], network)
+    if numbers != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if numbers == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if numbers == "int8":
+
+        def pictures() -> Iterator[list[np.ndarray]]:
+            yield from ([picture] for picture in calibration)
+
+        converter.representative_dataset = pictures
+        kinds = tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS
+        converter.target_spec.supported_ops = list(kinds)
+    with quiet.filtered_stderr():
+        content = converter.convert()
+    storage.write_bytes(path, _with_facts(content, {"pixels": pixels, "skeleton": skeleton}))
+
+
+def _with_facts(model: bytes, facts: dict[str, str]) -> bytes:
+    buffer = io.BytesIO(model)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(_FACTS), json.dumps(facts))  # of 1980, so that bytes are the same each time
+    return buffer.getvalue()

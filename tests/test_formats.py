@@ -1,0 +1,288 @@
+"""Formats for other programs hold the same network, and what is no model of ours in them is said."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+from onnx import TensorProto, helper
+
+from openpose import init_weights, model_io, networks, predict, skeleton, storage
+from openpose.errors import InputError
+from openpose.model_io import formats, saved_model, tflite_file
+from openpose.model_io.formats import FORMATS, Source
+from openpose.networks.layers import Norm
+
+OPENPOSE = skeleton.get("openpose18")
+# The others differ from one of these in widths only.
+KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
+
+
+def pictures(count: int = 2, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *size, 3)).astype(np.float32)
+
+
+def built(name: str, statistics_of_batch: bool = False) -> keras.Model:
+    """A small network whose values are about as large as a trained one's."""
+    keras.utils.set_random_seed(0)
+    model = networks.build(name, OPENPOSE, width=0.2, stages=2)
+    norms = [layer for layer in model.layers if isinstance(layer, Norm)]
+    for norm in norms:
+        norm.batch_statistics = True
+    if not statistics_of_batch:
+        init_weights.calibrate(model, [norm.name for norm in norms], [pictures()])
+    return model
+
+
+def source(model: keras.Model, pixels: str = "bgr") -> Source:
+    return Source(model, pixels, OPENPOSE.name, networks.get(model.name).stride, 64, [pictures(1)])
+
+
+def write(name: str, made: Source, folder: Path) -> Path:
+    path = folder / FORMATS[name].file
+    FORMATS[name].write(made, path)
+    return path
+
+
+def joined(model: model_io.Model, images: np.ndarray) -> np.ndarray:
+    return np.concatenate(model.maps(images), -1)
+
+
+@pytest.fixture(scope="module")
+def made() -> Source:
+    return source(built("mobilenet_thin"))
+
+
+@pytest.fixture(scope="module")
+def files(made: Source, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A network in every format."""
+    folder = tmp_path_factory.mktemp("files")
+    return {name: write(name, made, folder) for name in FORMATS}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_any_batch_and_size_in_rgb_from_any_format(files: dict[str, Path], made: Source, name: str) -> None:
+    loaded = model_io.load(files[name], OPENPOSE)
+    assert (loaded.pixels, loaded.stride) == ("bgr", 8)
+    for images in (pictures(), pictures(1, (32, 24)), pictures()):
+        expected = made.model(images)[-1].numpy()
+        difference = np.abs(joined(loaded, images) - expected) / max(1, np.abs(expected).max())
+        assert difference.max() <= FORMATS[name].largest
+        assert difference.mean() <= FORMATS[name].mean
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pixels", ["bgr", "rgb"])
+@pytest.mark.parametrize("name", sorted(networks.NETWORKS))
+def test_every_network_in_every_format(name: str, pixels: str, tmp_path: Path) -> None:
+    if name not in KINDS and pixels == "rgb":
+        pytest.skip("one order is enough for those that differ in widths only")
+    made = source(built(name), pixels)
+    expected = made.model(pictures())[-1].numpy()
+    for format, about in FORMATS.items():
+        found = joined(model_io.load(write(format, made, tmp_path), OPENPOSE), pictures())
+        difference = np.abs(found - expected) / max(1, np.abs(expected).max())
+        assert difference.max() <= about.largest, format
+        assert difference.mean() <= about.mean, format
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
+def test_norms_by_the_statistics_of_the_batch(name: str, tmp_path: Path) -> None:
+    made = source(built("mobilenet_thin", statistics_of_batch=True))
+    assert made.model.get_layer("backbone0_norm").batch_statistics
+    expected = made.model(pictures())[-1].numpy()
+    found = joined(model_io.load(write(name, made, tmp_path), OPENPOSE), pictures())
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_dilated_convolutions_stay_one_operation(tmp_path: Path) -> None:
+    path = write("onnx", source(built("lightweight")), tmp_path)
+    nodes = onnx.load(path).graph.node
+    assert not {"SpaceToDepth", "Pad", "Reshape"} & {node.op_type for node in nodes}
+    dilations = [list(a.ints) for node in nodes for a in node.attribute if a.name == "dilations"]
+    assert dilations.count([2, 2]) == 6
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+# The SavedModel's signature for pictures
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"), [((96, 128), ".jpg"), ((40, 30), ".png"), ((1, 1), ".jpg"), ((10, 4000), ".jpg")]
+)
+def test_jpeg_signature_prepares_pictures_as_predict_does(size: tuple[int, int], kind: str) -> None:
+    picture = cv2.resize(pictures(1, (5, 7))[0], size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    encoded = cv2.imencode(kind, picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    image = tf.io.decode_jpeg(encoded, channels=3).numpy()
+    prepared, scale = (tensor.numpy() for tensor in saved_model.prepare(tf.constant(encoded), "rgb", 8, 64))
+    resized = predict._resized(image, predict._size(image, 64))
+    height, width = resized.shape[:2]
+    assert prepared.shape == (-(-height // 8) * 8, -(-width // 8) * 8, 3)
+    np.testing.assert_allclose(scale, (width / size[1], height / size[0]), rtol=1e-6)
+    assert np.abs(prepared[:height, :width] - resized).mean() < 2
+    assert (prepared[height:] == predict.PADDING_GREY).all()
+    turned, _ = saved_model.prepare(tf.constant(encoded), "bgr", 8, 64)
+    np.testing.assert_array_equal(turned, prepared[..., ::-1])
+
+
+def test_jpeg_signature_gives_the_maps_of_the_picture(files: dict[str, Path], made: Source) -> None:
+    encoded = cv2.imencode(".jpg", pictures(1, (64, 48))[0])[1].tobytes()
+    found = tf.saved_model.load(str(files["saved_model"])).signatures["jpeg"](encoded=tf.constant(encoded))
+    image = tf.io.decode_jpeg(encoded, channels=3)[None]
+    np.testing.assert_allclose(found["maps"], made.model(tf.cast(image, tf.float32))[-1], atol=1e-4)
+    np.testing.assert_array_equal(found["scale"], [1, 1])
+
+
+# What is no model of ours
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.onnx", "not an ONNX model that can be loaded"),
+        ("a.tflite", "not a TensorFlow Lite model"),
+        ("saved_model.pb", "not a SavedModel that can be loaded"),
+    ],
+)
+def test_files_of_something_else(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("hello")
+    with pytest.raises(InputError, match=message):
+        model_io.load(tmp_path / name, OPENPOSE)
+
+
+def test_folder_without_a_saved_model(tmp_path: Path) -> None:
+    (tmp_path / "variables").touch()
+    with pytest.raises(InputError, match=r"this folder is no SavedModel, it has no saved_model\.pb"):
+        model_io.load(tmp_path, OPENPOSE)
+
+
+def other_onnx(path: Path, takes: list[Any], gives: list[Any], outputs: int = 1) -> Path:
+    """An ONNX model that mixes the channels of its input."""
+    names = [f"part{number}" for number in range(outputs)]
+    mixed = helper.make_tensor("mixed", TensorProto.FLOAT, [takes[-1], gives[-1]], np.zeros(takes[-1] * gives[-1]))
+    made = helper.make_graph(
+        [helper.make_node("MatMul", ["pixels", "mixed"], [name]) for name in names],
+        "other",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, takes)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, gives) for name in names],
+        [mixed],
+    )
+    onnx.save(helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return path
+
+
+def test_onnx_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
+    path = other_onnx(tmp_path / "two.onnx", ["N", "H", "W", 3], ["N", "H", "W", 3], outputs=2)
+    with pytest.raises(InputError, match=r"takes pixels \[\?, \?, \?, 3\] and gives part0 .*, part1 \[\?, \?, \?, 3\]"):
+        model_io.load(path, OPENPOSE)
+    path = other_onnx(tmp_path / "nchw.onnx", [1, 3, 368, 368], [1, 3, 368, 368])
+    with pytest.raises(
+        InputError, match=r"takes \[1, 3, 368, 368\]; an OpenPose network takes pictures \[N, H, W, 3\]"
+    ):
+        model_io.load(path, OPENPOSE)
+
+
+def test_saved_model_of_something_else_lists_its_signatures(tmp_path: Path) -> None:
+    class Other(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+        def lengths(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"lengths": tf.strings.length(text)}
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "other"), signatures={"count": other.lengths})
+    with pytest.raises(InputError, match=r"this one has: count \(text \[\?\] -> lengths \[\?\]\)"):
+        model_io.load(tmp_path / "other", OPENPOSE)
+
+
+def test_saved_model_of_another_program_with_variables(tmp_path: Path) -> None:
+    class Other(tf.Module):
+        def __init__(self) -> None:
+            self.kernel = tf.Variable(tf.ones([8, 8, 3, OPENPOSE.num_maps]))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, "pixels")])
+        def ask(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"sum": tf.nn.conv2d(pixels, self.kernel, 8, "SAME")}
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "other"), signatures={"serving_default": other.ask})
+    loaded = model_io.load(tmp_path / "other", OPENPOSE)
+    assert (loaded.pixels, loaded.stride) == ("rgb", 8)
+    np.testing.assert_allclose(joined(loaded, np.ones((1, 16, 16, 3))), 8 * 8 * 3)
+
+
+@pytest.mark.parametrize(("channels", "maps"), [(1, 57), (4, 57), (3, 45)])
+def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tmp_path: Path) -> None:
+    image = keras.Input((None, None, channels), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(maps, 1, strides=8)(image))
+    model.save(tmp_path / "model.keras")
+    with tf.Graph().as_default() as graph:
+        picture = tf.compat.v1.placeholder(tf.float32, [None, None, None, channels], name="image")
+        kernel = tf.zeros([1, 1, channels, maps])
+        tf.nn.conv2d(picture, kernel, 8, "SAME", name="Openpose/concat_stage7")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    other_onnx(tmp_path / "model.onnx", ["N", "H", "W", channels], ["N", "H", "W", maps])
+    wrong = (
+        rf"takes \[\?, \?, \?, {channels}\]" if channels != 3 else r"a network of the skeleton openpose18 gives .* 57"
+    )
+    for name in ("model.keras", "graph.pb", "model.onnx"):
+        with pytest.raises(InputError, match=wrong) as caught:
+            model_io.load(tmp_path / name, OPENPOSE)
+        assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
+def test_another_skeleton_with_as_many_maps(files: dict[str, Path], name: str) -> None:
+    other = dataclasses.replace(OPENPOSE, name="dog18")
+    with pytest.raises(InputError, match="is for the skeleton openpose18, not for dog18"):
+        model_io.load(files[name], other)
+
+
+def test_model_of_one_size_says_so(tmp_path: Path) -> None:
+    path = other_onnx(tmp_path / "fixed.onnx", [1, 368, 432, 3], [1, 368, 432, 57])
+    model = model_io.load(path, OPENPOSE)
+    assert model.stride == 8
+    with pytest.raises(InputError, match=r"fixed\.onnx: takes \[1, 368, 432, 3\], no pictures of \[2, 48, 64, 3\]"):
+        model.maps(pictures())
+
+
+def test_lite_model_that_says_nothing_takes_rgb(files: dict[str, Path], tmp_path: Path) -> None:
+    plain = (tmp_path / "plain.tflite", files["tflite"].read_bytes())
+    plain[0].write_bytes(plain[1][: plain[1].index(b"PK\x03\x04")])
+    assert tflite_file._facts(plain[0]) == {}
+    assert model_io.load(plain[0], OPENPOSE).pixels == "rgb"
+    assert model_io.load(plain[0], OPENPOSE, "bgr").pixels == "bgr"
+
+
+def test_maps_that_are_no_numbers(tmp_path: Path) -> None:
+    model = built("mobilenet_thin")
+    kernel, bias = model.get_layer("stage2_vectmap_5").get_weights()
+    model.get_layer("stage2_vectmap_5").set_weights([kernel, bias * np.nan])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(InputError, match=r"model\.keras: its maps hold NaN or infinity; did its training diverge\?"):
+        model_io.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_models_in_a_bucket(files: dict[str, Path], bucket: str, name: str) -> None:
+    with storage.atomic_folder(storage.path(bucket) / "model") as folder:
+        target = folder / files[name].name
+        if files[name].is_dir():
+            target.mkdir()
+            (target / saved_model.FILE).write_bytes((files[name] / saved_model.FILE).read_bytes())
+        else:
+            target.write_bytes(files[name].read_bytes())
+    loaded = model_io.load(f"{bucket}/model/{files[name].name}", OPENPOSE)
+    np.testing.assert_array_equal(joined(loaded, pictures()), joined(model_io.load(files[name], OPENPOSE), pictures()))
+
+
+def test_formats_are_chosen_by_name() -> None:
+    assert list(formats.chosen("all")) == list(FORMATS)
+    assert list(formats.chosen("onnx, tflite")) == ["graph", "onnx", "tflite"]
+    assert list(formats.chosen("")) == ["graph"]
