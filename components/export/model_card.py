@@ -111,8 +111,8 @@ def markdown(card: dict[str, Any]) -> str:
         "## Files",
         f"Each was loaded again in its own runtime and compared with the Keras model on {card['compared_on']} "
         f"validation pictures at height {card['parameters']['size']}. Differences are in proportion to the largest "
-        f"value of the Keras model's maps, or to 1 if that is less. Speeds are from {card['measured_on']}. The signature for "
-        "JPEG turns no picture by its EXIF; do that before.",
+        "value of the Keras model's maps, or to 1 if that is less. The signature for JPEG turns no picture by its "
+        f"EXIF; do that before. Speeds are from {card['measured_on']}.",
         _formats(card["formats"]),
         "## Examples",
         *_examples(card),
