@@ -43,6 +43,7 @@ SAMPLE: dict[str, Any] = {
 # The pipeline's steps in their order, and the DAG's components that belong to them. The names of a step's files
 # under `<root>/status/` begin with its name.
 STEPS = {
+    "check": ("check",),
     "coco_download": ("coco_download",),
     "tfrecord_targets": ("tfrecord_targets", "collect_records"),
     "train": ("train",),
