@@ -129,14 +129,13 @@ def _line(step: Step) -> str:
     return f"{step.name:<22}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
 
 
-def follow(api: Api, run: str, hours: float, out: TextIO = sys.stdout, pause: float = 5.0) -> int:
+def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> int:
     """Follows a run to its end and says how it went.
 
     Args:
         api: the server; it may be away for half an hour.
         run: its identifier.
         hours: after so many it is left alone, and goes on.
-        out: for people.
         pause: seconds from one look to the next.
 
     Returns:
@@ -145,16 +144,16 @@ def follow(api: Api, run: str, hours: float, out: TextIO = sys.stdout, pause: fl
     Raises:
         InputError: there is no such run, or the server is away for too long.
     """
-    api.patience, deadline, table = PATIENCE, time.monotonic() + hours * 3600, Table(out)
+    api.patience, deadline, table = PATIENCE, time.monotonic() + hours * 3600, Table(sys.stdout)
     while True:
         now = api.run(run)
         nodes = api.nodes(run)
         found = steps(nodes, _workflow(nodes))
         table.show(found)
         if now["state"] in OVER:
-            return _end(api, now, found, out)
+            return _end(api, now, found)
         if time.monotonic() > deadline:
-            print(f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`", file=out)
+            print(f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`")
             return ENDED
         time.sleep(pause)
 
@@ -164,20 +163,20 @@ def _workflow(nodes: list[dict[str, Any]]) -> str:
     return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
 
 
-def _end(api: Api, run: dict[str, Any], found: list[Step], out: TextIO) -> int:
+def _end(api: Api, run: dict[str, Any], found: list[Step]) -> int:
     summary = _summary(api, run["run_id"], found)
     if _was_cancelled(run):
-        print("cancelled: finished work is kept, and the same command goes on from there", file=out)
+        print("cancelled: finished work is kept, and the same command goes on from there")
         return ENDED
     if run["state"] == "SUCCEEDED" and summary and summary["state"] in ("accepted", "rejected"):
-        print(_result(summary), file=out)
+        print(_result(summary))
         return ACCEPTED if summary["state"] == "accepted" else REJECTED
     if run["state"] == "SUCCEEDED":
         raise InputError(
             f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
             "see the run's page"
         )
-    print(_failure(summary, found, lambda pod: api.log(run["run_id"], pod)), file=out)
+    print(_failure(summary, found, lambda pod: api.log(run["run_id"], pod)))
     return FAILED
 
 

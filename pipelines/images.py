@@ -1,25 +1,29 @@
-"""The images that the steps run in: what `make images` built."""
+"""The images of the steps: which ones `make images` built."""
 
 from pathlib import Path
 from typing import Any
 
 from openpose import storage
-from openpose.errors import InputError
 
-BUILT = Path("build/images.json")
-PLACEHOLDER = {"cpu": {"image": "openpose-kubeflow:dev"}, "gpu": {"image": "openpose-kubeflow:dev"}}
+REPOSITORY = Path(__file__).resolve().parent.parent
+BUILT = REPOSITORY / "build/images.json"
+VARIANTS = ("cpu", "gpu")
+PLACEHOLDER = "openpose-kubeflow:dev"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What was built: `cpu` and `gpu`, each with `image` (a unique tag or digest) and `digest`.
+def read(path: str | Path) -> dict[str, dict[str, Any]]:
+    """What each variant's image is called: {"cpu": {"image", "digest"}, "gpu": {…}}.
+
+    Where none was built, the image is PLACEHOLDER and the digest None.
 
     Raises:
-        InputError: nothing was built, or the file cannot be used.
+        InputError: the file is damaged.
     """
-    if not path.exists():
-        raise InputError(f"{path}: there is none; run `make images` first, or give another file with --images")
-    images = storage.read_json(path)
-    for kind in ("cpu", "gpu"):
-        if not isinstance(images, dict) or not images.get(kind, {}).get("image"):
-            raise InputError(f"{path}: `{kind}.image` is missing; run `make images` again")
-    return images
+    built = storage.read_json(path) if Path(path).exists() else {}
+    return {variant: built.get(variant, {"image": PLACEHOLDER, "digest": None}) for variant in VARIANTS}
+
+
+def revision() -> str:
+    """Fingerprint of the code that decides results, so that changed code trains anew."""
+    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
+    return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]

@@ -42,6 +42,7 @@ class Pod:
         accelerator: the resource of which a training's pod asks for as many as the parameter `gpus` says.
         node_selector: labels that the node must have.
         tolerations: taints that the pod stands, as in a pod's specification.
+        queue: Kueue's local queue that holds the pod back until there is room; empty for none.
     """
 
     cpu: str
@@ -51,6 +52,7 @@ class Pod:
     accelerator: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: list[dict[str, Any]] = field(default_factory=list)
+    queue: str = ""
 
     def __post_init__(self) -> None:
         for name in ("cpu", "memory", "shm"):
@@ -90,9 +92,9 @@ class Settings:
     evaluate: Pod = Pod(cpu="2", memory="8Gi", hours=12, shm="1Gi")
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def image(self, part: str, images: dict[str, Any]) -> str:
-        """The image of a part's steps: that for GPUs where the part has an accelerator."""
-        return images["gpu" if getattr(self, part).accelerator else "cpu"]["image"]
+    def variants(self) -> set[str]:
+        """Which images the steps run in: the one for GPUs where a pod may have an accelerator."""
+        return {_variant(pod) for pod in (self.light, self.data, self.train, self.evaluate)}
 
     def place(self, task: dsl.PipelineTask, part: str, images: dict[str, Any]) -> None:
         """Gives a task its image, its pod's resources and its place.
@@ -103,7 +105,7 @@ class Settings:
             images: of `pipelines.images.read`.
         """
         pod: Pod = getattr(self, part)
-        task.set_container_image(self.image(part, images))
+        task.set_container_image(images[_variant(pod)]["image"])
         task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
         task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
         # A stock Kubeflow Pipelines 2.17 makes a lost pod again, but does not repeat a step that ended with an error.
@@ -118,10 +120,16 @@ class Settings:
             kubernetes.add_node_selector(task, key, value)
         for toleration in pod.tolerations:
             kubernetes.add_toleration(task, **toleration)
+        if pod.queue:
+            kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", pod.queue)
         for secret, variables in self.secrets.items():
             kubernetes.use_secret_as_env(task, secret, variables)
         if self.pull_secrets:
             kubernetes.set_image_pull_secrets(task, self.pull_secrets)
+
+
+def _variant(pod: Pod) -> str:
+    return "gpu" if pod.accelerator else "cpu"
 
 
 def read(name: str) -> Settings:

@@ -77,7 +77,7 @@ def submit(options: argparse.Namespace) -> int:
     }
     if settings.service_account:
         run["service_account"] = settings.service_account
-    content = _compiled(settings, built_images.read(options.images))
+    content = _compiled(settings, _images(options.images, settings))
     if options.dry_run:
         about = {"pipeline": PIPELINE, "version": version, "experiment": options.experiment, "run": run}
         print(f"# {json.dumps(about)}\n{content.decode()}", end="")
@@ -164,7 +164,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
         values[name.replace("-", "_")] = value
     if "source" not in values | settings.parameters:
         values = {"source": data_source.SAMPLE} | local.SAMPLE | values
-    values = {"revision": local.revision()} | values
+    values = {"revision": built_images.revision()} | values
     known = training.component_spec.inputs
     for name in values:
         if name not in known:
@@ -192,7 +192,16 @@ def _version(settings: str, allow_dirty: bool) -> str:
     """The git revision, and the settings' name when these are not the default."""
     try:
         described = subprocess.run(
-            ["git", "-C", str(local.REPOSITORY), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"],
+            [
+                "git",
+                "-C",
+                str(built_images.REPOSITORY),
+                "describe",
+                "--always",
+                "--abbrev=12",
+                "--dirty",
+                "--exclude=*",
+            ],
             capture_output=True,
             text=True,
             check=True,
@@ -205,6 +214,23 @@ def _version(settings: str, allow_dirty: bool) -> str:
         described += f"-{int(time.time())}"  # what is not committed may change again
     stem = Path(settings).stem
     return described if stem == "pvc" else f"{described}-{stem}"
+
+
+def _images(file: Path, settings: Settings) -> dict[str, Any]:
+    """The built images, all that the settings need.
+
+    Raises:
+        InputError: one was not built.
+    """
+    images = built_images.read(file)
+    needed = settings.variants()
+    for variant in sorted(needed):
+        if images[variant]["image"] == built_images.PLACEHOLDER:
+            raise InputError(
+                f"{file}: no image {variant!r} was built, and pods cannot run without; run `make images` "
+                "(with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
+            )
+    return images
 
 
 def _compiled(settings: Settings, images: dict[str, Any]) -> bytes:

@@ -264,7 +264,8 @@ def pipeline(settings: Settings, images: dict[str, Any]) -> Any:
     return training
 
 
-training = pipeline(Settings(), built_images.PLACEHOLDER)
+NO_IMAGES = {variant: {"image": built_images.PLACEHOLDER, "digest": None} for variant in built_images.VARIANTS}
+training = pipeline(Settings(), NO_IMAGES)
 
 
 def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
@@ -292,8 +293,7 @@ def main() -> int:
     parser.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
     options = parser.parse_args()
     try:
-        images = built_images.read(options.images) if options.images.exists() else built_images.PLACEHOLDER
-        compile_to(options.out, cluster_settings.read(options.settings), images)
+        compile_to(options.out, cluster_settings.read(options.settings), built_images.read(options.images))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
