@@ -15,6 +15,8 @@ from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
 from tests.pipeline.kfp_server import Server, serving
 
+pytestmark = pytest.mark.slow  # each one compiles the pipeline
+
 PART = "wf-1.root.exit-handler-1"
 
 
