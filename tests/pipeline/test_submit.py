@@ -260,7 +260,7 @@ def test_parameters_of_a_file_and_over_them_those_given(
     assert (parameters["epochs"], parameters["batch_size"], parameters["source"]) == (9, 8, "coco2017")
     assert "width" not in parameters  # only the sample has its own
     assert about["experiment"] == "e"
-    assert "pipelineInfo:\n  name: openpose-training" in rest.replace("  description", "")
+    assert "# Name: openpose-training" in rest
 
 
 def test_table_on_a_terminal_is_drawn_over() -> None:
