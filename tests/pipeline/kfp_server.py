@@ -81,8 +81,7 @@ class Server:
             return 200, {"pipeline_version_id": query["name"]}
         if rest == "pipelines/pipeline-1/versions":
             name = json.loads(query["filter"])["predicates"][0]["string_value"]
-            known = [{"pipeline_version_id": name}] if name in self.versions else []
-            return 200, {"pipeline_versions": known}
+            return 200, {"pipeline_versions": [{"pipeline_version_id": name}] if name in self.versions else []}
         if found := re.fullmatch(r"pipelines/pipeline-1/versions/(.+)", rest):
             documents = list(yaml.safe_load_all(self.versions[found[1]]))
             spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
@@ -104,9 +103,9 @@ def serving(server: Server) -> Iterator[Server]:
                 server.away -= 1
                 self.connection.close()
                 return
-            if server.token and token != server.token:
-                code, answer = 401, {"message": "Unauthenticated"}
-            else:
+            code: int = 401
+            answer: Any = {"message": "Unauthenticated"}
+            if token == server.token or not server.token:
                 query = {name: values[0] for name, values in parse_qs(split.query).items()}
                 code, answer = server.answer(self.command, split.path, query, body)
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()

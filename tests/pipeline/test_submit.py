@@ -2,7 +2,12 @@
 
 import io
 import json
+import os
+import pty
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from tests.pipeline.kfp_server import Server, serving
 
 pytestmark = pytest.mark.slow  # each one compiles the pipeline
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 PART = "wf-1.root.exit-handler-1"
 
 
@@ -274,6 +280,30 @@ def test_table_on_a_terminal_is_drawn_over() -> None:
     table.show([follow.Step("train", "done", "", "", 61.0)])
     assert out.getvalue().count("\x1b[1A\x1b[J") == 1
     assert "done     1 min 01 s" in out.getvalue()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", follow.ENDED), ("n", submit.LEFT_RUNNING)])
+def test_control_c_asks(server: Server, images: Path, answer: str, code: int) -> None:
+    server.states = ["RUNNING"]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pipelines.submit", "--images", str(images), "--version", "abc"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True)
+    os.close(theirs)
+    _read_until(ours, "finish ")
+    process.send_signal(signal.SIGINT)
+    _read_until(ours, "[y/N]")
+    os.write(ours, f"{answer}\n".encode())
+    said = _read_until(ours, "goes on")
+    assert process.wait(timeout=60) == code, said
+    assert server.terminated == (answer == "y")
+    os.close(ours)
+
+
+def _read_until(terminal: int, text: str) -> str:
+    said = ""
+    while text not in said:
+        said += os.read(terminal, 4096).decode()
+    return said
 
 
 def test_runs_cancel_and_logs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
