@@ -1,0 +1,62 @@
+"""What the two benchmarks on real pictures share: records, trainings and their AP."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.coco_download.coco_download import coco_download
+from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from components.train.train import train
+from openpose import model_io, skeleton, storage
+from openpose.predict import Predictor
+from openpose.valid_score import ValidScore
+
+OPENPOSE = skeleton.get("openpose18")
+WHY_GPU = "skipped: it takes hours without a GPU; --cpu does it all the same"
+
+
+def parser(program: str, description: str | None, out: str) -> argparse.ArgumentParser:
+    """Flags that both have."""
+    made = argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    made.add_argument("--data", type=Path, default=Path("../shared/coco"), help="folder with COCO's layout")
+    made.add_argument("--out", type=Path, default=Path(out), help="folder for records and the training")
+    made.add_argument("--cpu", action="store_true", help="also without a GPU")
+    return made
+
+
+def reason_to_skip(options: argparse.Namespace) -> str:
+    """Why the benchmark is not run here, or nothing."""
+    if not (options.data / "annotations").is_dir():
+        return f"skipped: there is no COCO data in {options.data}; give its folder with --data"
+    return "" if options.cpu or tf.config.list_physical_devices("GPU") else WHY_GPU
+
+
+def records(
+    source: Path, root: Path, val_share: float = 0.0, dense: str = "none", size: int = 368
+) -> dict[str, dict[str, Any]]:
+    """Manifests of the records of both splits."""
+    coco_download(source=str(source.absolute()), root=str(root), val_share=val_share)
+    splits = ("train", "val")
+    made = {split: tfrecord_targets(root=str(root), split=split, dense=dense, size=size) for split in splits}
+    return {split: manifest for split, manifest in made.items() if manifest is not None}
+
+
+def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> str:
+    """A training on such records by the train step; returns its model's path."""
+    places = {f"{name}_records": made[split]["folder"] + "/manifest.json" for name, split in SPLITS.items()}
+    return str(train(root=str(root), **places, **parameters)["model"])
+
+
+SPLITS = {"train": "train", "valid": "val"}
+
+
+def ap(model: str | Path, split: dict[str, Any], height: int) -> float:
+    """COCO AP of a model on all pictures of a split, resized to a height, one pass."""
+    predictor = Predictor(model_io.load(storage.path(str(model)), OPENPOSE), height)
+    found = ValidScore(split, split["counts"]["images"], OPENPOSE).ap(predictor, lambda: False)
+    assert found is not None
+    return found

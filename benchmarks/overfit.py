@@ -1,0 +1,109 @@
+"""Can the training engine learn real pictures by heart? COCO AP on 16 of them, which a network saw from random weights.
+
+What is measured is that nothing between a picture and a person loses them: records, targets, loss, optimiser, batch
+norm, decoder, scorer. The reference is the oracle: the true maps of the same pictures at the same height, decoded and
+scored by the same code.
+
+The pictures are the first of COCO's training file that show large people only (an area above 96² pixels, as COCO
+means it), so that a small input will do, each with grey at two sides that makes it a square. They are trained as they
+are, not augmented, by records with dense targets. The training split holds each of them many times, so that an epoch
+is a long one; the validation split once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import _real, oracle
+from openpose import coco
+from openpose.augment import PADDING_GREY
+from openpose.decode import decode
+
+BOUND = 0.9
+PICTURES, REPEATS = 16, 128
+LARGE = 96**2  # pixels²
+SIDE = 256
+RECIPE: dict[str, Any] = {
+    "model": "lightweight",
+    "width": 0.5,
+    "size": SIDE,
+    "batch_size": 8,
+    "epochs": 6,
+    "learning_rate": "0.002",
+    "decay": "cosine",
+}
+
+
+def main() -> int:
+    """Trains, prints both APs; returns the exit code."""
+    options = _real.parser("python -m benchmarks.overfit", __doc__, "build/overfit").parse_args()
+    if why := _real.reason_to_skip(options):
+        print(f"overfit: {why}")
+        return 0
+    choose(options.data, options.out / "coco")
+    made = _real.records(options.out / "coco", options.out, dense="both", size=SIDE)
+    model = _real.trained(options.out, made, **RECIPE)
+    reference(options.out / "coco", SIDE)
+    reached = _real.ap(model, made["val"], SIDE)
+    print(f"overfit: AP {reached:.3f} (bound {BOUND:.3f})")
+    return 0 if reached >= BOUND else 1
+
+
+def choose(source: Path, folder: Path) -> None:
+    """Writes a data set of the first pictures of the source's training split."""
+    name = "annotations/person_keypoints_{}2017.json"
+    everything = json.loads((source / name.format("train")).read_text())
+    pictures = coco.load(source / name.format("train"), _real.OPENPOSE).pictures
+    large = [picture for picture in pictures if picture.main.any() and (picture.area > LARGE).all()]
+    ids = {picture.id for picture in large[:PICTURES]}
+    for split, repeats in (("train", REPEATS), ("val", 1)):
+        (folder / f"{split}2017").mkdir(parents=True, exist_ok=True)
+        images = [
+            square(image, source / "train2017", folder / f"{split}2017")
+            for image in everything["images"]
+            if image["id"] in ids
+        ]
+        people = [person for person in everything["annotations"] if person["image_id"] in ids]
+        both = {
+            "images": [image | {"id": _copy(image["id"], n)} for n in range(repeats) for image in images],
+            "annotations": [
+                person | {"id": _copy(person["id"], n), "image_id": _copy(person["image_id"], n)}
+                for n in range(repeats)
+                for person in people
+            ],
+            "categories": everything["categories"],
+        }
+        path = folder / name.format(split)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(both))
+
+
+def square(image: dict[str, Any], source: Path, folder: Path) -> dict[str, Any]:
+    """Writes a picture with grey to the right of it or below; returns its entry with the new size."""
+    picture = np.asarray(cv2.imread(str(source / image["file_name"])))
+    side = max(picture.shape[:2])
+    below, right = side - picture.shape[0], side - picture.shape[1]
+    padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(PADDING_GREY,) * 3)
+    cv2.imwrite(str(folder / image["file_name"]), padded)
+    return image | {"width": side, "height": side}
+
+
+def _copy(identity: int, number: int) -> int:
+    """The id of a picture's or person's copy; copy 0 keeps its own."""
+    return identity + number * 10_000_000_000
+
+
+def reference(folder: Path, height: int) -> None:
+    """Prints the oracle's figures."""
+    path = folder / "annotations/person_keypoints_val2017.json"
+    scenes = [oracle.encode(picture, height=height) for picture in coco.load(path, oracle.OPENPOSE).pictures]
+    found = [decode(scene.heatmap, scene.vectmap, oracle.OPENPOSE, oracle.PARAMETERS) for scene in scenes]
+    oracle.print_row(f"reference (true maps, {height} high)", path, scenes, found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
