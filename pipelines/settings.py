@@ -96,20 +96,22 @@ class Settings:
         """Which images the steps run in: the one for GPUs where a pod may have an accelerator."""
         return {_variant(pod) for pod in (self.light, self.data, self.train, self.evaluate)}
 
-    def place(self, task: dsl.PipelineTask, part: str, images: dict[str, Any]) -> None:
+    def place(self, task: dsl.PipelineTask, part: str, images: dict[str, Any], retried: bool) -> None:
         """Gives a task its image, its pod's resources and its place.
 
         Args:
             task: of the pipeline.
             part: which of the pods it is: light, data, train or evaluate.
             images: of `pipelines.images.read`.
+            retried: whether its pod is made again when it was lost.
         """
         pod: Pod = getattr(self, part)
         task.set_container_image(images[_variant(pod)]["image"])
         task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
         task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
         # A stock Kubeflow Pipelines 2.17 makes a lost pod again, but does not repeat a step that ended with an error.
-        task.set_retry(self.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+        if retried:
+            task.set_retry(self.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
         kubernetes.set_timeout(task, int(pod.hours * 3600))
         kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=pod.shm)

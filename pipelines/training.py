@@ -24,19 +24,22 @@ from pipelines import settings as cluster_settings
 from pipelines.settings import Settings
 
 
-def pipeline(settings: Settings, images: dict[str, Any]) -> Any:
-    """The DAG for a cluster.
+def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
+    """The DAG for a cluster, or for this machine.
 
     Args:
-        settings: of the cluster. Running here needs none of it.
+        settings: of the cluster; None here, where KFP would wait minutes before it repeats a step that failed.
         images: of `pipelines.images.read`.
 
     Returns:
         KFP's pipeline.
     """
 
-    def placed(task: dsl.PipelineTask, part: str, cached: bool = True) -> dsl.PipelineTask:
-        settings.place(task, part, images)
+    accelerator = settings.train.accelerator if settings else ""
+
+    def placed(task: dsl.PipelineTask, part: str, cached: bool = True, retried: bool = True) -> dsl.PipelineTask:
+        if settings:
+            settings.place(task, part, images, retried)
         return task.set_caching_options(cached)
 
     @dsl.pipeline(name="openpose-training")
@@ -186,7 +189,6 @@ def pipeline(settings: Settings, images: dict[str, Any]) -> Any:
         demands = {"min_ap": min_ap, "max_valid_loss": max_valid_loss, "tolerance": tolerance, "registry": registry}
         exported_how = {"pixels": pixels, "formats": formats}
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
-            accelerator = settings.train.accelerator
             checked = check(
                 root=root,
                 accelerator=accelerator,
@@ -196,7 +198,7 @@ def pipeline(settings: Settings, images: dict[str, Any]) -> Any:
                 **demands,
                 **exported_how,
             )
-            placed(checked, "light", cached=False)
+            placed(checked, "light", cached=False, retried=False)  # the same parameters are wrong again
             downloaded = coco_download(
                 source=source,
                 root=root,
@@ -264,8 +266,7 @@ def pipeline(settings: Settings, images: dict[str, Any]) -> Any:
     return training
 
 
-NO_IMAGES = {variant: {"image": built_images.PLACEHOLDER, "digest": None} for variant in built_images.VARIANTS}
-training = pipeline(Settings(), NO_IMAGES)
+training = pipeline(None, {})
 
 
 def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
