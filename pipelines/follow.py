@@ -145,13 +145,15 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> int:
         InputError: there is no such run, or the server is away for too long.
     """
     api.patience, deadline, table = PATIENCE, time.monotonic() + hours * 3600, Table(sys.stdout)
+    stopped = False
     while True:
         now = api.run(run)
+        stopped = stopped or now["state"] in ("CANCELING", "CANCELED")
         nodes = api.nodes(run)
         found = steps(nodes, _workflow(nodes))
         table.show(found)
         if now["state"] in OVER:
-            return _end(api, now, found)
+            return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
         if time.monotonic() > deadline:
             print(f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`")
             return ENDED
@@ -163,9 +165,9 @@ def _workflow(nodes: list[dict[str, Any]]) -> str:
     return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
 
 
-def _end(api: Api, run: dict[str, Any], found: list[Step]) -> int:
+def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> int:
     summary = _summary(api, run["run_id"], found)
-    if _was_cancelled(run):
+    if stopped:
         print("cancelled: finished work is kept, and the same command goes on from there")
         return ENDED
     if run["state"] == "SUCCEEDED" and summary and summary["state"] in ("accepted", "rejected"):
@@ -180,10 +182,9 @@ def _end(api: Api, run: dict[str, Any], found: list[Step]) -> int:
     return FAILED
 
 
-def _was_cancelled(run: dict[str, Any]) -> bool:
-    """Kubeflow Pipelines 2.17 calls a run that was terminated FAILED, but its history knows."""
-    states = [entry.get("state") for entry in run.get("state_history", [])]
-    return run["state"] == "CANCELED" or "CANCELING" in states or "CANCELED" in states
+def _was_stopped(workflow: dict[str, Any]) -> bool:
+    """Kubeflow Pipelines 2.17 stops a run by this deadline, and calls it FAILED afterwards, also in its history."""
+    return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
 
 
 def _summary(api: Api, run: str, found: list[Step]) -> dict[str, Any] | None:

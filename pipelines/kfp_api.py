@@ -220,12 +220,19 @@ class Api:
         """Stops a run."""
         self.post(f"/apis/v2beta1/runs/{quote(identifier, safe='')}:terminate")
 
-    def nodes(self, identifier: str) -> list[dict[str, Any]]:
-        """The run's workflow nodes, which know what tasks do not: their pods, and why one waits. [] if unknown."""
+    def workflow(self, identifier: str) -> dict[str, Any]:
+        """The run's workflow, which knows what the run does not: its pods, why one waits, and whether it was stopped.
+
+        Empty when it is unknown.
+        """
         with contextlib.suppress(InputError, KeyError, ValueError):
             runtime = self.get(f"/apis/v1beta1/runs/{quote(identifier, safe='')}")["pipeline_runtime"]
-            return list((json.loads(runtime["workflow_manifest"]).get("status", {}).get("nodes") or {}).values())
-        return []
+            return json.loads(runtime["workflow_manifest"])
+        return {}
+
+    def nodes(self, identifier: str) -> list[dict[str, Any]]:
+        """The nodes of the run's workflow; [] when they are unknown."""
+        return list((self.workflow(identifier).get("status", {}).get("nodes") or {}).values())
 
     def log(self, identifier: str, pod: str) -> str:
         """What a pod has printed; "" when neither the pod nor an archive of its log is left."""

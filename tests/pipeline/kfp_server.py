@@ -37,7 +37,6 @@ class Server:
     multi_user: bool = False
     away: int = 0
     away_once_started: bool = False
-    history: list[dict[str, str]] = field(default_factory=list)
     versions: dict[str, bytes] = field(default_factory=dict)
     pipelines: dict[str, str] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
@@ -55,12 +54,13 @@ class Server:
             return 200, {"run_id": "run-1"}
         if rest == "runs/run-1":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-            return 200, {"run_id": "run-1", "state": state, "state_history": self.history}
+            return 200, {"run_id": "run-1", "state": state}
         if rest == "runs/run-1:terminate":
             self.terminated = True
             return 200, {}
         if path == "/apis/v1beta1/runs/run-1":
-            workflow = {"status": {"nodes": {node["id"]: node for node in self.nodes}}}
+            spec = {"activeDeadlineSeconds": 0} if self.terminated else {}
+            workflow = {"spec": spec, "status": {"nodes": {node["id"]: node for node in self.nodes}}}
             return 200, {"pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
         if found := re.fullmatch(r"/apis/v1alpha1/runs/run-1/nodes/(.+)/log", path):
             return (200, self.logs[found[1]]) if found[1] in self.logs else (500, {"error_message": "no such pod"})

@@ -151,9 +151,11 @@ def test_failed_without_any_log_says_what_kubernetes_says(
     assert "failed: train: OOMKilled" in capsys.readouterr().out
 
 
-def test_terminated_run_is_no_failure(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    server.states = ["FAILED"]
-    server.history = [{"state": "RUNNING"}, {"state": "CANCELING"}, {"state": "FAILED"}]
+@pytest.mark.parametrize("seen", [True, False])
+def test_terminated_run_is_no_failure(
+    server: Server, call: Any, seen: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.states, server.terminated = (["CANCELING", "FAILED"], False) if seen else (["FAILED"], True)
     assert call() == follow.ENDED
     assert "cancelled" in capsys.readouterr().out
 
