@@ -10,13 +10,17 @@ LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
 DATA :=    ## COCO-format data: a folder, an address or coco2017; else a sample is drawn
 OUT :=     ## folder for everything that is written
-ARGS :=    ## any other flags of python -m pipelines.local, such as --min-ap 0.5
+ARGS :=    ## any other flags of the command that is run, such as --min-ap 0.5
+RUN :=     ## a run on a cluster, as make runs lists them
+STEP :=    ## one step of it
+SETTINGS := ## of the cluster: pvc, small, gpu, gcs, or a file like pipelines/clusters/pvc.yaml
+OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 PYTHON :=  ## Python 3.11 that .venv is made with
 
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile tensorboard test test-fast lint format bench lock clean
+.PHONY: help run setup setup-dev sample compile tensorboard test test-fast lint format bench lock clean submit runs cancel logs manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -33,10 +37,36 @@ sample: setup  ## draw only the sample data, into OUT/sample
 	@$(python) -m openpose.sample --out "$${OUT:-out}/sample" $${SEED:+--seed "$$SEED"}
 
 compile: setup  ## compile only the pipeline, into build/training.yaml
-	@$(python) -m pipelines.training
+	@$(python) -m pipelines.training $${SETTINGS:+--settings "$$SETTINGS"} $(ARGS)
 
 tensorboard: setup  ## show the training curves of OUT in a browser
 	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"
+
+##@ On a cluster
+
+submit: setup  ## run the pipeline on Kubeflow Pipelines, and follow it to its end
+	@$(python) -m pipelines.submit \
+	  $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
+	  $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
+	  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} $(ARGS)
+
+runs: setup  ## list the newest runs there
+	@$(python) -m pipelines.runs list
+
+cancel: setup  ## stop the run RUN; finished work is kept
+	@$(python) -m pipelines.runs cancel "$${RUN:?give RUN=, see make runs}"
+
+logs: setup  ## print what the steps of the run RUN said, or only STEP
+	@$(python) -m pipelines.runs logs "$${RUN:?give RUN=, see make runs}" $${STEP:+"$$STEP"}
+
+manifests: setup  ## render what the pipeline needs there, into build/manifests.yaml
+	@$(python) -m pipelines.manifests $${OVERLAY:+--overlay "$$OVERLAY"}
+
+deploy: manifests  ## put it on the cluster of kubectl's context
+	kubectl apply --server-side -f build/manifests.yaml
+
+undeploy: manifests  ## remove exactly that again, with the volume and all that is on it
+	kubectl delete --ignore-not-found -f build/manifests.yaml
 
 ##@ Develop
 
@@ -45,6 +75,9 @@ test: lint  ## check everything: rules, format, types, all tests
 
 test-fast: setup-dev  ## run the tests that take seconds
 	$(python) -m pytest -m "not slow"
+
+test-cluster: setup-dev  ## run the tests that need a cluster, on the one of KF_PIPELINES_ENDPOINT
+	$(python) -m pytest tests/cluster
 
 lint: setup-dev  ## check rules, format and types
 	$(python) -m ruff check .

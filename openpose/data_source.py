@@ -11,11 +11,12 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from openpose import download, pictures, remotes, storage
+from openpose import download, pictures, remotes, sample, storage
 from openpose.download import Remote
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
+SAMPLE = "sample"  # drawn, so that a cluster without data has some
 _COCO = "http://images.cocodataset.org"
 #: The official archives, as published: address, bytes, MD5.
 _OFFICIAL = {
@@ -103,13 +104,16 @@ def bring(source: str, root: storage.Place, names: Names) -> Files:
     A folder is used where it is when the root is a folder too. Everything else goes to `<root>/archives/…`.
 
     Args:
-        source: `coco2017`, an address that begins with http(s)://, gs:// or file://, or a folder.
+        source: `coco2017`, `sample`, an address that begins with http(s)://, gs:// or file://, or a folder.
         root: the storage root.
         names: of the files.
 
     Raises:
         InputError: a file is missing or cannot be fetched; the message says which and where it was looked for.
     """
+    if source == SAMPLE:
+        source = str((root if isinstance(root, Path) else storage.scratch_folder()) / SAMPLE)
+        sample.make(Path(source))
     folder = _local_folder(source)
     if folder is not None and isinstance(root, Path):
         return _files_of_folder(folder, names)

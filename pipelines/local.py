@@ -17,10 +17,10 @@ from typing import Any
 from openpose import data_source, progress, sample, storage
 from openpose.errors import InputError
 from pipelines import in_place
+from pipelines.images import revision
 from pipelines.in_place import Outcome
 from pipelines.training import training
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 REJECTED = 3
 
 # What the sample needs to be learnt in some minutes on two cores: a small input that the figures fill, little
@@ -43,6 +43,7 @@ SAMPLE: dict[str, Any] = {
 # The pipeline's steps in their order, and the DAG's components that belong to them. The names of a step's files
 # under `<root>/status/` begin with its name.
 STEPS = {
+    "check": ("check",),
     "coco_download": ("coco_download",),
     "tfrecord_targets": ("tfrecord_targets", "collect_records"),
     "train": ("train",),
@@ -116,12 +117,6 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
     if outcome.failed:
         return 1
     return 0 if summary["verdict"] == "accepted" else REJECTED
-
-
-def revision() -> str:
-    """Fingerprint of the code that decides results, so that changed code trains anew."""
-    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
-    return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]
 
 
 def summarise(out: Path, outcome: Outcome) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import yaml
-from kfp import compiler
 
 from components import command
 from components.coco_download.coco_download import coco_download
@@ -15,16 +14,29 @@ from components.export.export import export
 from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
-from pipelines import training
+from openpose.errors import InputError
+from pipelines import settings, training
 
-GOLDEN = Path(__file__).parent / "golden" / "training.yaml"
+GOLDEN = Path(__file__).parent / "golden"
+REFERENCE = "registry.example.com/openpose@sha256:" + 64 * "0"
+IMAGES = {"cpu": {"image": f"{REFERENCE}"}, "gpu": {"image": f"{REFERENCE[:-1]}1"}}
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compiler.Compiler().compile(training.training, str(path))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+def compiled_for(name: str, folder: Path) -> list[dict[str, Any]]:
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        training.compile_to(path, settings.read(name), IMAGES)
     return load(path)
+
+
+@pytest.fixture(scope="module")
+def compiled(folder: Path) -> list[dict[str, Any]]:
+    return compiled_for("pvc", folder)
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -33,15 +45,132 @@ def load(path: Path) -> list[dict[str, Any]]:
     return documents
 
 
-def test_compiled_dag_is_the_golden_one(compiled: list[dict[str, Any]]) -> None:
-    """After a wanted change: python -m pipelines.training --out tests/pipeline/golden/training.yaml"""
-    assert compiled == load(GOLDEN)
+def tasks_of(compiled: list[dict[str, Any]], part: str) -> dict[str, Any]:
+    """The tasks of a part of the DAG: exit-handler, condition-branches, …"""
+    (found,) = (
+        component["dag"]["tasks"]
+        for name, component in compiled[0]["components"].items()
+        if "dag" in component and name.startswith(f"comp-{part}")
+    )
+    return found
+
+
+def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each step its container and what kfp-kubernetes adds."""
+    executors = compiled[0]["deploymentSpec"]["executors"]
+    placed = compiled[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name: (executor["container"], placed.get(name, {})) for name, executor in executors.items()}
+
+
+@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs"])
+def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
+    """After a wanted change: copy the file that the message names over the golden one."""
+    assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"{name}.yaml"
+
+
+@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "small"])
+def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: Path) -> None:
+    compiled = compiled_for(name, folder)
+    for step, (container, placed) in pods(compiled).items():
+        resources = container["resources"]
+        for what in ("resourceCpuLimit", "resourceMemoryLimit", "resourceCpuRequest", "resourceMemoryRequest"):
+            assert resources[what], (step, what)
+        assert container["image"] in (IMAGES["cpu"]["image"], IMAGES["gpu"]["image"]), step
+        assert placed["securityContext"] == {"runAsNonRoot": True}, step
+        assert int(placed["activeDeadlineSeconds"]) >= 3600, step
+        (memory,) = placed["emptyDirMounts"]
+        assert (memory["mountPath"], memory["medium"]) == ("/dev/shm", "Memory"), step
+    for part in compiled[0]["components"].values():
+        for task, spec in part.get("dag", {}).get("tasks", {}).items():
+            if task == "check":
+                assert "retryPolicy" not in spec  # what is wrong with the parameters is wrong again
+            elif f"exec-{task}" in pods(compiled):
+                assert spec["retryPolicy"]["maxRetryCount"] == 3, task
+                assert spec["retryPolicy"]["backoffDuration"] == "30s", task
+
+
+def test_volume_or_bucket(folder: Path) -> None:
+    for name, claims in (("pvc", ["openpose"]), ("gcs", [])):
+        for step, (_, placed) in pods(compiled_for(name, folder)).items():
+            assert [mount["constant"] for mount in placed.get("pvcMount", [])] == claims, step
+
+
+def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folder: Path) -> None:
+    compiled = compiled_for("gpu", folder)
+    for step, (container, placed) in pods(compiled).items():
+        accelerator = container["resources"].get("accelerator")
+        assert (accelerator is not None) == (step == "exec-train"), step
+        assert (container["image"] == IMAGES["gpu"]["image"]) == (step == "exec-train"), step
+        if accelerator:
+            assert accelerator["resourceType"] == "nvidia.com/gpu"
+            # The driver takes a number from a text only, and the check's output is one.
+            assert "check-Output" in accelerator["resourceCount"]
+            assert placed["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    outputs = compiled[0]["components"]["comp-check"]["outputDefinitions"]["parameters"]
+    assert outputs["Output"]["parameterType"] == "STRING"
+    assert compiled[0]["root"]["inputDefinitions"]["parameters"]["gpus"]["defaultValue"] == 4
+
+
+def test_no_gpu_without_an_accelerator(compiled: list[dict[str, Any]]) -> None:
+    assert all("accelerator" not in container["resources"] for container, _ in pods(compiled).values())
+
+
+def test_only_what_kubeflow_can_tell_apart_is_cached(compiled: list[dict[str, Any]]) -> None:
+    cached = {
+        task
+        for part in (compiled[0]["root"], *compiled[0]["components"].values())
+        for task, spec in part.get("dag", {}).get("tasks", {}).items()
+        if f"exec-{task}" in pods(compiled) and spec["cachingOptions"].get("enableCache")
+    }
+    assert cached == {"tfrecord-targets", "collect-records", "export", "explain-rejection"}
+
+
+def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("secrets: {mirror: {password: MIRROR_PASSWORD}}\npull_secrets: [registry]\n")
+    training.compile_to(tmp_path / "out.yaml", settings.read(str(file)), IMAGES)
+    for step, (_, placed) in pods(load(tmp_path / "out.yaml")).items():
+        (secret,) = placed["secretAsEnv"]
+        assert secret["keyToEnv"] == [{"secretKey": "password", "envVar": "MIRROR_PASSWORD"}], step
+        assert placed["imagePullSecret"][0]["secretName"] == "registry", step
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("claims: x", "there is no setting 'claims'; choose from claim, "),
+        ("train: {memory: lots}", "train: memory is 'lots'; give a quantity such as"),
+        ("train: {cpu: 4}", "train: cpu is 4; it must be of type str"),
+        ("train: {gpu: 4}", "train: there is no setting 'gpu'"),
+        ("train: 4", "train: 4 is no mapping"),
+        ("data: {hours: 0}", "data: hours is 0; it must be more than 0"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_wrong_settings_name_the_file_and_the_field(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as refused:
+        settings.read(str(file))
+    assert str(refused.value).startswith(f"{file}: {said}")
+
+
+def test_settings_that_are_not_there() -> None:
+    with pytest.raises(InputError, match=r"settings moon: no such file; .* one of: gcs, gpu, pvc, small"):
+        settings.read("moon")
+
+
+def test_run_ends_with_a_summary_in_any_case(compiled: list[dict[str, Any]]) -> None:
+    tasks = compiled[0]["root"]["dag"]["tasks"]
+    assert tasks["finish"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert tasks["finish"]["dependentTasks"] == ["exit-handler-1"]
 
 
 def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
-    tasks = compiled[0]["root"]["dag"]["tasks"]
+    tasks = tasks_of(compiled, "exit-handler")
     after = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
     loop = next(name for name in tasks if name.startswith("for-loop"))
+    assert after["coco-download"] == {"check"}
     assert after[loop] == {"coco-download"}
     assert after["collect-records"] == {"coco-download", loop}
     assert after["train"] == {"collect-records"}
@@ -52,7 +181,7 @@ def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
 
 def test_only_what_is_accepted_is_exported_and_then_registered(compiled: list[dict[str, Any]]) -> None:
     parts = {name: part["dag"]["tasks"] for name, part in compiled[0]["components"].items() if "dag" in part}
-    (branches,) = (tasks for name, tasks in parts.items() if name.startswith("comp-condition-branches"))
+    branches = tasks_of(compiled, "condition-branches")
     steps = {task["triggerPolicy"]["condition"]: set(parts[f"comp-{name}"]) for name, task in branches.items()}
     accepted = "inputs.parameter_values['pipelinechannel--evaluate-verdict'] == 'accepted'"
     assert steps == {accepted: {"export", "register"}, f"!({accepted})": {"explain-rejection"}}

@@ -1,0 +1,1 @@
+"""Before anything starts: parameters that cannot work are refused in seconds."""

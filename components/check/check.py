@@ -1,0 +1,98 @@
+"""Before the first step: refuses in seconds what would fail after hours."""
+
+from collections.abc import Callable
+from typing import Any
+
+from components import status
+from components.evaluate.verdict import Demands
+from components.tfrecord_targets.tfrecord_targets import DENSE, plan
+from openpose import networks, schedule, skeleton, storage
+from openpose.errors import InputError
+from openpose.model_io import formats as model_formats
+from openpose.model_io.inference import check_pixels
+from openpose.registry import Registry
+from openpose.train_parameters import RunParameters, TrainParameters
+
+
+def check(
+    root: str,
+    train: dict[str, Any],
+    demands: dict[str, float],
+    workers: int = 1,
+    dense: str = "val",
+    save_minutes: float = 10.0,
+    ap_images: int = 0,
+    gpus: int = 0,
+    accelerator: str = "",
+    registry: str = "openpose",
+    pixels: str = "bgr",
+    formats: str = "all",
+) -> None:
+    """Checks all parameters of the pipeline that can be checked without data.
+
+    Args:
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        train: What decides the training, by the names of `TrainParameters`.
+        demands: What the verdict asks for, by the names of `Demands`.
+        workers: How many workers share the training split's records.
+        dense: Which splits carry heatmap, vectmap and mask.
+        save_minutes: A checkpoint after so many minutes.
+        ap_images: COCO AP on so many validation images at the end of each epoch.
+        gpus: How many GPUs share the training.
+        accelerator: The resource that a training's pod may ask for, such as nvidia.com/gpu; empty for none.
+        registry: Name of the registry of the champions.
+        pixels: Order of the channels that the exported files take.
+        formats: What is exported.
+
+    Raises:
+        InputError: one or more cannot be used; the message has a line for each.
+    """
+    folder = storage.root_folder(root)
+    with status.step(folder, "check"):
+        wrong = _complaints(
+            lambda: _check_training(train),
+            lambda: RunParameters(save_minutes=save_minutes, ap_images=ap_images),
+            lambda: Demands(**demands),
+            lambda: plan(workers),
+            lambda: _check_choice("dense", dense, DENSE),
+            lambda: _check_gpus(gpus, accelerator),
+            lambda: Registry(folder, registry),
+            lambda: check_pixels(pixels),
+            lambda: model_formats.chosen(formats),
+        )
+        if wrong:
+            raise InputError("; ".join(wrong))
+        print(f"the parameters can be used; everything will be in {folder}", flush=True)
+
+
+def _complaints(*checks: Callable[[], object]) -> list[str]:
+    """What the checks say, so that a person mends all of it at once."""
+    said = []
+    for each in checks:
+        try:
+            each()
+        except InputError as error:
+            said.append(str(error))
+    return said
+
+
+def _check_training(values: dict[str, Any]) -> None:
+    parameters = TrainParameters(**values)
+    parameters.inputs()
+    schedule.make(parameters.learning_rate, parameters.decay, 1, parameters.epochs)
+    networks.build(parameters.model, skeleton.OPENPOSE18, parameters.width, parameters.stages or None)
+
+
+def _check_choice(name: str, value: str, choices: dict[str, Any]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+
+
+def _check_gpus(gpus: int, accelerator: str) -> None:
+    if gpus < 0:
+        raise InputError(f"gpus is {gpus}; it must be at least 0")
+    if gpus and not accelerator:
+        raise InputError(
+            f"gpus is {gpus}, but this pipeline was compiled for a cluster without accelerators; "
+            "submit it with settings that have one (train: {accelerator: nvidia.com/gpu}), or leave gpus out"
+        )

@@ -1,0 +1,1 @@
+"""After everything, also when a step failed: how the run went."""

@@ -1,0 +1,16 @@
+"""KFP's declaration of the step: the exit handler, which runs in any case."""
+
+from kfp import dsl
+from kfp.dsl import Markdown, Output, PipelineTaskFinalStatus
+
+
+@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+def finish(root: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
+    """Sums up how the run went, also when a step failed."""
+    from pathlib import Path
+
+    from components.finish.finish import describe, finish
+    from openpose import storage
+
+    made = finish(root=root, state=status.state, message=status.error_message or "")
+    storage.write_text(Path(summary.path), describe(made))

@@ -1,0 +1,84 @@
+"""After the last step, also when one failed: what the steps left under the storage root, in one summary."""
+
+import json
+import os
+from typing import Any
+
+from components import status
+from openpose import storage
+from openpose.errors import InputError
+
+MARK = "openpose-summary: "  # begins the log's line with the summary for programs
+
+
+def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
+    """Sums up how the run went, prints it on a cluster, and writes `<root>/summaries/<run>.json`.
+
+    Args:
+        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        state: The run's state as Kubeflow has it: SUCCEEDED, FAILED or CANCELLED.
+        message: What Kubeflow says about it, if anything.
+
+    Returns:
+        `state` (accepted, rejected or failed), `step` that failed and its `error` in one line, `reason` of the
+        verdict, `figures`, `graph`, `report`, `champion`, `logs`, and the `steps` with their states and seconds.
+    """
+    try:
+        folder = storage.root_folder(root)
+        summary = summarise(folder, state, message)
+        storage.write_json(folder / "summaries" / f"{os.environ.get(status.RUN) or 'last'}.json", summary)
+    except InputError as error:  # this step must say so and not fail too
+        summary = summarise(None, state, message or str(error))
+    if status.RUN in os.environ:  # else `pipelines.local` says it
+        print(describe(summary))
+        print(f"{MARK}{json.dumps(summary)}", flush=True)
+    return summary
+
+
+def summarise(root: storage.Place | None, state: str, message: str) -> dict[str, Any]:
+    """The summary for programs, from the steps' notes."""
+    steps = status.steps(root) if root else {}
+    failed = next((step for step in steps.values() if step["state"] == "failed"), None)
+    unfinished = next((step for step in steps.values() if step["state"] == "running"), None)
+    judged, exported, champion = (_manifest(steps.get(name)) for name in ("evaluate", "export", "register"))
+    trained = _manifest(steps.get("train"))
+    good = state == "SUCCEEDED"
+    error = failed["error"] if failed else message
+    if not good and not failed and unfinished:
+        error = "it ended without a word: it was stopped, or killed because its memory was full"
+    return {
+        "state": judged["verdict"] if good and judged else "failed",
+        "step": None if good else (failed or unfinished or {}).get("step"),
+        "error": "" if good else " ".join(error.split()) or "no step left a message; see the log of the failed one",
+        "reason": judged["reason"] if good and judged else "",
+        "figures": judged["figures"] if judged else {},
+        "graph": exported["graph"] if exported else None,
+        "report": judged["report"] if judged else None,
+        "champion": champion["entry"] if champion else None,
+        "logs": trained["logs"] if trained else None,
+        "root": str(root) if root else None,
+        "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
+    }
+
+
+def _manifest(step: dict[str, Any] | None) -> dict[str, Any] | None:
+    return storage.read_json(step["manifest"]) if step and step["state"] in ("done", "found") else None
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary for people, as Markdown."""
+    lines = [f"# {summary['state']}", ""]
+    if summary["error"]:
+        lines += [f"**{summary['step'] or 'The run'}**: {summary['error']}", ""]
+    if summary["reason"]:
+        lines += [summary["reason"], ""]
+    shown = [f"{name} {value:.3f}" for name, value in summary["figures"].items() if isinstance(value, int | float)]
+    if shown:
+        lines += ["  ".join(shown), ""]
+    lines += ["| step | state | seconds |", "|---|---|---|"]
+    lines += [f"| {name} | {step['state']} | {step['seconds']} |" for name, step in summary["steps"].items()]
+    lines += [""]
+    for name in ("graph", "champion", "report", "logs", "root"):
+        if summary[name]:
+            lines += [f"- {name}: `{summary[name]}`"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,224 @@
+"""Follows a run on a cluster to its end, and says how it went."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TextIO
+
+from components.finish.finish import MARK
+from openpose import progress
+from openpose.errors import InputError
+from pipelines.kfp_api import Api
+
+ACCEPTED, FAILED, REJECTED, ENDED = 0, 1, 3, 4  # exit codes; ENDED: cancelled, or not done in time
+OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+PATIENCE = 1800.0  # seconds for which a server may be away while a run is followed
+LOG_LINES = 15  # of the failed step's log
+
+_WORDS = {
+    "Pending": "waiting",
+    "Running": "running",
+    "Succeeded": "done",
+    "Failed": "failed",
+    "Error": "failed",
+    "Skipped": "cached",
+    "Omitted": "skipped",
+}
+_LAUNCHER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|time=\"")  # KFP's and Argo's own lines in a step's log
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task of the run.
+
+    Attributes:
+        name: of the task; with a number when a loop made several.
+        state: waiting, running, done, cached, skipped or failed.
+        why: of one that waits or failed, as Kubernetes says it; else empty.
+        pod: that ran it last; empty when none did.
+        seconds: since it started, or from its start to its end.
+    """
+
+    name: str
+    state: str
+    why: str
+    pod: str
+    seconds: float
+
+
+def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
+    """The tasks among a workflow's nodes, in the order in which they started.
+
+    A task is a node with a child `executor`; its pods are below that. A driver, which prepares a task, counts only
+    when it failed.
+
+    Args:
+        nodes: of the workflow's status.
+        workflow: its name, which begins the names of its pods.
+    """
+    ordered = sorted(nodes, key=lambda node: (node.get("startedAt") or "9", node["name"]))
+    executors: dict[str, list[dict[str, Any]]] = {}
+    for node in ordered:
+        if found := re.fullmatch(r"(.+)\.executor(\(\d+\))?", node["name"]):
+            executors.setdefault(found[1], []).append(node)
+    made, count = [], dict[str, int]()
+    for parent, parts in executors.items():
+        title = re.sub(r"\(\d+\)$", "", parent.rpartition(".")[2])
+        count[title] = count.get(title, 0) + 1
+        made.append(_step(title if count[title] == 1 else f"{title} {count[title]}", parts, workflow))
+    for node in ordered:
+        if node["type"] == "Pod" and "driver" in node["displayName"] and node["phase"] in ("Failed", "Error"):
+            made.append(_step(node["displayName"], [node], workflow))
+    return made
+
+
+def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
+    """A task from its executor's nodes: with retries that of the whole, and one for each try."""
+    whole = next((part for part in parts if part["type"] == "Retry"), parts[-1])
+    last = next((part for part in reversed(parts) if part["type"] == "Pod"), None)
+    state = _WORDS.get(whole["phase"], "waiting")
+    if last and state == "running" and last["phase"] == "Pending":
+        state = "waiting"
+    why = (last or whole).get("message") or whole.get("message") or ""
+    start, end = _time(whole.get("startedAt")), _time(whole.get("finishedAt")) or time.time()
+    return Step(
+        name=name,
+        state=state,
+        why=" ".join(why.split()) if state in ("waiting", "failed") else "",
+        pod=_pod(last, workflow) if last else "",
+        seconds=end - start if start else 0.0,
+    )
+
+
+def _pod(node: dict[str, Any], workflow: str) -> str:
+    """The name of a node's pod, as Argo makes it."""
+    digits = node["id"].rpartition("-")[2]
+    return f"{workflow or node['id'].rpartition('-')[0]}-{node['templateName']}-{digits}"
+
+
+def _time(text: str | None) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
+
+
+class Table:
+    """Shows the steps: on a terminal a table that changes, else a line for each change."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._known, self._drawn = out, dict[str, tuple[str, str]](), 0
+
+    def show(self, now: list[Step]) -> None:
+        """Shows the steps as they are now."""
+        changed = [step for step in now if self._known.get(step.name) != (step.state, step.why)]
+        self._known = {step.name: (step.state, step.why) for step in now}
+        if self._out.isatty():
+            up = f"\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
+            self._out.write(up + "".join(f"{_line(step)}\n" for step in now))
+            self._drawn = len(now)
+        else:
+            clock = time.strftime("%H:%M:%S")
+            self._out.write("".join(f"{clock}  {_line(step)}\n" for step in changed))
+        self._out.flush()
+
+
+def _line(step: Step) -> str:
+    took = progress.duration(step.seconds) if step.state in ("done", "failed") else ""
+    return f"{step.name:<22}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
+
+
+def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> int:
+    """Follows a run to its end and says how it went.
+
+    Args:
+        api: the server; it may be away for half an hour.
+        run: its identifier.
+        hours: after so many it is left alone, and goes on.
+        pause: seconds from one look to the next.
+
+    Returns:
+        The exit code: ACCEPTED, REJECTED, FAILED or ENDED.
+
+    Raises:
+        InputError: there is no such run, or the server is away for too long.
+    """
+    api.patience, deadline, table = PATIENCE, time.monotonic() + hours * 3600, Table(sys.stdout)
+    stopped = False
+    while True:
+        now = api.run(run)
+        stopped = stopped or now["state"] in ("CANCELING", "CANCELED")
+        nodes = api.nodes(run)
+        found = steps(nodes, _workflow(nodes))
+        table.show(found)
+        if now["state"] in OVER:
+            return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
+        if time.monotonic() > deadline:
+            print(f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`")
+            return ENDED
+        time.sleep(pause)
+
+
+def _workflow(nodes: list[dict[str, Any]]) -> str:
+    """The workflow's name, that of its topmost node."""
+    return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
+
+
+def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> int:
+    summary = _summary(api, run["run_id"], found)
+    if stopped:
+        print("cancelled: finished work is kept, and the same command goes on from there")
+        return ENDED
+    if run["state"] == "SUCCEEDED" and summary and summary["state"] in ("accepted", "rejected"):
+        print(_result(summary))
+        return ACCEPTED if summary["state"] == "accepted" else REJECTED
+    if run["state"] == "SUCCEEDED":
+        raise InputError(
+            f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
+            "see the run's page"
+        )
+    print(_failure(summary, found, lambda pod: api.log(run["run_id"], pod)))
+    return FAILED
+
+
+def _was_stopped(workflow: dict[str, Any]) -> bool:
+    """Kubeflow Pipelines 2.17 stops a run by this deadline, and calls it FAILED afterwards, also in its history."""
+    return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
+
+
+def _summary(api: Api, run: str, found: list[Step]) -> dict[str, Any] | None:
+    """What the run's last step printed for programs."""
+    last = next((step for step in found if step.name == "finish"), None)
+    log = api.log(run, last.pod) if last and last.pod else ""
+    line = next((line for line in log.splitlines() if line.startswith(MARK)), None)
+    return json.loads(line.removeprefix(MARK)) if line else None
+
+
+def _result(summary: dict[str, Any]) -> str:
+    lines = [f"\n{summary['state']}: {summary['reason']}"]
+    figures = {name: value for name, value in summary["figures"].items() if isinstance(value, int | float)}
+    lines += ["  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())] if figures else []
+    lines += [f"  {name:<10}{summary[name]}" for name in ("graph", "champion", "report", "logs") if summary[name]]
+    return "\n".join(lines)
+
+
+def _failure(summary: dict[str, Any] | None, found: list[Step], log: Callable[[str], str]) -> str:
+    """Which step failed, its error, and the end of its log."""
+    failed = next((step for step in found if step.state == "failed" and step.name != "finish"), None)
+    said = own_lines(log(failed.pod)) if failed and failed.pod else []
+    error = next((line for line in reversed(said) if line.startswith("error: ")), "").removeprefix("error: ")
+    if not error and summary:
+        error = summary["error"]
+    error = error or (failed.why if failed else "") or "Kubeflow does not say why; see the run's page"
+    name = failed.name if failed else (summary or {}).get("step") or "the run"
+    lines = [f"\nfailed: {name}: {error}"]
+    if said:
+        lines += [f"  the end of its log ({failed.pod if failed else ''}):"]
+        lines += [f"    {line}" for line in said[-LOG_LINES:]]
+    return "\n".join(lines)
+
+
+def own_lines(log: str) -> list[str]:
+    """A log without what KFP's launcher and Argo add."""
+    return [line for line in log.splitlines() if line.strip() and not _LAUNCHER.match(line)]

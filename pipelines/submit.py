@@ -1,0 +1,260 @@
+"""Runs the DAG on a cluster: `python -m pipelines.submit`, or `make submit`.
+
+Compiles it for the cluster's settings, uploads it as the version of this git revision, starts it and follows it to
+its end. Without a source it trains on the drawn sample. Exit code: 0 accepted, 3 rejected by the verdict, 1 failed or
+not started, 4 cancelled or not done in time, 130 after Ctrl-C when the run was left running.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from openpose import data_source
+from openpose.errors import InputError
+from pipelines import images as built_images
+from pipelines import kfp_api, local
+from pipelines import settings as cluster_settings
+from pipelines.follow import ENDED, follow
+from pipelines.kfp_api import Api
+from pipelines.settings import Settings
+from pipelines.training import compile_to, training
+
+PIPELINE = "openpose-training"
+LEFT_RUNNING = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m pipelines.submit",
+        description="Runs the pipeline on the cluster that KF_PIPELINES_ENDPOINT or kubectl's context names.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file, or pvc, small, gpu or gcs")
+    made.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
+    made.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
+    made.add_argument("--params-file", type=Path, help="YAML or JSON file with parameters; --param goes before it")
+    made.add_argument("--experiment", default="openpose", help="that the run belongs to (default: %(default)s)")
+    made.add_argument("--name", help="of the run (default: the version and the time)")
+    made.add_argument("--version", help="name of the pipeline's version (default: the git revision)")
+    made.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
+    made.add_argument("--hours", type=float, default=168.0, help="to follow it at most (default: %(default)g)")
+    made.add_argument("--no-wait", action="store_true", help="start it, and do not follow it")
+    made.add_argument("--allow-dirty", action="store_true", help="submit files that are not committed")
+    made.add_argument("--dry-run", action="store_true", help="print what would be sent")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Submits; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return submit(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def submit(options: argparse.Namespace) -> int:
+    """What the command does, given its flags; returns the exit code.
+
+    Raises:
+        InputError: something cannot be used, or the server refuses it.
+    """
+    settings = cluster_settings.read(options.settings)
+    version = options.version or _version(options.settings, options.allow_dirty)
+    run = {
+        "display_name": options.name or f"{version} {time.strftime('%Y-%m-%d %H:%M:%S')}",
+        "runtime_config": {"parameters": parameters(options.params_file, options.param, settings)},
+    }
+    if settings.service_account:
+        run["service_account"] = settings.service_account
+    content = _compiled(settings, _images(options.images, settings))
+    if options.dry_run:
+        about = {"pipeline": PIPELINE, "version": version, "experiment": options.experiment, "run": run}
+        print(f"# {json.dumps(about)}\n{content.decode()}", end="")
+        return 0
+    api = kfp_api.connect(options.namespace)
+    return _started(api, options, run, version, content)
+
+
+def _started(api: Api, options: argparse.Namespace, run: dict[str, Any], version: str, content: bytes) -> int:
+    pipeline = api.pipeline(PIPELINE) or api.create_pipeline(PIPELINE, "Trains OpenPose and exports it.")
+    run["pipeline_version_reference"] = {
+        "pipeline_id": pipeline,
+        "pipeline_version_id": ensure_version(api, pipeline, version, content),
+    }
+    run["experiment_id"] = api.experiment(options.experiment)
+    identifier = api.start(run)
+    print(kfp_api.address(api, identifier), flush=True)
+    print(f"run {identifier}, version {version}", flush=True)
+    if options.no_wait:
+        return 0
+    try:
+        return follow(api, identifier, options.hours)
+    except KeyboardInterrupt:
+        return _interrupted(api, identifier)
+
+
+def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
+    """The identifier of the version of that name, uploaded when there is none.
+
+    Raises:
+        InputError: there is one with other content.
+    """
+    found = api.version(pipeline, name)
+    if found is None:
+        return api.upload_version(pipeline, name, content)
+    if not _same(found["pipeline_spec"], content):
+        raise InputError(
+            f"version {name} of {PIPELINE} is there already with other content (other images, settings or KFP); commit "
+            "what changed, or give another name with --version"
+        )
+    return found["pipeline_version_id"]
+
+
+def _same(spec: dict[str, Any], content: bytes) -> bool:
+    """Whether the server's version is this compiled one; it keeps two documents apart in one object."""
+    documents = list(yaml.safe_load_all(content))
+    ours = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if len(documents) > 1 else {})}
+    theirs = spec if "pipeline_spec" in spec else {"pipeline_spec": spec}
+    return _plain(ours) == _plain(theirs)
+
+
+def _plain(value: Any) -> Any:
+    """Without empty parts and with numbers as texts, as a server may write them."""
+    if isinstance(value, dict):
+        parts = {name: _plain(part) for name, part in value.items()}
+        return {name: part for name, part in parts.items() if part not in ({}, [], "", None)}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return str(float(value)) if isinstance(value, int | float) else value
+
+
+def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """The run's parameters: those of a file, and over them those given one by one.
+
+    Without a source they are those of the drawn sample; the code's revision is among them.
+
+    Raises:
+        InputError: a parameter is unknown, misses or has another type.
+    """
+    values: dict[str, Any] = {}
+    if file:
+        try:
+            values = yaml.safe_load(file.read_text()) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{file}: cannot be read as parameters ({' '.join(str(error).split())})") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{file}: must hold names and values of parameters, such as epochs: 5")
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
+        values[name.replace("-", "_")] = value
+    if "source" not in values | settings.parameters:
+        values = {"source": data_source.SAMPLE} | local.SAMPLE | values
+    values = {"revision": built_images.revision()} | values
+    known = training.component_spec.inputs
+    for name in values:
+        if name not in known:
+            raise InputError(f"the pipeline has no parameter {name!r}; it has: {', '.join(sorted(known))}")
+    if not (values | settings.parameters).get("root"):
+        raise InputError("`root`, the storage root that all pods see, is missing; give --param root=gs://bucket/prefix")
+    return {name: _typed(name, value, known[name].type) for name, value in values.items()}
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    made: dict[str, Any] = {"String": str, "Integer": int, "Float": float, "Boolean": _truth}
+    try:
+        return made[kind](value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"parameter {name} is {value!r}; it must be of type {kind}") from error
+
+
+def _truth(value: Any) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(value)
+    return str(value).lower() == "true"
+
+
+def _version(settings: str, allow_dirty: bool) -> str:
+    """The git revision, and the settings' name when these are not the default."""
+    try:
+        described = subprocess.run(
+            [
+                "git",
+                "-C",
+                str(built_images.REPOSITORY),
+                "describe",
+                "--always",
+                "--abbrev=12",
+                "--dirty",
+                "--exclude=*",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError("this is no git checkout, so the version has no name; give one with --version") from error
+    if described.endswith("-dirty"):
+        if not allow_dirty:
+            raise InputError("files were changed since the last commit; commit them, or give --allow-dirty")
+        described += f"-{int(time.time())}"  # what is not committed may change again
+    stem = Path(settings).stem
+    return described if stem == "pvc" else f"{described}-{stem}"
+
+
+def _images(file: Path, settings: Settings) -> dict[str, Any]:
+    """The built images, all that the settings need.
+
+    Raises:
+        InputError: one was not built.
+    """
+    images = built_images.read(file)
+    needed = settings.variants()
+    for variant in sorted(needed):
+        if images[variant]["image"] == built_images.PLACEHOLDER:
+            raise InputError(
+                f"{file}: no image {variant!r} was built, and pods cannot run without; run `make images` "
+                "(with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
+            )
+    return images
+
+
+def _compiled(settings: Settings, images: dict[str, Any]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "training.yaml"
+        compile_to(file, settings, images)
+        return file.read_bytes()
+
+
+def _interrupted(api: Api, run: str) -> int:
+    """After Ctrl-C: asks what becomes of the run."""
+    answer = ""
+    if sys.stdin.isatty():
+        try:
+            answer = input("\nterminate the run? Else it goes on. [y/N] ")
+        except (KeyboardInterrupt, EOFError):
+            answer = ""
+    if answer.strip().lower() in ("y", "yes"):
+        api.terminate(run)
+        print("terminated; finished work is kept, and the same command goes on from there")
+        return ENDED
+    print(f"\nit goes on: make logs RUN={run}, make cancel RUN={run}")
+    return LEFT_RUNNING
+
+
+if __name__ == "__main__":
+    sys.exit(main())

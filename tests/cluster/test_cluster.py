@@ -1,0 +1,245 @@
+"""The pipeline on a real Kubeflow Pipelines: `make test-cluster`, with KF_PIPELINES_ENDPOINT, kubectl and built images.
+
+The images of build/images.json must be there for the nodes, and nobody else may be using the claim `openpose`. It is
+deployed by the first test and stays. What a cluster cannot do is skipped with the reason.
+
+    OPENPOSE_CLUSTER_RESTART   command that restarts the API server of Kubeflow Pipelines
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import follow, images, kfp_api
+from pipelines.kfp_api import Api
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMESPACE = os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
+GPU = "nvidia.com/gpu"
+TINY = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 16, "ap_images": 0, "formats": "onnx"}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(not os.environ.get(kfp_api.ENDPOINT), reason=f"needs a cluster, named by {kfp_api.ENDPOINT}"),
+    pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl"),
+]
+
+
+def kubectl(*arguments: str, check: bool = True) -> str:
+    command = ["kubectl", "--namespace", NAMESPACE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployed() -> None:
+    """What the pipeline needs is deployed, and every pod must fit the restricted standard."""
+    if images.read(images.BUILT)["cpu"]["image"] == images.PLACEHOLDER:
+        pytest.skip("needs images: make images")
+    kubectl("label", "--overwrite", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    subprocess.run(["make", "deploy", "OVERLAY=local"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def api() -> Api:
+    return kfp_api.connect()
+
+
+def command(*flags: str, **parameters: Any) -> list[str]:
+    given = [f"--param={name}={value}" for name, value in (TINY | parameters).items()]
+    return [sys.executable, "-m", "pipelines.submit", "--settings", "small", "--allow-dirty", *given, *flags]
+
+
+def submit(*flags: str, **parameters: Any) -> tuple[int, str]:
+    """The exit code of a whole run, and what was said."""
+    done = subprocess.run(command(*flags, **parameters), cwd=ROOT, capture_output=True, text=True)
+    print(done.stdout, done.stderr)
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def submitted(*flags: str, **parameters: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A run that goes on while the block does, and its identifier; stopped at the end."""
+    with subprocess.Popen(
+        command(*flags, **parameters), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        said = ""
+        while not (found := re.search(r"^run (\S+), version", said, re.MULTILINE)):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        try:
+            yield process, found[1]
+        finally:
+            if process.poll() is None:
+                subprocess.run([sys.executable, "-m", "pipelines.runs", "cancel", found[1]], cwd=ROOT)
+                process.kill()
+
+
+def pods(run: str) -> list[dict[str, Any]]:
+    return json.loads(kubectl("get", "pods", "-l", f"pipeline/runid={run}", "-o", "json"))["items"]
+
+
+def wait(seconds: float, what: Any) -> Any:
+    """The first result of `what` that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(2)
+    return found
+
+
+def step(api: Api, run: str, name: str, state: str) -> follow.Step | None:
+    return next((each for each in follow.steps(api.nodes(run)) if (each.name, each.state) == (name, state)), None)
+
+
+def volume(program: str) -> str:
+    """What a Python program prints in a pod that sees the volume."""
+    image = images.read(images.BUILT)["cpu"]["image"]
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {
+        "name": "look",
+        "image": image,
+        "command": ["python", "-c", program],
+        "securityContext": restricted,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "openpose"}}
+    overrides = {"spec": {"containers": [container], "volumes": [claim], "restartPolicy": "Never"}}
+    kubectl("delete", "pod", "openpose-look", "--ignore-not-found")
+    kubectl("run", "openpose-look", f"--image={image}", "--restart=Never", f"--overrides={json.dumps(overrides)}")
+    wait(
+        300, lambda: kubectl("get", "pod", "openpose-look", "-o", "jsonpath={.status.phase}") in ("Succeeded", "Failed")
+    )
+    said = kubectl("logs", "openpose-look")
+    kubectl("delete", "pod", "openpose-look")
+    return said
+
+
+def test_wrong_parameter_fails_in_the_first_step_and_is_said(api: Api) -> None:
+    code, said = submit(model="mobilnet")
+    assert code == follow.FAILED
+    assert "failed: check: no network is called 'mobilnet'; choose one of: " in said
+    assert "coco-download" not in said
+
+
+def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
+    code, said = submit()
+    assert code == follow.ACCEPTED, said
+    graph = re.search(r"^  graph +(\S+)$", said, re.MULTILINE)
+    assert graph
+    program = (
+        "from openpose import model_io, skeleton; import numpy; "
+        f"model = model_io.load({graph[1]!r}, skeleton.get('openpose18')); "
+        "print(model.maps(numpy.zeros((1, 64, 64, 3)))[0].shape)"
+    )
+    assert "(1, 8, 8, 19)" in volume(program)
+
+
+def test_again_finds_what_is_done(api: Api) -> None:
+    with submitted() as (process, run):
+        assert process.wait() == follow.ACCEPTED
+    for name in ("coco-download", "train"):
+        done = step(api, run, name, "done")
+        assert done
+        assert "nothing to do" in api.log(run, done.pod)
+
+
+def test_rejected_by_the_verdict() -> None:
+    code, said = submit(min_ap=0.99)
+    assert code == follow.REJECTED
+    assert "is below the 0.990 asked for" in said
+
+
+def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
+    with submitted(epochs=6, seed=1) as (process, run):
+        training = wait(900, lambda: step(api, run, "train", "running"))
+        wait(600, lambda: "2/6" in kubectl("logs", training.pod, "-c", "main", check=False))  # epoch 1 is saved
+        kubectl("delete", "pod", training.pod, "--force", "--grace-period=0")
+        assert process.wait() == follow.ACCEPTED
+    done = step(api, run, "train", "done")
+    assert done
+    said = api.log(run, done.pod)
+    assert "6/6" in said
+    assert "1/6" not in said
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path) -> Iterator[Path]:
+    """Settings for a node that says that it has two GPUs; the pods get no device."""
+    nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    if any(GPU in node["status"]["capacity"] for node in nodes):
+        pytest.skip("this cluster has GPUs of its own, which must not be lied about")
+    name, path = nodes[0]["metadata"]["name"], GPU.replace("/", "~1")
+    changes = [{"op": "add", "path": f"/status/{field}/{path}", "value": "2"} for field in ("capacity", "allocatable")]
+    kubectl("patch", "node", name, "--subresource=status", "--type=json", f"-p={json.dumps(changes)}")
+    settings = tmp_path / "gpu.yaml"
+    small = (ROOT / "pipelines/clusters/small.yaml").read_text()
+    settings.write_text(small.replace("train: {", f"train: {{accelerator: {GPU}, "))
+    cpu = images.read(images.BUILT)["cpu"]
+    (tmp_path / "images.json").write_text(json.dumps({"cpu": cpu, "gpu": cpu}))
+    yield tmp_path
+    changes = [{"op": "remove", "path": change["path"]} for change in changes]
+    kubectl("patch", "node", name, "--subresource=status", "--type=json", f"-p={json.dumps(changes)}")
+
+
+@pytest.mark.parametrize("gpus", [2, 3])
+def test_pod_asks_for_the_gpus_of_the_parameter(gpus: int, two_gpus: Path, api: Api) -> None:
+    flags = ["--settings", str(two_gpus / "gpu.yaml"), "--images", str(two_gpus / "images.json")]
+    with submitted(*flags, gpus=gpus) as (process, run):
+        waiting = wait(900, lambda: step(api, run, "train", "running" if gpus == 2 else "waiting"))
+        (pod,) = [each for each in pods(run) if each["metadata"]["name"] == waiting.pod]
+        main = next(each for each in pod["spec"]["containers"] if each["name"] == "main")
+        assert main["resources"]["limits"][GPU] == str(gpus)
+        if gpus == 3:
+            why = wait(120, lambda: (step(api, run, "train", "waiting") or waiting).why)
+            assert f"Insufficient {GPU}" in why
+        else:  # there is no device, and the step says so
+            assert process.wait() == follow.FAILED
+            assert process.stdout
+            assert "gpus is 2, but 0 are visible here" in process.stdout.read()
+
+
+def test_nothing_is_left_of_a_terminated_run(api: Api) -> None:
+    with submitted(epochs=50, seed=2) as (process, run):
+        wait(900, lambda: step(api, run, "train", "running"))
+        subprocess.run(["make", "cancel", f"RUN={run}"], cwd=ROOT, check=True)
+        assert process.wait() == follow.ENDED
+        wait(120, lambda: all(pod["status"]["phase"] in ("Succeeded", "Failed") for pod in pods(run)))
+
+
+def test_api_server_restarts_while_a_run_is_followed() -> None:
+    restart = os.environ.get("OPENPOSE_CLUSTER_RESTART")
+    if not restart:
+        pytest.skip("needs OPENPOSE_CLUSTER_RESTART, a command that restarts the API server")
+    with submitted() as (process, _):
+        subprocess.run(restart, shell=True, check=True)
+        assert process.wait() == follow.ACCEPTED
+
+
+def test_manifests_are_accepted(tmp_path: Path) -> None:
+    """Those without Kueue's own kinds, which few clusters know."""
+    from pipelines import manifests
+
+    for overlay in ("local", "gpu", "gcs"):
+        file = tmp_path / f"{overlay}.yaml"
+        file.write_text(manifests.render(overlay, images.read(images.BUILT)["cpu"]["image"]))
+        kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", str(file))

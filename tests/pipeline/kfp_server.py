@@ -1,0 +1,130 @@
+"""A small HTTP server that behaves as Kubeflow Pipelines' API does, and misbehaves as asked."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+
+@dataclass
+class Server:
+    """What the server has and was sent.
+
+    Attributes:
+        states: of the run, one for each time that it is asked for; the last one stays.
+        nodes: of its workflow.
+        logs: by pod.
+        token: that it wants; empty for none.
+        multi_user: whether each user has a namespace.
+        away: so many requests get no answer, from now on or from the start of a run on (`away_once_started`).
+        versions: name -> compiled pipeline.
+        started: the runs that were sent.
+        terminated: whether a run was stopped.
+        tokens: that were sent.
+    """
+
+    states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+    multi_user: bool = False
+    away: int = 0
+    away_once_started: bool = False
+    versions: dict[str, bytes] = field(default_factory=dict)
+    pipelines: dict[str, str] = field(default_factory=dict)
+    started: list[dict[str, Any]] = field(default_factory=list)
+    terminated: bool = False
+    tokens: list[str] = field(default_factory=list)
+    address: str = ""
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        """The status and the JSON (or text) of an answer."""
+        rest = path.removeprefix("/apis/v2beta1/")
+        if rest == "healthz":
+            return 200, {"multi_user": self.multi_user}
+        if method == "POST" and rest == "runs":
+            self.started.append(json.loads(body))
+            return 200, {"run_id": "run-1"}
+        if rest == "runs/run-1":
+            state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+            return 200, {"run_id": "run-1", "state": state}
+        if rest == "runs/run-1:terminate":
+            self.terminated = True
+            return 200, {}
+        if path == "/apis/v1beta1/runs/run-1":
+            spec = {"activeDeadlineSeconds": 0} if self.terminated else {}
+            workflow = {"spec": spec, "status": {"nodes": {node["id"]: node for node in self.nodes}}}
+            return 200, {"pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
+        if found := re.fullmatch(r"/apis/v1alpha1/runs/run-1/nodes/(.+)/log", path):
+            return (200, self.logs[found[1]]) if found[1] in self.logs else (500, {"error_message": "no such pod"})
+        if rest == "experiments":
+            return 200, {"experiment_id": "experiment-1"} if method == "POST" else {}
+        return self._pipelines(method, rest, query, body)
+
+    def _pipelines(self, method: str, rest: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        if found := re.fullmatch(r"pipelines/names/(.+)", rest):
+            known = self.pipelines.get(found[1])
+            return (200, {"pipeline_id": known}) if known else (404, {"message": "not found"})
+        if method == "POST" and rest == "pipelines":
+            self.pipelines[json.loads(body)["name"]] = "pipeline-1"
+            return 200, {"pipeline_id": "pipeline-1"}
+        if rest == "pipelines/upload_version":
+            content = body.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
+            self.versions[query["name"]] = content
+            return 200, {"pipeline_version_id": query["name"]}
+        if rest == "pipelines/pipeline-1/versions":
+            name = json.loads(query["filter"])["predicates"][0]["string_value"]
+            return 200, {"pipeline_versions": [{"pipeline_version_id": name}] if name in self.versions else []}
+        if found := re.fullmatch(r"pipelines/pipeline-1/versions/(.+)", rest):
+            documents = list(yaml.safe_load_all(self.versions[found[1]]))
+            spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
+            return 200, {"pipeline_version_id": found[1], "pipeline_spec": spec}
+        return 404, {"message": f"no {rest}"}
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Runs the server while the block does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            split = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            server.tokens.append(token)
+            if server.away > 0 and (server.started or not server.away_once_started):
+                server.away -= 1
+                self.connection.close()
+                return
+            code: int = 401
+            answer: Any = {"message": "Unauthenticated"}
+            if token == server.token or not server.token:
+                query = {name: values[0] for name, values in parse_qs(split.query).items()}
+                code, answer = server.answer(self.command, split.path, query, body)
+            content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _handle
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Not to the test's output."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    server.address = f"http://127.0.0.1:{http.server_port}"
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()

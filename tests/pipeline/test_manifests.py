@@ -1,0 +1,91 @@
+"""The manifests as they are rendered: what a cluster's administrator relies on."""
+
+import shutil
+from typing import Any
+
+import pytest
+import yaml
+
+from openpose.errors import InputError
+from pipelines import manifests, settings
+
+IMAGE = "registry.example.com/openpose@sha256:" + 64 * "0"
+OVERLAYS = sorted(path.name for path in manifests.OVERLAYS.iterdir())
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which renders them")
+
+
+def rendered(overlay: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The objects by kind and name."""
+    objects = list(yaml.safe_load_all(manifests.render(overlay, IMAGE)))
+    named = {(each["kind"], each["metadata"]["name"]): each for each in objects}
+    assert len(named) == len(objects)
+    return named
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_fit_the_restricted_standard_and_have_limits(overlay: str) -> None:
+    pod = rendered(overlay)["Deployment", "openpose-tensorboard"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["image"] == IMAGE
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_accounts_may_no_more_than_they_need(overlay: str) -> None:
+    objects = rendered(overlay)
+    for (kind, name), each in objects.items():
+        assert not kind.startswith("ClusterRole"), name
+        for rule in each.get("rules", []):
+            assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"], name
+            if "secrets" in rule["resources"]:
+                assert rule["resourceNames"] == ["mlpipeline-minio-artifact"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_can_be_found_again_and_nothing_of_others_is_removed(overlay: str) -> None:
+    for (kind, name), each in rendered(overlay).items():
+        assert name.startswith("openpose"), (kind, name)  # above all no namespace
+        if kind not in ("ResourceFlavor", "ClusterQueue"):
+            assert each["metadata"]["namespace"] == "kubeflow", (kind, name)
+
+
+def test_settings_use_what_is_deployed() -> None:
+    for overlay, name in (("local", "small"), ("gpu", "gpu"), ("gcs", "gcs"), ("gpu", "pvc")):
+        objects, chosen = rendered(overlay), settings.read(name)
+        assert ("ServiceAccount", chosen.service_account) in objects
+        assert (("PersistentVolumeClaim", chosen.claim or "openpose") in objects) == bool(chosen.claim), name
+
+
+def test_several_pods_share_the_volume_except_on_one_node() -> None:
+    modes = {
+        overlay: rendered(overlay)["PersistentVolumeClaim", "openpose"]["spec"]["accessModes"]
+        for overlay in ("local", "gpu", "kueue")
+    }
+    assert modes == {"local": ["ReadWriteOnce"], "gpu": ["ReadWriteMany"], "kueue": ["ReadWriteMany"]}
+
+
+def test_tensorboard_is_reached_on_its_port_only() -> None:
+    objects = rendered("gpu")
+    policy = objects["NetworkPolicy", "openpose-tensorboard"]["spec"]
+    assert policy["egress"] == []
+    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": 6006}]]
+    service = objects["Service", "openpose-tensorboard"]["spec"]
+    labels = objects["Deployment", "openpose-tensorboard"]["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+
+
+def test_unknown_overlay() -> None:
+    with pytest.raises(InputError, match="choose one of: gcs, gpu, kueue, local"):
+        manifests.render("moon", IMAGE)

@@ -1,0 +1,319 @@
+"""`make submit` against a server: what it sends, what it says, and its exit codes."""
+
+import io
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.finish.finish import MARK
+from openpose.errors import InputError
+from pipelines import follow, kfp_api, runs, submit
+from pipelines.kfp_api import Api
+from tests.pipeline.kfp_server import Server, serving
+
+pytestmark = pytest.mark.slow  # each one compiles the pipeline
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PART = "wf-1.root.exit-handler-1"
+
+
+def node(name: str, phase: str, kind: str = "Pod", message: str = "", start: int = 0) -> dict[str, Any]:
+    return {
+        "id": f"wf-1-{abs(hash(name)) % 10**9}",
+        "name": name,
+        "displayName": name.rpartition(".")[2],
+        "type": kind,
+        "phase": phase,
+        "templateName": "impl",
+        "message": message,
+        "startedAt": f"2026-01-01T00:00:{start:02}Z" if phase != "Pending" else None,
+        "finishedAt": f"2026-01-01T00:01:{start:02}Z" if phase in ("Succeeded", "Failed") else None,
+    }
+
+
+def pod(entry: dict[str, Any]) -> str:
+    return f"wf-1-impl-{entry['id'].rpartition('-')[2]}"
+
+
+SUMMARY = {
+    "state": "accepted",
+    "step": None,
+    "error": "",
+    "reason": "COCO AP is 0.676, the first on this data set.",
+    "figures": {"AP": 0.676, "AR": None},
+    "graph": "/data/openpose/models/1/graph.pb",
+    "report": None,
+    "champion": None,
+    "logs": None,
+}
+
+
+def ended(summary: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Nodes and logs of a run whose steps all ended."""
+    last = node("wf-1.finish.executor", "Succeeded", start=9)
+    log = f"I1126 05:00:00.1 launcher.go:1] hello\n# {summary['state']}\n{MARK}{json.dumps(summary)}\n"
+    return [node("wf-1", "Succeeded", "DAG"), node(f"{PART}.train.executor", "Succeeded"), last], {pod(last): log}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    nodes, logs = ended(SUMMARY)
+    with serving(Server(nodes=nodes, logs=logs)) as made:
+        monkeypatch.setenv(kfp_api.ENDPOINT, made.address)
+        monkeypatch.setattr(follow, "PATIENCE", 10.0)
+        for name in (kfp_api.TOKEN, kfp_api.TOKEN_FILE, kfp_api.NAMESPACE, kfp_api.UI):
+            monkeypatch.delenv(name, raising=False)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("images") / "images.json"
+    file.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
+    return file
+
+
+@pytest.fixture
+def call(images: Path) -> Any:
+    def submitted(*flags: str) -> int:
+        return submit.main(["--images", str(images), "--version", "abc", *flags])
+
+    return submitted
+
+
+def test_submits_follows_and_says_where_the_model_is(
+    server: Server, call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == follow.ACCEPTED
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{server.address}/#/runs/details/run-1"
+    assert any(line.endswith("train                 done     1 min 00 s") for line in said), said
+    assert "accepted: COCO AP is 0.676, the first on this data set." in said
+    assert "  graph     /data/openpose/models/1/graph.pb" in said
+    (sent,) = server.started
+    parameters = sent["runtime_config"]["parameters"]
+    assert parameters["epochs"] == 3
+    assert parameters["learning_rate"] == "0.01"
+    assert parameters["source"] == "sample"
+    assert parameters["revision"]
+    assert sent["pipeline_version_reference"]["pipeline_version_id"] == "abc"
+    assert sent["service_account"] == "openpose-runner"
+    assert b"openpose@sha256:1" in server.versions["abc"]
+
+
+def test_same_version_is_reused_and_another_of_its_name_refused(
+    server: Server, call: Any, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--no-wait") == 0
+    assert call("--no-wait") == 0
+    assert len(server.versions) == 1
+    other = tmp_path / "images.json"
+    other.write_text('{"cpu": {"image": "openpose@sha256:2"}}')
+    assert call("--no-wait", "--images", str(other)) == 1
+    assert "version abc of openpose-training is there already with other content" in capsys.readouterr().err
+    assert len(server.started) == 2
+
+
+def test_rejected_by_the_verdict(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server.nodes, server.logs = ended(
+        SUMMARY | {"state": "rejected", "reason": "COCO AP 0.1 is below the 0.9 asked for.", "graph": None}
+    )
+    assert call() == follow.REJECTED
+    assert "rejected: COCO AP 0.1 is below the 0.9 asked for." in capsys.readouterr().out
+
+
+def test_failed_names_the_task_and_its_error(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = node(f"{PART}.check.executor(0)", "Failed", message="Error (exit code 1)")
+    server.nodes = [failed, node(f"{PART}.check.executor", "Failed", "Retry"), node("wf-1", "Failed", "DAG")]
+    server.logs = {pod(failed): "I1126 05:00:00.1 main.go:1] noise\nerror: no network is called 'x'\n"}
+    server.states = ["PENDING", "FAILED"]
+    assert call() == follow.FAILED
+    said = capsys.readouterr().out
+    assert "failed: check: no network is called 'x'" in said
+    assert "noise" not in said
+
+
+def test_failed_without_any_log_says_what_kubernetes_says(
+    server: Server, call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.nodes = [node("wf-1", "Failed", "DAG"), node(f"{PART}.train.executor", "Failed", message="OOMKilled")]
+    server.logs, server.states = {}, ["FAILED"]
+    assert call() == follow.FAILED
+    assert "failed: train: OOMKilled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_terminated_run_is_no_failure(
+    server: Server, call: Any, seen: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.states, server.terminated = (["CANCELING", "FAILED"], False) if seen else (["FAILED"], True)
+    assert call() == follow.ENDED
+    assert "cancelled" in capsys.readouterr().out
+
+
+def test_pod_that_waits_says_why(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    why = "Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    server.nodes = [
+        node("wf-1", "Running", "DAG"),
+        node(f"{PART}.train.executor", "Running", "Retry"),
+        node(f"{PART}.train.executor(0)", "Pending", message=why),
+    ]
+    server.states = ["RUNNING"]
+    assert call("--hours", "0") == follow.ENDED
+    said = capsys.readouterr().out
+    assert f"train                 waiting               {why}" in said
+    assert "not done after 0 hours" in said
+
+
+def test_connection_lost_while_waiting(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server.away, server.away_once_started = 3, True
+    assert call() == follow.ACCEPTED
+    assert server.away == 0
+    assert len(server.started) == 1
+
+
+def test_connection_lost_while_sending_is_not_sent_twice(
+    server: Server, call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = server.answer
+
+    def lost(method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        answer(method, path, query, body)
+        if method == "POST" and path.endswith("/runs"):
+            raise ConnectionAbortedError
+        return answer(method, path, query, body)
+
+    monkeypatch.setattr(server, "answer", lost)
+    assert call() == 1
+    assert len(server.started) == 1
+    assert "which may have arrived; see `make runs`" in capsys.readouterr().err
+
+
+def test_dead_server(call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv(kfp_api.ENDPOINT, address)
+    with pytest.raises(InputError, match=r"does not answer .*refused.*; is KF_PIPELINES_ENDPOINT right"):
+        Api(address, patience=1.0).check()
+
+
+def test_wrong_token_and_one_that_changes(
+    server: Server, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.token = "new-secret"
+    file = tmp_path / "token"
+    file.write_text("old-secret\n")
+    monkeypatch.setenv(kfp_api.TOKEN_FILE, str(file))
+    assert call() == 1
+    said = capsys.readouterr()
+    assert "wants a login (HTTP 401: Unauthenticated); give a token" in said.err
+    assert "old-secret" not in said.out + said.err
+    file.write_text("new-secret\n")
+    assert call() == follow.ACCEPTED
+    server.token = "third"
+    api = Api(server.address, kfp_api._read_token)
+    file.write_text("third")
+    api.check()
+    said = capsys.readouterr()
+    assert "secret" not in said.out + said.err
+
+
+def test_namespace_is_asked_for(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server.multi_user = True
+    assert call() == 1
+    assert "give yours with --namespace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--param", "epoch=3"], "the pipeline has no parameter 'epoch'"),
+        (["--param", "epochs"], "--param epochs: give NAME=VALUE"),
+        (["--param", "epochs=many"], "parameter epochs is 'many'; it must be of type Integer"),
+        (["--param", "unpack=maybe"], "parameter unpack is 'maybe'; it must be of type Boolean"),
+        (["--settings", "gcs"], "`root`, the storage root that all pods see, is missing"),
+        (["--settings", "gpu"], "no image 'gpu' was built"),
+        (["--images", "nowhere.json"], "no image 'cpu' was built"),
+        (["--params-file", "nowhere.yaml"], "nowhere.yaml: cannot be read as parameters"),
+    ],
+)
+def test_what_cannot_be_submitted(
+    server: Server, call: Any, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*flags) == 1
+    assert said in capsys.readouterr().err
+    assert not server.started
+
+
+def test_parameters_of_a_file_and_over_them_those_given(
+    call: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(kfp_api.ENDPOINT, raising=False)
+    file = tmp_path / "mine.yaml"
+    file.write_text("epochs: 7\nbatch_size: 8.0\nsource: coco2017\n")
+    assert call("--dry-run", "--params-file", str(file), "--param", "epochs=9", "--experiment", "e") == 0
+    first, _, rest = capsys.readouterr().out.partition("\n")
+    about = json.loads(first.removeprefix("# "))
+    parameters = about["run"]["runtime_config"]["parameters"]
+    assert (parameters["epochs"], parameters["batch_size"], parameters["source"]) == (9, 8, "coco2017")
+    assert "width" not in parameters  # only the sample has its own
+    assert about["experiment"] == "e"
+    assert "# Name: openpose-training" in rest
+
+
+def test_table_on_a_terminal_is_drawn_over() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    table = follow.Table(out)
+    table.show([follow.Step("train", "running", "", "", 1.0)])
+    table.show([follow.Step("train", "done", "", "", 61.0)])
+    assert out.getvalue().count("\x1b[1A\x1b[J") == 1
+    assert "done     1 min 01 s" in out.getvalue()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", follow.ENDED), ("n", submit.LEFT_RUNNING)])
+def test_control_c_asks(server: Server, images: Path, answer: str, code: int) -> None:
+    server.states = ["RUNNING"]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pipelines.submit", "--images", str(images), "--version", "abc"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True)
+    os.close(theirs)
+    _read_until(ours, "finish ")
+    process.send_signal(signal.SIGINT)
+    _read_until(ours, "[y/N]")
+    os.write(ours, f"{answer}\n".encode())
+    said = _read_until(ours, "goes on")
+    assert process.wait(timeout=60) == code, said
+    assert server.terminated == (answer == "y")
+    os.close(ours)
+
+
+def _read_until(terminal: int, text: str) -> str:
+    said = ""
+    while text not in said:
+        said += os.read(terminal, 4096).decode()
+    return said
+
+
+def test_runs_cancel_and_logs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.main(["cancel", "run-1"]) == 0
+    assert server.terminated
+    assert runs.main(["logs", "run-1", "finish"]) == 0
+    said = capsys.readouterr().out
+    assert "== finish: done" in said
+    assert "launcher.go" not in said
+    assert runs.main(["logs", "run-1", "sleep"]) == 1
+    assert "has no step 'sleep'" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Before the first step and after the last: what is refused at once, and what a run's summary says."""
+
+import contextlib
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import status
+from components.check.check import check
+from components.finish.finish import MARK, describe, finish
+from openpose import storage
+from openpose.errors import InputError
+from openpose.train_parameters import TrainParameters
+
+DEMANDS = {"min_ap": 0.0, "max_valid_loss": 0.0, "tolerance": 0.01}
+
+
+def checked(root: Path, train: dict[str, Any] | None = None, **others: Any) -> None:
+    values = asdict(TrainParameters()) | {"width": 0.2, "stages": 1} | (train or {})
+    check(str(root), values, others.pop("demands", DEMANDS), **others)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"train": {"model": "x"}}, "no network is called 'x'"),
+        ({"train": {"size": 100}}, "both sides must be multiples of 8"),
+        ({"train": {"learning_rate": "fast"}}, "learning rate 'fast'"),
+        ({"train": {"width": -1.0}}, "width -1.0 makes no network"),
+        ({"demands": DEMANDS | {"min_ap": -1}}, "min_ap is -1; it must be at least 0"),
+        ({"workers": 0}, "workers is 0; at least 1 is needed"),
+        ({"dense": "all"}, "dense is 'all'; choose one of: val, both, none"),
+        ({"gpus": -1}, "gpus is -1; it must be at least 0"),
+        ({"gpus": 2}, "compiled for a cluster without accelerators"),
+        ({"registry": "a/b"}, "registry 'a/b'"),
+        ({"pixels": "gbr"}, "pixels are 'gbr'"),
+        ({"formats": "onx"}, "no format is called 'onx'"),
+        ({"save_minutes": -1.0}, "save_minutes is -1.0"),
+    ],
+)
+def test_parameters_that_cannot_work(parameters: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        checked(tmp_path, **parameters)
+    assert status.steps(tmp_path)["check"]["state"] == "failed"
+    assert said in status.steps(tmp_path)["check"]["error"]
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no network is called 'x'.*; pixels are 'gbr'"):
+        checked(tmp_path, {"model": "x"}, pixels="gbr")
+
+
+def test_good_parameters_pass(tmp_path: Path) -> None:
+    checked(tmp_path, gpus=2, accelerator="nvidia.com/gpu")
+    assert status.steps(tmp_path)["check"]["state"] == "done"
+
+
+def run_step(root: Path, name: str, error: Exception | None = None) -> None:
+    with contextlib.suppress(InputError), status.step(root, name):
+        if error:
+            raise error
+
+
+def test_failed_step_and_its_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(status.RUN, "run-1")
+    run_step(tmp_path, "coco_download")
+    run_step(tmp_path, "train", InputError("the batch\nis too large"))
+    monkeypatch.setenv(status.RUN, "run-2")  # another run with the same root is none of this one's business
+    run_step(tmp_path, "train")
+    monkeypatch.setenv(status.RUN, "run-1")
+    summary = finish(str(tmp_path), "FAILED")
+    assert (summary["state"], summary["step"], summary["error"]) == ("failed", "train", "the batch is too large")
+    assert {name: step["state"] for name, step in summary["steps"].items()} == {
+        "coco_download": "done",
+        "train": "failed",
+    }
+    assert storage.read_json(tmp_path / "summaries/run-1.json") == summary
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(MARK)]
+    assert json.loads(line.removeprefix(MARK)) == summary
+    assert "**train**: the batch is too large" in describe(summary)
+
+
+def test_killed_step_is_named(tmp_path: Path) -> None:
+    with status.step(tmp_path, "train"):
+        summary = finish(str(tmp_path), "FAILED")  # what a pod leaves that was killed here
+    assert summary["step"] == "train"
+    assert "killed because its memory was full" in summary["error"]
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "rejected"])
+def test_verdict_figures_and_places(verdict: str, tmp_path: Path) -> None:
+    content = {"verdict": verdict, "reason": "Because.", "figures": {"AP": 0.5, "AR": None}, "report": "r.html"}
+    storage.write_json(tmp_path / "evaluation.json", content)
+    with status.step(tmp_path, "evaluate") as step:
+        step.manifest_path = tmp_path / "evaluation.json"
+    summary = finish(str(tmp_path), "SUCCEEDED")
+    assert (summary["state"], summary["reason"], summary["error"]) == (verdict, "Because.", "")
+    said = describe(summary)
+    assert said.startswith(f"# {verdict}\n")
+    assert "AP 0.500" in said
+    assert "- report: `r.html`" in said
+
+
+def test_root_that_cannot_be_used_is_said_and_no_second_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    summary = finish(str(tmp_path / "file"), "FAILED")
+    assert summary["state"] == "failed"
+    assert "cannot be made" in summary["error"]
