@@ -22,7 +22,11 @@ from openpose.errors import InputError
 from pipelines.in_place import KFP_EXECUTOR, Outcome, Steps, follow
 
 LABEL = "openpose-kubeflow.run"  # of every container, with the folder of its run
-_KFP_LINE = "[KFP Executor "  # the executor logs all of its input
+# In the shell's place, so that a signal reaches it, and without the executor's log, which has all of its input.
+_EXECUTOR = (
+    'exec python3 -c "import logging; logging.disable(logging.INFO); '
+    'from kfp.dsl.executor_main import executor_main; executor_main()"'
+)
 
 
 def run(
@@ -89,16 +93,14 @@ class _Containers(Steps):
         self._live: set[Any] = set()
 
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
-        # In the shell's place, so that a signal reaches it.
-        command = [part.replace(KFP_EXECUTOR, f"exec {KFP_EXECUTOR}") for part in command]
+        command = [part if "\n" not in part else part.replace(KFP_EXECUTOR, _EXECUTOR) for part in command]
         container = self._client.containers.create(command=command, environment=environment, **self._options)
         self._live.add(container)
         try:
             container.start()
             for line in _lines(container.logs(stream=True, follow=True)):
-                if not line.startswith(_KFP_LINE):
-                    self.terminal.write(line)
-                    self.terminal.flush()
+                self.terminal.write(line)
+                self.terminal.flush()
             return int(container.wait()["StatusCode"])
         finally:
             with contextlib.suppress(NotFound):
