@@ -1,8 +1,8 @@
 """Sizes and speeds of the exported formats: `lightweight` at 368×368, a picture at a time, on this machine's CPU.
 
 The reference is plain Keras, `predict_on_batch` of the same model, in the same run; all take turns. Each runtime takes
-the threads that it takes by itself. The figure is the slowest float32 format's images per second in proportion to the
-reference's; every file must also be no larger than Keras's.
+the threads that it takes by itself. The figure is the frozen graph's images per second in proportion to the
+reference's. No float32 format may be less than half as fast, on whatever CPU this is, and no file larger than Keras's.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from openpose import model_io, networks, skeleton, storage
 from openpose.model_io.formats import FORMATS, Source
 
 NAME = "formats"
-BOUND = 1.0
+BOUND, BOUND_OTHERS = 1.0, 0.5
 SIZE = 368
 OPENPOSE = skeleton.get("openpose18")
 KERAS = "Keras"
@@ -47,11 +47,15 @@ def main() -> int:
     print(f"  {'format':<16}{'MB':>8}{'images/s':>10}{'against Keras':>15}")
     for title, speed in speeds.items():
         print(f"  {title:<16}{sizes[title] / 1e6:8.2f}{speed:10.2f}{speed / speeds[KERAS]:15.2f}")
+    figure = speeds[FORMATS["graph"].title] / speeds[KERAS]
     exact = [format.title for format in FORMATS.values() if format.largest <= 1e-4]
-    slowest = min(speeds[title] for title in exact) / speeds[KERAS]
-    small = all(size <= sizes[KERAS] for size in sizes.values())
-    print(f"{NAME}: {slowest:.2f} (bound {BOUND:.2f})" + ("" if small else "; a file is larger than Keras's"))
-    return 0 if slowest >= BOUND and small else 1
+    slow = [title for title in exact if speeds[title] < BOUND_OTHERS * speeds[KERAS]]
+    large = [title for title, size in sizes.items() if size > sizes[KERAS]]
+    for what, titles in (("too slow", slow), ("larger than Keras's", large)):
+        if titles:
+            print(f"{what}: {', '.join(titles)}")
+    print(f"{NAME}: {figure:.2f} (bound {BOUND:.2f})")
+    return 0 if figure >= BOUND and not slow and not large else 1
 
 
 def written(

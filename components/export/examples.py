@@ -4,6 +4,7 @@ _READ = """\
 import cv2
 import numpy as np
 {needs}
+
 picture = cv2.imread("photo.jpg"){turned}  # {order}
 width = max(1, round(picture.shape[1] * {height} / picture.shape[0] / {stride})) * {stride}
 picture = cv2.resize(picture, (width, {height}))[None].astype(np.float32)

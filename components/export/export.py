@@ -153,6 +153,6 @@ def rejection(reason: str, judged: dict[str, Any]) -> str:
     return (
         f"# The model is not exported\n\n{reason}\n\n"
         f"| figure | value |\n|---|---:|\n{figures}\n"
-        f"Pictures and curves: `{judged['report']}`. Train longer or on more data, or change `min_ap` and "
-        "`max_valid_loss`.\n"
+        f"Pictures and curves: `{judged['report']}`. Train longer or on more data, or change `min_ap`, "
+        "`max_valid_loss` and `tolerance`.\n"
     )

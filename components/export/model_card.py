@@ -110,7 +110,9 @@ def markdown(card: dict[str, Any]) -> str:
         ),
         "## Files",
         f"Each was loaded again in its own runtime and compared with the Keras model on {card['compared_on']} "
-        f"validation pictures at height {card['parameters']['size']}. Speeds are from {card['measured_on']}.",
+        f"validation pictures at height {card['parameters']['size']}. Differences are in proportion to the largest "
+        "value of the Keras model's maps, or to 1 if that is less. The signature for JPEG turns no picture by its "
+        f"EXIF; do that before. Speeds are from {card['measured_on']}.",
         _formats(card["formats"]),
         "## Examples",
         *_examples(card),

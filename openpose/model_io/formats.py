@@ -97,7 +97,7 @@ FORMATS = {
     "saved_model": Format("saved_model", "SavedModel", _saved_model, 1e-4, 1e-5),
     "onnx": Format("model.onnx", "ONNX", _onnx, 1e-4, 1e-5),
     "tflite": Format("model.tflite", "TFLite float32", _tflite, 1e-4, 1e-5),
-    "tflite_float16": Format("model.float16.tflite", "TFLite float16", _tflite_float16, 0.3, 0.003),
+    "tflite_float16": Format("model.float16.tflite", "TFLite float16", _tflite_float16, 0.3, 0.01),
     "tflite_int8": Format("model.int8.tflite", "TFLite int8", _tflite_int8, math.inf, 0.05),
 }
 

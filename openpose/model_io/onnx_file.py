@@ -30,6 +30,8 @@ def open_file(file: Path, place: storage.Place) -> Opened:
     failures = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong comes as an exception too
+    # Threads that wait by turning in circles take the time of whoever shares the machine, and of the others here.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except failures as error:
