@@ -112,7 +112,7 @@ def build(variant: str, name: str, platform: str, push: bool, flags: Sequence[st
     Raises:
         InputError: the build or the push failed; Docker has said why.
     """
-    docker = client()
+    docker, code = client(), revision()
     several = "," in platform
     if several and not push:
         raise InputError(f"PLATFORM={platform}: a build for several platforms goes to a registry only; add PUSH=1")
@@ -133,7 +133,7 @@ def build(variant: str, name: str, platform: str, push: bool, flags: Sequence[st
     if not several:
         print(_describe(docker, name), flush=True)
     image = f"{name.rpartition(':')[0]}@{digest}" if push else name
-    return {"image": image, "digest": digest, "code": revision()}
+    return {"image": image, "digest": digest, "code": code}
 
 
 def _do(command: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_context_has_the_steps_and_no_data(tmp_path: Path) -> None:
     inside = ["LICENSE", "requirements/cpu.txt", "openpose/loss.py", "components/train/train.py"]
     outside = [
+        "requirements/dev.txt",  # a change there is no reason to install the packages again
         *("out/models/1/graph.pb", "data/train2017/1.jpg", ".git/config", ".venv/bin/python", "build/training.yaml"),
         *("openpose/__pycache__/loss.cpython-311.pyc", "pipelines/local.py", "tests/conftest.py", "pip.conf", ".env"),
     ]
