@@ -126,8 +126,7 @@ def build(variant: str, name: str, platform: str, push: bool, flags: Sequence[st
         if several:
             digest = json.loads(result.read_text())["containerimage.digest"]
         elif push:
-            _do([docker, "push", name])
-            digest = _pushed_digest(docker, name)
+            digest = push_image(docker, name)
         else:
             digest = _says(docker, "image", "inspect", "--format", "{{.Id}}", name)
     if not several:
@@ -143,7 +142,13 @@ def _do(command: Sequence[str]) -> None:
         raise InputError(f"docker {words[0]} failed with exit code {done.returncode}; what it said is above")
 
 
-def _pushed_digest(docker: str, name: str) -> str:
+def push_image(docker: str, name: str) -> str:
+    """Pushes a built image to its registry; returns the digest that it has there.
+
+    Raises:
+        InputError: Docker could not, and has said why.
+    """
+    _do([docker, "push", name])
     found: Iterable[str] = json.loads(_says(docker, "image", "inspect", "--format", "{{json .RepoDigests}}", name))
     repository = name.rpartition(":")[0]
     return next(digest.partition("@")[2] for digest in found if digest.partition("@")[0] == repository)

@@ -1,15 +1,22 @@
 """The image for CPUs and the DAG in its containers, on a real Docker Engine."""
 
+import hashlib
+import io
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
+import tarfile
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import docker
 import pytest
@@ -178,6 +185,63 @@ def test_no_layer_says_where_packages_came_from(client: docker.DockerClient, ima
     history = json.dumps(client.images.get(image).history()) + json.dumps(client.images.get(image).attrs)
     for word in ("index-url", "trusted-host", "PIP_", "pip.conf"):
         assert word not in history
+
+
+class Registry(BaseHTTPRequestHandler):
+    """As much of a registry as a push needs; keeps nothing but the digest of the last manifest."""
+
+    digest = ""
+
+    def do_HEAD(self) -> None:
+        self._answer(404)
+
+    def do_GET(self) -> None:
+        self._answer(200)
+
+    def do_POST(self) -> None:
+        self._answer(202, Location=f"{self.path}{secrets.token_hex(4)}", Range="0-0")
+
+    def do_PATCH(self) -> None:
+        size = self._read()
+        self._answer(202, Location=self.path, Range=f"0-{size}")
+
+    def do_PUT(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "/manifests/" in self.path:
+            Registry.digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        said = parse_qs(urlsplit(self.path).query).get("digest", [Registry.digest])[0]
+        self._answer(201, **{"Location": self.path, "Docker-Content-Digest": said})
+
+    def _read(self) -> int:
+        size = 0
+        while length := int(self.rfile.readline(), 16):  # chunked
+            size += len(self.rfile.read(length))
+            self.rfile.readline()
+        self.rfile.readline()
+        return size
+
+    def _answer(self, code: int, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in ({"Content-Length": "0"} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nobody reads it."""
+
+
+def test_pushed_image_is_known_by_the_registrys_digest(client: docker.DockerClient) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        name = f"127.0.0.1:{server.server_port}/openpose-kubeflow-cpu:test"
+        empty = io.BytesIO()
+        tarfile.open(fileobj=empty, mode="w").close()
+        client.api.import_image_from_data(empty.getvalue(), *name.rsplit(":", 1))
+        try:
+            assert images.push_image(images.client(), name) == Registry.digest != ""
+        finally:
+            client.images.remove(name, force=True)
+            server.shutdown()
 
 
 # The DAG in containers
