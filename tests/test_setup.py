@@ -114,10 +114,20 @@ def test_run_knows_all_its_variables(folder: Path) -> None:
         "LR=1e-3",
         "SEED=4",
         "DATA=d",
+        "RUNNER=docker",
     )
     assert given.stdout.splitlines()[-1] == (
-        "<-m><pipelines.local><--data><d><--seed><4><--model><m><--width><0.5><--size><128>"
+        "<-m><pipelines.local><--runner><docker><--data><d><--seed><4><--model><m><--width><0.5><--size><128>"
         "<--epochs><1><--batch-size><2><--learning-rate><1e-3>"
+    )
+
+
+def test_images_knows_its_variables(folder: Path) -> None:
+    assert make(folder, "images").stdout.splitlines()[-1] == "<-m><pipelines.images>"
+    assert "<--push>" not in make(folder, "images", "PUSH=0").stdout
+    given = make(folder, "images", "REGISTRY=r/me", "PUSH=1", "PLATFORM=p", "VARIANT=cpu", "ARGS=--network host")
+    assert given.stdout.splitlines()[-1] == (
+        "<-m><pipelines.images><--variant><cpu><--registry><r/me><--push><--platform><p><--network><host>"
     )
 
 

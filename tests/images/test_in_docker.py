@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import docker
@@ -188,12 +188,14 @@ def test_no_layer_says_where_packages_came_from(client: docker.DockerClient, ima
 
 
 class Registry(BaseHTTPRequestHandler):
-    """As much of a registry as a push needs; keeps nothing but the digest of the last manifest."""
+    """As much of a registry as a push needs; keeps nothing but digests, of all that it got and of the manifest."""
 
+    known: ClassVar[set[str]] = set()
     digest = ""
 
     def do_HEAD(self) -> None:
-        self._answer(404)
+        asked = self.path.rpartition("/")[2]
+        self._answer(200 if asked in self.known else 404, **{"Docker-Content-Digest": asked, "Content-Length": "1"})
 
     def do_GET(self) -> None:
         self._answer(200)
@@ -210,6 +212,7 @@ class Registry(BaseHTTPRequestHandler):
         if "/manifests/" in self.path:
             Registry.digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         said = parse_qs(urlsplit(self.path).query).get("digest", [Registry.digest])[0]
+        self.known.add(said)
         self._answer(201, **{"Location": self.path, "Docker-Content-Digest": said})
 
     def _read(self) -> int:
