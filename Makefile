@@ -10,23 +10,29 @@ LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
 DATA :=    ## COCO-format data: a folder, an address or coco2017; else a sample is drawn
 OUT :=     ## folder for everything that is written
-ARGS :=    ## any other flags of the command that is run, such as --min-ap 0.5
+RUNNER :=  ## where the steps run: in-place (default), or docker, after make images
+REGISTRY := ## of make images: where they belong, such as europe-docker.pkg.dev/me/pose
+PUSH :=    ## of make images: 1 pushes them there
+PLATFORM := ## of make images: such as linux/amd64; several with commas, which need PUSH=1
+VARIANT := ## of make images: cpu or gpu for the only one to build
 RUN :=     ## a run on a cluster, as make runs lists them
 STEP :=    ## one step of it
 SETTINGS := ## of the cluster: pvc, small, gpu, gcs, or a file like pipelines/clusters/pvc.yaml
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
+ARGS :=    ## any other flags of the command that is run, such as --min-ap 0.5; of make images: of docker build
 PYTHON :=  ## Python 3.11 that .venv is made with
 
 python := .venv/bin/python
+for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile tensorboard test test-fast lint format bench lock clean submit runs cancel logs manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint format bench lock clean submit runs cancel logs manifests deploy undeploy test-cluster
 
 ##@ Use
 
 run: setup  ## run the whole pipeline here: data, records, training, evaluation, export
 	@$(python) -m pipelines.local \
-	  $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
+	  $${RUNNER:+--runner "$$RUNNER"} $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
 	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \
 	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"} $(ARGS)
 
@@ -38,6 +44,10 @@ sample: setup  ## draw only the sample data, into OUT/sample
 
 compile: setup  ## compile only the pipeline, into build/training.yaml
 	@$(python) -m pipelines.training $${SETTINGS:+--settings "$$SETTINGS"} $(ARGS)
+
+images: setup  ## build the images of the steps, as build/images.json then says
+	@$(python) -m pipelines.images $${VARIANT:+--variant "$$VARIANT"} $${REGISTRY:+--registry "$$REGISTRY"} \
+	  $(if $(filter 1,$(PUSH)),--push) $${PLATFORM:+--platform "$$PLATFORM"} $(ARGS)
 
 tensorboard: setup  ## show the training curves of OUT in a browser
 	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"
@@ -103,6 +113,8 @@ lock: setup  ## make requirements/*.txt again from pyproject.toml
 	@$(call lock,pyproject.toml,runtime)
 	@$(call lock,pyproject.toml --extra dev -c requirements/runtime.txt,dev)
 	@echo setuptools | $(call lock,- -c requirements/runtime.txt,build)
+	@$(call lock,pyproject.toml --extra cpu $(for_images) --overrides requirements/cpu-instead.txt,cpu)
+	@$(call lock,pyproject.toml --extra gpu $(for_images),gpu)
 
 clean:  ## remove .venv, build and caches, but nothing in OUT
 	rm -rf .venv .venv-lock build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -91,23 +91,47 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, l
     Raises:
         Stopped: by Ctrl-C or a termination signal; no step's process is left.
     """
+    with tempfile.TemporaryDirectory(prefix="openpose-") as temporary:
+        runner = local.SubprocessRunner(use_venv=False)
+        handler = subprocess_task_handler.SubprocessTaskHandler
+        steps = _Processes(Path(temporary), lock)
+        return follow(pipeline, arguments, folder, runner, handler, steps)
+
+
+def follow(
+    pipeline: Callable[..., Any],
+    arguments: dict[str, Any],
+    folder: Path,
+    runner: Any,
+    handler: type,
+    steps: "Steps",
+) -> Outcome:
+    """Runs the DAG with one of KFP's local runners, but its steps our way.
+
+    Args:
+        pipeline: the DAG's function.
+        arguments: of the DAG.
+        folder: gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
+        runner: of KFP.
+        handler: KFP's class that runs a step with this runner.
+        steps: run them instead.
+
+    Raises:
+        Stopped: by Ctrl-C or a termination signal; nothing of the steps is left.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="openpose-") as temporary,
-        _kfp_log(folder / "kfp.log") as terminal,
-    ):
-        steps = _Steps(terminal, Path(temporary), lock)
 
-        class InPlace(subprocess_task_handler.SubprocessTaskHandler):
-            def validate_image(self, image: str) -> None:
-                """The image is not used, so it need not be one with Python."""
+    class Ours(handler):
+        def validate_image(self, image: str) -> None:
+            """KFP's own choice of the image is not used, so it need not be one with Python."""
 
-            def run(self) -> Status:
-                return Status.SUCCESS if steps.run(self.full_command, self.env_vars) == 0 else Status.FAILURE
+        def run(self) -> Status:
+            return Status.SUCCESS if steps.run(self.full_command, self.env_vars) == 0 else Status.FAILURE
 
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
+    with _kfp_log(folder / "kfp.log") as steps.terminal:
+        local.init(runner, pipeline_root=str(folder))
         with (
-            mock.patch.object(subprocess_task_handler, "SubprocessTaskHandler", InPlace),
+            mock.patch.object(sys.modules[handler.__module__], handler.__name__, Ours),
             # It replaces `builtins.print` for a while, and two steps at once leave it replaced for ever.
             mock.patch.object(logging_utils, "indented_print", contextlib.nullcontext),
             steps.stopped_by_signals(),
@@ -133,13 +157,17 @@ def _kfp_log(path: Path) -> Iterator[TextIO]:
             root.handlers[:] = handlers
 
 
-class _Steps:
-    """The steps' processes."""
+class Steps:
+    """The steps of one run of the DAG: their order of appearance, how long they took, and their end by a signal.
 
-    def __init__(self, terminal: TextIO, temporary: Path, lock: int) -> None:
+    Attributes:
+        outcome: so far.
+        terminal: where people see what the steps say.
+    """
+
+    def __init__(self) -> None:
         self.outcome = Outcome()
-        self._terminal, self._temporary, self._lock = terminal, temporary, lock
-        self._live: set[subprocess.Popen[str]] = set()
+        self.terminal: TextIO = sys.stdout
         self._stopping = False
         self._started: dict[str, float] = {}
 
@@ -150,7 +178,51 @@ class _Steps:
         component = command[command.index("--function_to_execute") + 1]
         if component not in self._started:
             self._started[component] = time.monotonic()
-            print(f"== {component}", file=self._terminal, flush=True)
+            print(f"== {component}", file=self.terminal, flush=True)
+        code = self.execute(command, environment)
+        self.outcome.seconds[component] = time.monotonic() - self._started[component]
+        if code:
+            self.outcome.failed[component] = code
+        return code
+
+    def execute(self, command: list[str], environment: dict[str, str]) -> int:
+        """Runs a command to its end, or until it is killed; returns its exit code."""
+        raise NotImplementedError
+
+    def kill(self, number: int) -> None:
+        """Sends a signal to all steps that are running."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Ctrl-C and termination end the steps too."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._stop) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.kill(signal.SIGKILL if self._stopping else signal.SIGINT)
+        if not self._stopping:
+            self._stopping = True
+            timer = threading.Timer(GRACE, self.kill, [signal.SIGKILL])
+            timer.daemon = True
+            timer.start()
+        raise Stopped(number)
+
+
+class _Processes(Steps):
+    """Steps that are processes here."""
+
+    def __init__(self, temporary: Path, lock: int) -> None:
+        super().__init__()
+        self._temporary, self._lock = temporary, lock
+        self._live: set[subprocess.Popen[str]] = set()
+
+    def execute(self, command: list[str], environment: dict[str, str]) -> int:
         in_loop = any("-iteration-" in part for part in command)
         with subprocess.Popen(
             [part if "\n" not in part else _with_this_python(part) for part in command],
@@ -166,42 +238,18 @@ class _Steps:
             self._live.add(process)
             try:
                 for line in process.stdout or ():
-                    self._terminal.write(line)
-                    self._terminal.flush()
-                code = process.wait()
+                    self.terminal.write(line)
+                    self.terminal.flush()
+                return process.wait()
             finally:
                 process.wait()  # a stopped step tidies up, as long as its standard input is open
                 self._live.discard(process)
-        self.outcome.seconds[component] = time.monotonic() - self._started[component]
-        if code:
-            self.outcome.failed[component] = code
-        return code
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._temporary)}
 
-    @contextlib.contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        """Ctrl-C and termination end the steps' processes too."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._stop) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._kill(signal.SIGKILL if self._stopping else signal.SIGINT)
-        if not self._stopping:
-            self._stopping = True
-            timer = threading.Timer(GRACE, self._kill, [signal.SIGKILL])
-            timer.daemon = True
-            timer.start()
-        raise Stopped(number)
-
-    def _kill(self, number: int) -> None:
+    def kill(self, number: int) -> None:
         for process in list(self._live):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)

@@ -1,7 +1,8 @@
-"""Runs the DAG on this machine, in place: `python -m pipelines.local`, or `make run`.
+"""Runs the DAG on this machine, in place or in containers: `python -m pipelines.local`, or `make run`.
 
-The same DAG as on a cluster, through KFP's local runner with each step in a process of its own. Without data it
-draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected by the verdict.
+The same DAG as on a cluster, through KFP's local runner with each step in a process of its own, or in a container.
+Without data it draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected
+by the verdict.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 from openpose import data_source, progress, sample, storage
 from openpose.errors import InputError
-from pipelines import in_place
+from pipelines import images, in_place
 from pipelines.images import revision
 from pipelines.in_place import Outcome
 from pipelines.training import training
@@ -64,6 +65,13 @@ def parser() -> argparse.ArgumentParser:
         "--data", help="folder with COCO's official layout, an address of one, or coco2017 (default: a sample is drawn)"
     )
     made.add_argument("--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)")
+    made.add_argument(
+        "--runner",
+        choices=("in-place", "docker"),
+        default="in-place",
+        help="where the steps run: as processes, or in containers of the image that `make images` built "
+        "(default: %(default)s)",
+    )
     types = {"String": str, "Integer": int, "Float": float}
     for name, spec in training.component_spec.inputs.items():
         if name in ("source", "root", "revision"):
@@ -81,12 +89,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the DAG; returns the exit code."""
     options = vars(parser().parse_args(arguments))
-    data, out = options.pop("data"), options.pop("out").absolute()
+    data, out, runner = options.pop("data"), options.pop("out").absolute(), options.pop("runner")
     given = {name: value for name, value in options.items() if value is not None}
     try:
         storage.root_folder(out)
         with in_place.alone(out) as lock:
-            return run(data, out, given, lock)
+            return run(data, out, given, lock, built_image() if runner == "docker" else None)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -95,8 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stopped.exit_code if isinstance(stopped, in_place.Stopped) else 130
 
 
-def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> int:
-    """Runs the DAG on the data, or on a drawn sample, and writes `summary.json` and `report.html` to `out`."""
+def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, image: str | None = None) -> int:
+    """Runs the DAG on the data, or on a drawn sample, and writes `summary.json` and `report.html` to `out`.
+
+    With an image the steps run in containers of it.
+    """
     start = time.time()
     if data is None:
         sample.make(out / "sample", seed=parameters.get("seed", 0))
@@ -108,7 +119,15 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
         (out / old).unlink(missing_ok=True)
     source = data_source.absolute(data or str(out / "sample"))
     arguments = {"source": source, "root": str(out), "revision": revision(), **parameters}
-    outcome = in_place.run(training, arguments, out / "kfp", lock)
+    if image is None:
+        outcome = in_place.run(training, arguments, out / "kfp", lock)
+    else:
+        from pipelines import in_docker  # most runs need none of Docker's package
+
+        if parameters.get("init"):
+            arguments["init"] = _absolute(parameters["init"])
+        seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
+        outcome = in_docker.run(training, arguments, out / "kfp", image, out, seen)
     summary = summarise(out, outcome)
     storage.write_json(out / "summary.json", summary)
     if summary["report"]:
@@ -117,6 +136,25 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> i
     if outcome.failed:
         return 1
     return 0 if summary["verdict"] == "accepted" else REJECTED
+
+
+def built_image() -> str:
+    """The image for steps on CPUs, which `make images` built from the code as it is now.
+
+    Raises:
+        InputError: it did not, or the code was changed since.
+    """
+    built = images.read(images.BUILT)["cpu"]
+    if built["digest"] is None:
+        raise InputError(f"{images.BUILT}: no image for CPUs was built yet; run `make images VARIANT=cpu` first")
+    if built["code"] != revision():
+        raise InputError(f"{built['image']}: the code was changed since it was built; run `make images` again")
+    return str(built["image"])
+
+
+def _absolute(init: str) -> str:
+    """A file's path as a container sees it; other values of `init` as they are."""
+    return str(Path(init).absolute()) if Path(init).exists() else init
 
 
 def summarise(out: Path, outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("runtime", "dev", "build")
+LOCKS = ("runtime", "dev", "build", "cpu", "gpu")
+MARKER = r"( ; [\w .=!']+)?"  # of a package that only some machines need
 
 # Python 3.11 as far as the Makefile can see: says its version, else what it was asked to do.
 STUB = """#!/bin/sh
@@ -113,10 +114,20 @@ def test_run_knows_all_its_variables(folder: Path) -> None:
         "LR=1e-3",
         "SEED=4",
         "DATA=d",
+        "RUNNER=docker",
     )
     assert given.stdout.splitlines()[-1] == (
-        "<-m><pipelines.local><--data><d><--seed><4><--model><m><--width><0.5><--size><128>"
+        "<-m><pipelines.local><--runner><docker><--data><d><--seed><4><--model><m><--width><0.5><--size><128>"
         "<--epochs><1><--batch-size><2><--learning-rate><1e-3>"
+    )
+
+
+def test_images_knows_its_variables(folder: Path) -> None:
+    assert make(folder, "images").stdout.splitlines()[-1] == "<-m><pipelines.images>"
+    assert "<--push>" not in make(folder, "images", "PUSH=0").stdout
+    given = make(folder, "images", "REGISTRY=r/me", "PUSH=1", "PLATFORM=p", "VARIANT=cpu", "ARGS=--network host")
+    assert given.stdout.splitlines()[-1] == (
+        "<-m><pipelines.images><--variant><cpu><--registry><r/me><--push><--platform><p><--network><host>"
     )
 
 
@@ -197,8 +208,8 @@ def test_lock_has_a_hash_for_every_package_and_nothing_else(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
     for line in lines:
-        assert re.fullmatch(r"[\w.-]+==\S+ \\|--hash=sha256:[0-9a-f]{64}( \\)?", line), line
-    hashed = re.findall(r"^[\w.-]+==\S+ \\\n    --hash=", text, re.MULTILINE)
+        assert re.fullmatch(rf"[\w.-]+==\S+{MARKER} \\|--hash=sha256:[0-9a-f]{{64}}( \\)?", line), line
+    hashed = re.findall(rf"^[\w.-]+==\S+{MARKER} \\\n    --hash=", text, re.MULTILINE)
     assert len(hashed) == len(locked(name)) > 0
 
 
@@ -208,6 +219,17 @@ def test_locks_agree_with_pyproject_and_with_each_other() -> None:
     assert dev.items() <= locked("dev").items()
     assert locked("runtime").items() <= locked("dev").items()
     assert locked("build").items() <= locked("runtime").items()
+
+
+@pytest.mark.parametrize(("name", "own"), [("cpu", r"tensorflow-cpu"), ("gpu", r"nvidia-.*")])
+def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
+    dependencies, _ = declared()
+    without = set(re.findall(r"^[\w.-]+$", (ROOT / "requirements/images-without.txt").read_text(), re.MULTILINE))
+    common = {package: version for package, version in locked(name).items() if not re.fullmatch(own, package)}
+    assert common.items() <= locked("runtime").items()
+    assert dependencies.keys() - common.keys() == without & dependencies.keys()
+    assert without <= locked("runtime").keys() | {"colorama"}
+    assert len(common) < len(locked(name))
 
 
 def test_everything_imported_is_declared() -> None:

@@ -1,5 +1,6 @@
 """The third step: trains a network on the records."""
 
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -199,9 +200,9 @@ def _about(inputs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, An
 
 
 def _git() -> str | None:
-    """Git's revision of the code, with -dirty when files were changed since; None where it is no checkout."""
+    """Git's revision of the code, with -dirty when files were changed since; None where nobody knows it."""
     if not (REPOSITORY / ".git").exists():  # an installed copy may lie in somebody else's checkout
-        return None
+        return os.environ.get("OPENPOSE_REVISION")  # in an image
     describe = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     with suppress(OSError, subprocess.CalledProcessError):
         return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
