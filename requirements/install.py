@@ -46,13 +46,15 @@ def install(venv: Path, lock: Path) -> None:
     """Brings `venv` to the state of `lock`; returns at once when it is there.
 
     Raises:
-        SystemExit: this Python cannot make environments.
+        SystemExit: this Python cannot make environments, or `venv` is a link.
         subprocess.CalledProcessError: venv or pip failed and said why on standard error.
     """
     stamp = venv / "installed.txt"
     installed = stamp.read_text().splitlines() if stamp.is_file() else []
     if _state(lock) in installed:
         return
+    if venv.is_symlink():  # somebody else's, who may be using it
+        sys.exit(f"error: {venv} is a link to an environment of another lock; remove the link")
     started = time.monotonic()
     stamp.unlink(missing_ok=True)
     if _state(RUNTIME) not in installed:

@@ -199,6 +199,11 @@ def test_environment_is_made_again_only_when_it_must_be(tmp_path: Path) -> None:
     assert "error: .venv could not be made: pip failed, see above" in failed.stderr
     assert not stamp.exists()
 
+    (folder / ".venv").rename(tmp_path / "theirs")
+    (folder / ".venv").symlink_to(tmp_path / "theirs")
+    assert "error: .venv is a link to an environment of another lock" in make(folder, "setup").stderr
+    assert (tmp_path / "theirs" / "bin").exists()
+
 
 # The locks
 
