@@ -14,7 +14,7 @@ from openpose.predict import Predictor
 from openpose.valid_score import ValidScore
 
 OPENPOSE = skeleton.get("openpose18")
-WHY_GPU = "skipped: it takes hours without a GPU; --cpu does it all the same"
+WHY_GPU = "skipped: it takes half an hour without a GPU; --cpu does it all the same"
 
 
 def parser(program: str, description: str | None, out: str) -> argparse.ArgumentParser:

