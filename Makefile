@@ -19,7 +19,7 @@ RUN :=     ## a run on a cluster, as make runs lists them
 STEP :=    ## one step of it
 SETTINGS := ## of the cluster: pvc, small, gpu, gcs, or a file like pipelines/clusters/pvc.yaml
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
-ARGS :=    ## any other flags of the command that is run, such as --min-ap 0.5; of make images: of docker build
+ARGS :=    ## any other flags: of the command that is run, or for make images of docker build
 PYTHON :=  ## Python 3.11 that .venv is made with
 
 python := .venv/bin/python
