@@ -111,7 +111,7 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Place]
         run, model = newest(root, "run", "runs"), newest(root, "model", "models")
         split = storage.open_manifest(arguments["train_records"], "records")
         graph = storage.checksum(storage.read_bytes(storage.path(model["graph"])))
-        assert graph == model["sha256"]
+        assert graph == model["sha256"]["graph.pb"]
         assert storage.read_json(root / "status/export.json")["state"] == "found"
         figures = newest(root, "evaluation", "evaluations")["figures"]
         assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model["folder"]}

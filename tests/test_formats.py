@@ -1,6 +1,9 @@
 """Formats for other programs hold the same network, and what is no model of ours in them is said."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +287,11 @@ def test_formats_are_chosen_by_name() -> None:
     assert list(formats.chosen("all")) == list(FORMATS)
     assert list(formats.chosen("onnx, tflite")) == ["graph", "onnx", "tflite"]
     assert list(formats.chosen("")) == ["graph"]
+
+
+def test_onnx_runtime_reports_nothing(tmp_path: Path) -> None:
+    # What it would send it keeps in the temporary folder first.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_"))}
+    code = "import openpose, onnxruntime; onnxruntime.get_available_providers()"
+    subprocess.run([sys.executable, "-c", code], env=environment | {"TMPDIR": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())
