@@ -289,7 +289,16 @@ def test_control_c_asks(server: Server, images: Path, answer: str, code: int) ->
     server.states = ["RUNNING"]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "pipelines.submit", "--images", str(images), "--version", "abc"]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        start_new_session=True,
+        # Whoever runs these tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     os.close(theirs)
     _read_until(ours, "finish ")
     process.send_signal(signal.SIGINT)
