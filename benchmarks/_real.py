@@ -47,11 +47,9 @@ def records(
 
 def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> str:
     """A training on such records by the train step; returns its model's path."""
-    places = {f"{name}_records": made[split]["folder"] + "/manifest.json" for name, split in SPLITS.items()}
-    return str(train(root=str(root), **places, **parameters)["model"])
-
-
-SPLITS = {"train": "train", "valid": "val"}
+    manifests = {split: f"{manifest['folder']}/manifest.json" for split, manifest in made.items()}
+    run = train(root=str(root), train_records=manifests["train"], valid_records=manifests["val"], **parameters)
+    return str(run["model"])
 
 
 def ap(model: str | Path, split: dict[str, Any], height: int) -> float:
