@@ -1,7 +1,8 @@
 """Between KFP's artifacts and the steps: small manifests, figures and pages. Used inside the components' bodies."""
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ def clear_errors() -> Iterator[None]:
         yield
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+def given(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a component's inputs that a step (or a dataclass) takes. KFP hands whole numbers on as floats."""
+    taken = {name: kind.annotation for name, kind in inspect.signature(step).parameters.items() if name in inputs}
+    return {name: int(inputs[name]) if kind is int else inputs[name] for name, kind in taken.items()}
 
 
 def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:

@@ -45,49 +45,14 @@ def check(
     formats: str,
 ) -> str:
     """Refuses parameters that cannot work, in seconds; hands on how many accelerators the training asks for."""
+    inputs = {**locals(), "batch": batch_size}
     from components import artifacts
     from components.check.check import check
+    from components.evaluate.verdict import Demands
+    from openpose.train_parameters import TrainParameters
 
     with artifacts.clear_errors():
-        check(
-            root=root,
-            train={
-                "model": model,
-                "width": width,
-                "stages": int(stages),
-                "init": init,
-                "init_partial": init_partial,
-                "size": int(size),
-                "input_width": int(input_width),
-                "batch": int(batch_size),
-                "epochs": int(epochs),
-                "learning_rate": learning_rate,
-                "decay": decay,
-                "warmup": int(warmup),
-                "optimizer": optimizer,
-                "weight_decay": weight_decay,
-                "clip_norm": clip_norm,
-                "backbone_rate": backbone_rate,
-                "freeze_norms": freeze_norms,
-                "ema": ema,
-                "accumulate": int(accumulate),
-                "precision": precision,
-                "early_stop": int(early_stop),
-                "min_scale": min_scale,
-                "max_scale": max_scale,
-                "max_rotation": max_rotation,
-                "seed": int(seed),
-            },
-            demands={"min_ap": min_ap, "max_valid_loss": max_valid_loss, "tolerance": tolerance},
-            workers=int(workers),
-            dense=dense,
-            save_minutes=save_minutes,
-            ap_images=int(ap_images),
-            gpus=int(gpus),
-            accelerator=accelerator,
-            registry=registry,
-            pixels=pixels,
-            formats=formats,
-        )
+        training, demands = (artifacts.given(kind, inputs) for kind in (TrainParameters, Demands))
+        check(train=training, demands=demands, **artifacts.given(check, inputs))
     # KFP 2.17's driver reads a pod's number of accelerators from a text only; a number is silently none.
     return str(int(gpus))

@@ -43,44 +43,12 @@ def train(
     page: Output[HTML],
 ) -> None:
     """Trains a network, going on from the newest checkpoint of the same training."""
+    inputs = {**locals(), "train_records": train_records.path, "valid_records": valid_records.path}
     from components import artifacts
     from components.train.train import train
 
     with artifacts.clear_errors():
-        manifest = train(
-            root=root,
-            train_records=train_records.path,
-            valid_records=valid_records.path,
-            model=model,
-            width=width,
-            stages=int(stages),
-            size=int(size),
-            batch_size=int(batch_size),
-            epochs=int(epochs),
-            learning_rate=learning_rate,
-            decay=decay,
-            min_scale=min_scale,
-            max_scale=max_scale,
-            max_rotation=max_rotation,
-            seed=int(seed),
-            revision=revision,
-            warmup=int(warmup),
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            backbone_rate=backbone_rate,
-            freeze_norms=freeze_norms,
-            ema=ema,
-            accumulate=int(accumulate),
-            precision=precision,
-            early_stop=int(early_stop),
-            init=init,
-            init_partial=init_partial,
-            input_width=int(input_width),
-            gpus=int(gpus),
-            save_minutes=save_minutes,
-            ap_images=int(ap_images),
-        )
+        manifest = train(**artifacts.given(train, inputs))
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest["losses"])
         artifacts.write_page(page, manifest["report"])
