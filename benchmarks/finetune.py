@@ -1,9 +1,9 @@
 """Does fine-tuning help? COCO AP of a published `mobilenet_thin` before and after a training on real pictures.
 
-`python -m benchmarks.finetune --weights FILE` with the graph that tf-pose-estimation published. The recipe was chosen
-on a tenth of the training pictures, held out (`--held-out`): rates from 6e-5 on, or the statistics of small batches,
-make a network worse whose own training ended at tiny rates. The bound is on the validation split, which played no part
-in the choice. The reference is the published network itself, scored in the same run.
+`python -m benchmarks.finetune --weights FILE` with the graph that tf-pose-estimation published; the reference is that
+network itself, scored in the same run. Recipes are tried on a tenth of the training pictures, held out (`--held-out`);
+the bound is on the validation split. No recipe that was tried on 1 530 pictures holds it: this one, the mildest, lowers
+the validation loss by 1 %, and AP from 0.372 to 0.359. Rates from 6e-5 on do more harm.
 """
 
 import sys
