@@ -22,6 +22,7 @@ from openpose.targets import TargetParameters
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written
 READ_SHARDS = 4  # shards read in turn
+GRAPH_SEED = 87654321  # what TensorFlow takes where the process has no global seed
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def training(
         parsed = read.map(lambda s: records.parse(s, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
         samples = parsed.filter(lambda example: tf.reduce_any(example["main"]))
         order = tf.random.stateless_uniform([], seed, None, None, tf.int64)
+        # The process's global seed would be mixed in, and a global seed of 0 is an error with a tensor beside it.
+        tf.compat.v1.set_random_seed(GRAPH_SEED)
         samples = samples.shuffle(SHUFFLE_IMAGES, seed=order, reshuffle_each_iteration=False).take(steps * batch)
         # Skipped before they are decoded, so that going on in the middle of an epoch costs reading only.
         done = tf.where(epoch == first_step // steps, tf.constant((first_step % steps) * batch, tf.int64), 0)

@@ -44,6 +44,18 @@ def test_same_seed_same_batches_and_another_differs(sample_records: Manifests) -
     assert any((a["id"] != b["id"]).any() for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.parametrize("global_seed", [0, 1])
+def test_the_process_global_seed_changes_nothing(sample_records: Manifests, global_seed: int) -> None:
+    before = take(sample_records["train"], 3)
+    tf.random.set_seed(global_seed)
+    try:
+        after = take(sample_records["train"], 3)
+    finally:
+        tf.random.set_seed(None)
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a["id"], b["id"])
+
+
 @pytest.mark.parametrize("first_step", [1, 5, 7])
 @pytest.mark.slow
 def test_going_on_in_the_middle_gives_the_same_batches(sample_records: Manifests, first_step: int) -> None:

@@ -111,7 +111,7 @@ def test_norm_in_one_operation_is_keras_norm(dtype: str) -> None:
     x = tf.constant(numbers.normal(2, 3, (4, 9, 7, 16)).astype(np.float32))
     factor, shift = numbers.uniform(0.5, 2, 16), numbers.uniform(-1, 1, 16)
     found = []
-    for norm in (Norm(dtype=dtype), keras.layers.BatchNormalization(dtype=dtype)):
+    for norm in (Norm(dtype=dtype), keras.layers.BatchNormalization(momentum=Norm().momentum, dtype=dtype)):
         norm.build(x.shape)
         norm.gamma.assign(factor)
         norm.beta.assign(shift)
