@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     types = {"String": str, "Integer": int, "Float": float}
     for name, spec in training.component_spec.inputs.items():
-        if name in ("source", "root", "revision"):
+        if name in ("source", "root", "revision", "only_new"):  # here what is done is found in seconds
             continue
         if spec.type == "Boolean":
             made.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None, help=spec.description)

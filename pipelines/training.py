@@ -12,6 +12,7 @@ from kfp import compiler, dsl
 
 from components.check.component import check
 from components.coco_download.component import coco_download
+from components.coco_download.news import NEW
 from components.evaluate.component import evaluate
 from components.export.component import explain_rejection, export
 from components.finish.component import finish
@@ -93,6 +94,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         pixels: str = "bgr",
         formats: str = "all",
         seed: int = 0,
+        only_new: bool = False,
         revision: str = "",
     ) -> None:
         """Trains OpenPose on COCO-format data and exports the network when it is good enough.
@@ -154,8 +156,16 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             formats: What is exported besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and
                 tflite_int8 with commas.
             seed: Of weights, order and augmentation.
+            only_new: End after the data step when the champion was made by the same code, from the same data and with
+                the same parameters.
             revision: Revision of the code; another one trains anew.
         """
+        written_how = {
+            "shard_mb": shard_mb,
+            "images_per_shard": images_per_shard,
+            "max_bad_share": max_bad_share,
+            "dense": dense,
+        }
         trained_how = {
             "model": model,
             "width": width,
@@ -193,7 +203,9 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 root=root,
                 accelerator=accelerator,
                 workers=workers,
-                dense=dense,
+                height=height,
+                revision=revision,
+                **written_how,
                 **trained_how,
                 **demands,
                 **exported_how,
@@ -210,58 +222,64 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 seed=data_seed,
                 unpack=unpack,
                 workers=workers,
-            ).after(checked)
+                recipe=checked.outputs["recipe"],
+                registry=registry,
+                only_new=only_new,
+            )
             # KFP's cache does not see that the files behind an address changed; the step does.
             placed(downloaded, "data", cached=False)
-            how = {
-                "root": root,
-                "shard_mb": shard_mb,
-                "images_per_shard": images_per_shard,
-                "max_bad_share": max_bad_share,
-                "dense": dense,
-                "size": size,
-            }
-            with dsl.ParallelFor(downloaded.outputs["Output"], name="share") as share:
-                written = tfrecord_targets(data=downloaded.outputs["data"], share=share, **how)
-                placed(written, "data")
-            collected = collect_records(data=downloaded.outputs["data"], **how).after(written)
-            placed(collected, "light")
-            valid_records = collected.outputs["valid_records"]
-            trained = train(
-                train_records=collected.outputs["train_records"],
-                valid_records=valid_records,
-                root=root,
-                revision=revision,
-                **trained_how,
-            )
-            placed(trained, "train", cached=False)  # finds its finished run itself, also when the root was emptied
-            if accelerator:
-                trained.set_accelerator_type(accelerator).set_accelerator_limit(checked.output)
-            judged = evaluate(
-                run=trained.outputs["run"],
-                valid_records=valid_records,
-                root=root,
-                height=height,
-                revision=revision,
-                **demands,
-            )
-            placed(judged, "evaluate", cached=False)  # the verdict depends on the registry
-            with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
-                exported = export(
-                    run=trained.outputs["run"],
-                    evaluation=judged.outputs["evaluation"],
+            how = {"root": root, "size": size, **written_how}
+            with dsl.If(downloaded.outputs["Output"] == NEW, name="new"):
+                with dsl.ParallelFor(downloaded.outputs["shares"], name="share") as share:
+                    written = tfrecord_targets(data=downloaded.outputs["data"], share=share, **how)
+                    placed(written, "data")
+                collected = collect_records(data=downloaded.outputs["data"], **how).after(written)
+                placed(collected, "light")
+                valid_records = collected.outputs["valid_records"]
+                trained = train(
                     train_records=collected.outputs["train_records"],
                     valid_records=valid_records,
                     root=root,
                     revision=revision,
-                    **exported_how,
+                    **trained_how,
                 )
-                placed(exported, "evaluate")
-                champion = register(evaluation=judged.outputs["evaluation"], model=exported.outputs["graph"], root=root)
-                placed(champion, "light", cached=False)
-            with dsl.Else(name="rejected"):
-                explained = explain_rejection(reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"])
-                placed(explained, "light")
+                placed(trained, "train", cached=False)  # finds its finished run itself, also when the root was emptied
+                if accelerator:
+                    gpus_as_text = checked.outputs["gpus"]
+                    trained.set_accelerator_type(accelerator).set_accelerator_limit(gpus_as_text)
+                    trained.register_pipeline_channels([gpus_as_text])  # KFP forgets it at the If's border
+                judged = evaluate(
+                    run=trained.outputs["run"],
+                    valid_records=valid_records,
+                    root=root,
+                    height=height,
+                    revision=revision,
+                    **demands,
+                )
+                placed(judged, "evaluate", cached=False)  # the verdict depends on the registry
+                with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
+                    exported = export(
+                        run=trained.outputs["run"],
+                        evaluation=judged.outputs["evaluation"],
+                        train_records=collected.outputs["train_records"],
+                        valid_records=valid_records,
+                        root=root,
+                        revision=revision,
+                        **exported_how,
+                    )
+                    placed(exported, "evaluate")
+                    champion = register(
+                        evaluation=judged.outputs["evaluation"],
+                        model=exported.outputs["graph"],
+                        root=root,
+                        made_of=downloaded.outputs["made_of"],
+                    )
+                    placed(champion, "light", cached=False)
+                with dsl.Else(name="rejected"):
+                    explained = explain_rejection(
+                        reason=judged.outputs["reason"], evaluation=judged.outputs["evaluation"]
+                    )
+                    placed(explained, "light")
 
     return training
 

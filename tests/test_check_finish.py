@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components import status
-from components.check.check import check
+from components.check.check import check, recipe
 from components.finish.finish import MARK, describe, finish
 from openpose import storage
 from openpose.errors import InputError
@@ -59,6 +59,13 @@ def test_good_parameters_pass(tmp_path: Path) -> None:
     assert status.steps(tmp_path)["check"]["state"] == "done"
 
 
+def test_recipe_is_of_what_decides_the_result() -> None:
+    parameters = {"root": "/data", "workers": 2, "gpus": 0, "epochs": 30, "revision": "1"}
+    assert recipe(parameters) == recipe(parameters | {"root": "gs://bucket", "workers": 8, "gpus": 4})
+    for change in ({"epochs": 31}, {"revision": "2"}):
+        assert recipe(parameters) != recipe(parameters | change)
+
+
 def run_step(root: Path, name: str, error: Exception | None = None) -> None:
     with contextlib.suppress(InputError), status.step(root, name):
         if error:
@@ -103,8 +110,21 @@ def test_verdict_figures_and_places(verdict: str, tmp_path: Path) -> None:
     assert (summary["state"], summary["reason"], summary["error"]) == (verdict, "Because.", "")
     said = describe(summary)
     assert said.startswith(f"# {verdict}\n")
-    assert "AP 0.500" in said
+    assert "| AP | 0.500 |" in said
+    assert "AR" not in said, "undefined"
     assert "- report: `r.html`" in said
+
+
+def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:
+    champion = {"entry": "00001-a.json", "figures": {"AP": 0.5}, "export": {"graph": "/models/1/graph.pb"}}
+    storage.write_json(tmp_path / "registry.json", champion)
+    with status.step(tmp_path, "champion") as step:
+        step.manifest_path, step.found = tmp_path / "registry.json", True
+    summary = finish(str(tmp_path), "SUCCEEDED")
+    assert summary["state"] == "nothing new"
+    assert "00001-a.json was made by this code" in summary["reason"]
+    assert (summary["champion"], summary["graph"]) == ("00001-a.json", "/models/1/graph.pb")
+    assert "| AP | 0.500 |" in describe(summary)
 
 
 def test_root_that_cannot_be_used_is_said_and_no_second_failure(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import command
+from components.coco_download import news
 from components.coco_download.coco_download import coco_download
 from components.evaluate.__main__ import main as evaluate_command
 from components.evaluate.evaluate import evaluate
@@ -547,6 +548,26 @@ def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]
     assert (champion["figures"], champion["reason"]) == ({"AP": 0.6}, "AP is 0.6.")
     assert (root / "registry/people/latest").resolve() == second["model"].parent
     assert storage.read_json(root / "registry/people/00001-aaaaaaaaaaaa.json")["figures"] == {"AP": 0.5}
+
+
+def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = accepted(root, "a", 0.5)
+    data = {"splits": {"val": {"fingerprint": "coco"}, "train": {"fingerprint": "pictures"}}}
+    made = news.made_of("recipe", data)
+    champion = {"root": str(root), "data": data, "made_of": made, "registry": "people"}
+    assert not news.is_made_already(**champion)
+    run(register, capsys, **first, made_of=made)
+    assert news.is_made_already(**champion)
+    note = storage.read_json(root / "status/champion.json")
+    assert (note["state"], note["manifest"]) == ("found", f"{root}/registry/people/00001-aaaaaaaaaaaa.json")
+    assert "nothing to do" in run(register, capsys, **first)[1], "by hand, where that is not known"
+    more = {"splits": data["splits"] | {"train": {"fingerprint": "more pictures"}}}
+    for other in (news.made_of("another recipe", data), news.made_of("recipe", more)):
+        assert not news.is_made_already(**champion | {"made_of": other})
+    # The same model, made in another way, say with other files exported, is known by that from then on.
+    run(register, capsys, **first, made_of=news.made_of("recipe", more))
+    assert news.is_made_already(**champion | {"made_of": news.made_of("recipe", more)})
+    assert storage.read_json(root / "registry/people/00002-aaaaaaaaaaaa.json")["beaten"] is None
 
 
 def test_who_was_overtaken_in_the_meantime_is_not_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """Before the first step: refuses in seconds what would fail after hours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components import status
@@ -12,6 +12,9 @@ from openpose.model_io import formats as model_formats
 from openpose.model_io.inference import check_pixels
 from openpose.registry import Registry
 from openpose.train_parameters import RunParameters, TrainParameters
+
+#: Parameters that say where and how fast, but not what comes out.
+NOT_DECIDING = ("root", "accelerator", "workers", "gpus", "save_minutes", "ap_images")
 
 
 def check(
@@ -63,6 +66,11 @@ def check(
         if wrong:
             raise InputError("; ".join(wrong))
         print(f"the parameters can be used; everything will be in {folder}", flush=True)
+
+
+def recipe(parameters: Mapping[str, Any]) -> str:
+    """Fingerprint of the code's revision and of all parameters that decide what comes out of the data."""
+    return storage.fingerprint({name: value for name, value in parameters.items() if name not in NOT_DECIDING})
 
 
 def _complaints(*checks: Callable[[], object]) -> list[str]:

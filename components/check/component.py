@@ -1,5 +1,7 @@
 """KFP's declaration of the step."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 
@@ -36,23 +38,36 @@ def check(
     ap_images: int,
     gpus: int,
     workers: int,
+    shard_mb: float,
+    images_per_shard: int,
+    max_bad_share: float,
     dense: str,
+    height: int,
     min_ap: float,
     max_valid_loss: float,
     tolerance: float,
     registry: str,
     pixels: str,
     formats: str,
-) -> str:
+    revision: str,
+) -> NamedTuple("Checked", gpus=str, recipe=str):  # type: ignore[valid-type]
     """Refuses parameters that cannot work, in seconds; hands on how many accelerators the training asks for."""
-    inputs = {**locals(), "batch": batch_size}
+    given = dict(locals())
+    inputs = {**given, "batch": batch_size}
+    from typing import NamedTuple
+
     from components import artifacts
-    from components.check.check import check
+    from components.check.check import check, recipe
     from components.evaluate.verdict import Demands
     from openpose.train_parameters import TrainParameters
 
     with artifacts.clear_errors():
         training, demands = (artifacts.given(kind, inputs) for kind in (TrainParameters, Demands))
         check(train=training, demands=demands, **artifacts.given(check, inputs))
+
+    class Checked(NamedTuple):
+        gpus: str
+        recipe: str
+
     # KFP 2.17's driver reads a pod's number of accelerators from a text only; a number is silently none.
-    return str(int(gpus))
+    return Checked(str(int(gpus)), recipe(given))

@@ -1,10 +1,12 @@
 """KFP's declaration of the step."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 from kfp.dsl import HTML, Dataset, Output
 
 
-# KFP's local runner loops only over a list that is a step's one return value.
+# KFP's local runner knows what an If without an Else asks for only when it is called `Output`.
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def coco_download(
     source: str,
@@ -17,12 +19,18 @@ def coco_download(
     seed: int,
     unpack: bool,
     workers: int,
+    recipe: str,
+    registry: str,
+    only_new: bool,
     data: Output[Dataset],
     page: Output[HTML],
-) -> list:
-    """Fetches or finds a data set in COCO's format, checks it, and plans the workers' shares of its records."""
+) -> NamedTuple("Found", Output=str, shares=list, made_of=str):  # type: ignore[valid-type]
+    """Fetches or finds a data set in COCO's format, and checks it; says what is new, and plans the workers' shares."""
+    from typing import NamedTuple
+
     from components import artifacts
     from components.coco_download.coco_download import coco_download
+    from components.coco_download.news import NEW, NOTHING_NEW, is_made_already, made_of
     from components.tfrecord_targets.tfrecord_targets import plan
 
     with artifacts.clear_errors():
@@ -40,4 +48,12 @@ def coco_download(
         )
         artifacts.write_manifest(data, manifest)
         artifacts.write_page(page, manifest["report"])
-    return shares
+        made = made_of(recipe, manifest)
+        known = only_new and is_made_already(root=root, data=manifest, made_of=made, registry=registry)
+
+    class Found(NamedTuple):
+        Output: str
+        shares: list
+        made_of: str
+
+    return Found(NOTHING_NEW if known else NEW, shares, made)

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from components import status
+from components.coco_download.news import NOTHING_NEW
 from openpose import storage
 from openpose.errors import InputError
 
@@ -20,7 +21,7 @@ def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
         message: What Kubeflow says about it, if anything.
 
     Returns:
-        `state` (accepted, rejected or failed), `step` that failed and its `error` in one line, `reason` of the
+        `state` (accepted, rejected, nothing new or failed), `step` that failed and its `error` in one line, `reason` of the
         verdict, `figures`, `graph`, `report`, `champion`, `logs`, and the `steps` with their states and seconds.
     """
     try:
@@ -42,6 +43,10 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
     unfinished = next((step for step in steps.values() if step["state"] == "running"), None)
     judged, exported, champion = (_manifest(steps.get(name)) for name in ("evaluate", "export", "register"))
     trained = _manifest(steps.get("train"))
+    if known := _manifest(steps.get("champion")):  # of a run that would only have made it again
+        reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
+        judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"], "report": None}
+        exported, champion = known["export"], known
     good = state == "SUCCEEDED"
     error = failed["error"] if failed else message
     if not good and not failed and unfinished:
@@ -62,7 +67,10 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
 
 
 def _manifest(step: dict[str, Any] | None) -> dict[str, Any] | None:
-    return storage.read_json(step["manifest"]) if step and step["state"] in ("done", "found") else None
+    """What a step has made or found; None when it failed, or found nothing."""
+    if not step or step["state"] not in ("done", "found") or not step["manifest"]:
+        return None
+    return storage.read_json(step["manifest"])
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -72,9 +80,9 @@ def describe(summary: dict[str, Any]) -> str:
         lines += [f"**{summary['step'] or 'The run'}**: {summary['error']}", ""]
     if summary["reason"]:
         lines += [summary["reason"], ""]
-    shown = [f"{name} {value:.3f}" for name, value in summary["figures"].items() if isinstance(value, int | float)]
+    shown = [(name, value) for name, value in summary["figures"].items() if isinstance(value, int | float)]
     if shown:
-        lines += ["  ".join(shown), ""]
+        lines += ["| figure | value |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in shown), ""]
     lines += ["| step | state | seconds |", "|---|---|---|"]
     lines += [f"| {name} | {step['state']} | {step['seconds']} |" for name, step in summary["steps"].items()]
     lines += [""]

@@ -5,11 +5,13 @@ from kfp.dsl import Artifact, Input, Model, Output
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
-def register(evaluation: Input[Artifact], model: Input[Model], root: str, champion: Output[Artifact]) -> None:
+def register(
+    evaluation: Input[Artifact], model: Input[Model], root: str, made_of: str, champion: Output[Artifact]
+) -> None:
     """Makes an accepted and exported model the champion of its data set."""
     from components import artifacts
     from components.register.register import register
 
     with artifacts.clear_errors():
-        entry = register(root=root, evaluation=evaluation.path, model=model.path)
+        entry = register(root=root, evaluation=evaluation.path, model=model.path, made_of=made_of)
         artifacts.write_manifest(champion, entry)

@@ -9,7 +9,7 @@ from openpose.errors import InputError
 from openpose.registry import Registry
 
 
-def register(root: str, evaluation: str, model: str) -> dict[str, Any]:
+def register(root: str, evaluation: str, model: str, made_of: str = "") -> dict[str, Any]:
     """Makes an accepted and exported model the champion of its data set.
 
     When another model has become champion since the evaluation, and this one is worse than that by more than the
@@ -19,6 +19,7 @@ def register(root: str, evaluation: str, model: str) -> dict[str, Any]:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         evaluation: Manifest of the evaluation that accepted the model.
         model: Manifest of its export.
+        made_of: Fingerprint of code, parameters and data, by which a later run knows that it would be this one again.
 
     Returns:
         The champion's entry in the registry.
@@ -35,7 +36,7 @@ def register(root: str, evaluation: str, model: str) -> dict[str, Any]:
             raise InputError(f"{model}: is of another evaluation than {evaluation}; give those of one model")
         registry = Registry(folder, judged["inputs"]["registry"])
         champion = registry.champion(judged["inputs"]["data"])
-        if champion and champion["evaluation"]["fingerprint"] == judged["fingerprint"]:
+        if champion and _is_same(champion, exported, made_of):
             step.found = True
             print(f"found champion in {registry.folder / champion['entry']}: nothing to do", flush=True)
         elif champion and _is_better(champion, judged):
@@ -45,10 +46,15 @@ def register(root: str, evaluation: str, model: str) -> dict[str, Any]:
                 flush=True,
             )
         else:
-            champion = registry.add(_entry(judged, exported, champion), storage.path(exported["folder"]))
+            champion = registry.add(_entry(judged, exported, champion, made_of), storage.path(exported["folder"]))
             print(f"champion in {registry.folder / champion['entry']}", flush=True)
         step.manifest_path = registry.folder / champion["entry"]
         return champion
+
+
+def _is_same(champion: dict[str, Any], exported: dict[str, Any], made_of: str) -> bool:
+    """Whether the registry has all of it already; a step that was called by hand says nothing of `made_of`."""
+    return champion["export"]["fingerprint"] == exported["fingerprint"] and made_of in ("", champion.get("made_of"))
 
 
 def _is_better(champion: dict[str, Any], judged: dict[str, Any]) -> bool:
@@ -60,7 +66,9 @@ def _is_better(champion: dict[str, Any], judged: dict[str, Any]) -> bool:
     return best is not None and ap is not None and ap < best - judged["inputs"]["tolerance"]
 
 
-def _entry(judged: dict[str, Any], exported: dict[str, Any], champion: dict[str, Any] | None) -> dict[str, Any]:
+def _entry(
+    judged: dict[str, Any], exported: dict[str, Any], champion: dict[str, Any] | None, made_of: str
+) -> dict[str, Any]:
     inputs = judged["inputs"]
     same = champion is not None and champion["model"] == inputs["model"]
     return {
@@ -68,6 +76,7 @@ def _entry(judged: dict[str, Any], exported: dict[str, Any], champion: dict[str,
         "model": inputs["model"],
         "run": inputs["run"],
         "revision": inputs["revision"],
+        "made_of": made_of,
         "beaten": (champion["beaten"] if same else champion["entry"]) if champion else None,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "reason": judged["reason"],

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.finish.finish import finish
 from openpose import model_io, skeleton
-from pipelines import local
+from pipelines import in_place, local
+from pipelines.images import revision
+from pipelines.training import training
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = [
@@ -66,6 +70,16 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     assert {step["state"] for step in again["steps"].values()} == {"found"}
     assert again["graph"] == summary["graph"]
     assert printed.count("nothing to do") == 8  # of them three shares of the records
+
+    # Asked for news only, the DAG ends after the data, with a registry that knows what its champion was made of.
+    shutil.rmtree(tmp_path / "out dir/status")
+    asked = {"source": str(sample_folder), "root": str(tmp_path / "out dir"), "revision": revision(), "only_new": True}
+    tiny = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 4, "images_per_shard": 8}
+    with in_place.alone(tmp_path / "out dir") as lock:
+        outcome = in_place.run(training, asked | tiny, tmp_path / "out dir/kfp", lock)
+    assert set(outcome.seconds) == {"check", "coco_download", "finish"}
+    ended = finish(str(tmp_path / "out dir"), "SUCCEEDED")
+    assert (ended["state"], ended["champion"]) == ("nothing new", champion.name)
 
     printed = run(
         "--data",

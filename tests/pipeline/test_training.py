@@ -9,6 +9,7 @@ import yaml
 
 from components import command
 from components.coco_download.coco_download import coco_download
+from components.coco_download.news import NEW
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.register.register import register
@@ -104,10 +105,10 @@ def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folde
         if accelerator:
             assert accelerator["resourceType"] == "nvidia.com/gpu"
             # The driver takes a number from a text only, and the check's output is one.
-            assert "check-Output" in accelerator["resourceCount"]
+            assert "check-gpus" in accelerator["resourceCount"]
             assert placed["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     outputs = compiled[0]["components"]["comp-check"]["outputDefinitions"]["parameters"]
-    assert outputs["Output"]["parameterType"] == "STRING"
+    assert outputs["gpus"]["parameterType"] == "STRING"
     assert compiled[0]["root"]["inputDefinitions"]["parameters"]["gpus"]["defaultValue"] == 4
 
 
@@ -167,16 +168,23 @@ def test_run_ends_with_a_summary_in_any_case(compiled: list[dict[str, Any]]) -> 
 
 
 def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
-    tasks = tasks_of(compiled, "exit-handler")
-    after = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
+    first, tasks = tasks_of(compiled, "exit-handler"), tasks_of(compiled, "condition-2")
+    after = {name: set(task.get("dependentTasks", [])) for name, task in (first | tasks).items()}
     loop = next(name for name in tasks if name.startswith("for-loop"))
     assert after["coco-download"] == {"check"}
-    assert after[loop] == {"coco-download"}
-    assert after["collect-records"] == {"coco-download", loop}
+    assert after["condition-2"] >= {"coco-download"}
+    assert after["collect-records"] == {loop}
     assert after["train"] == {"collect-records"}
     assert after["evaluate"] == {"collect-records", "train"}
     branches = next(task for name, task in tasks.items() if name.startswith("condition-branches"))
     assert "evaluate" in branches["dependentTasks"]
+
+
+def test_what_costs_time_is_done_only_when_something_is_new(compiled: list[dict[str, Any]]) -> None:
+    first = tasks_of(compiled, "exit-handler")
+    assert set(first) == {"check", "coco-download", "condition-2"}
+    asked = first["condition-2"]["triggerPolicy"]["condition"]
+    assert asked == f"inputs.parameter_values['pipelinechannel--coco-download-Output'] == '{NEW}'"
 
 
 def test_only_what_is_accepted_is_exported_and_then_registered(compiled: list[dict[str, Any]]) -> None:
@@ -218,8 +226,9 @@ def test_component_takes_what_its_step_takes(compiled: list[dict[str, Any]], nam
     if name == "tfrecord-targets":  # one loop item says the split and the worker
         assert declared.pop("share") is dict
         taken = {key: kind for key, kind in taken.items() if key not in ("split", "worker", "workers")}
-    if name == "coco-download":  # it also plans the workers' shares
-        assert declared.pop("workers") is int
+    if name == "coco-download":  # it also plans the workers' shares, and says whether anything is new
+        others = {"workers": int, "recipe": str, "registry": str, "only_new": bool}
+        assert {key: declared.pop(key) for key in others} == others
     assert declared.items() <= taken.items()
     # What only a command line needs has a default.
     defaults = {flag["name"] for flag in command.flags(STEPS[name]) if "default" in flag}
