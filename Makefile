@@ -18,6 +18,8 @@ VARIANT := ## of make images: cpu or gpu for the only one to build
 RUN :=     ## a run on a cluster, as make runs lists them
 STEP :=    ## one step of it
 SETTINGS := ## of the cluster: pvc, small, gpu, gcs, or a file like pipelines/clusters/pvc.yaml
+CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
+SUMMARY := ## of make submit: file that gets how it went, as Markdown
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 ARGS :=    ## any other flags: of the command that is run, or for make images of docker build
 PYTHON :=  ## Python 3.11 that .venv is made with
@@ -26,7 +28,7 @@ python := .venv/bin/python
 for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint format bench lock clean submit runs cancel logs manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint format bench lock clean submit retrain schedule unschedule runs cancel logs manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -55,10 +57,16 @@ tensorboard: setup  ## show the training curves of OUT in a browser
 ##@ On a cluster
 
 submit: setup  ## run the pipeline on Kubeflow Pipelines, and follow it to its end
-	@$(python) -m pipelines.submit \
-	  $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
-	  $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
-	  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} $(ARGS)
+	@$(python) -m pipelines.submit $${SUMMARY:+--summary "$$SUMMARY"} $(asked) $(ARGS)
+
+retrain: override ARGS += --param only_new=true
+retrain: submit  ## the same, but end at once when it would only make the champion again
+
+schedule: setup  ## run it at the times of CRON, instead of those before
+	@$(python) -m pipelines.schedule create "$${CRON:?give CRON=, such as \"0 3 * * *\" for 3:00 every day}" $(asked) $(ARGS)
+
+unschedule: setup  ## do it no longer
+	@$(python) -m pipelines.schedule remove $(ARGS)
 
 runs: setup  ## list the newest runs there
 	@$(python) -m pipelines.runs list
@@ -130,6 +138,13 @@ help:
 	  /^[a-z-]+:.*##/ { split($$0, name, ":"); printf "%s", line("make " name[1]) } \
 	  /^[A-Z]+ :=.*##/ { split($$0, name, " "); variables = variables line(name[1]) } \
 	  END { printf "\nVariables, as in: make run EPOCHS=5 OUT=/tmp/run\n%s", variables }' Makefile
+
+# What a run on a cluster is asked for.
+define asked
+$${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
+  $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
+  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"}
+endef
 
 # $(call install,runtime): .venv as requirements/runtime.txt says, by PYTHON or by the first Python 3.11 there is.
 define install

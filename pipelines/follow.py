@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TextIO
 
-from components.finish.finish import MARK
+from components.coco_download.news import NOTHING_NEW
+from components.finish.finish import MARK, describe
 from openpose import progress
 from openpose.errors import InputError
 from pipelines.kfp_api import Api
 
 ACCEPTED, FAILED, REJECTED, ENDED = 0, 1, 3, 4  # exit codes; ENDED: cancelled, or not done in time
+CODES = {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 PATIENCE = 1800.0  # seconds for which a server may be away while a run is followed
 LOG_LINES = 15  # of the failed step's log
@@ -104,6 +106,21 @@ def _time(text: str | None) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
 
 
+@dataclass(frozen=True)
+class End:
+    """How a run went.
+
+    Attributes:
+        code: the exit code: ACCEPTED (also when nothing was new), REJECTED, FAILED or ENDED.
+        said: in words.
+        page: the same as Markdown.
+    """
+
+    code: int
+    said: str
+    page: str
+
+
 class Table:
     """Shows the steps: on a terminal a table that changes, else a line for each change."""
 
@@ -129,17 +146,14 @@ def _line(step: Step) -> str:
     return f"{step.name:<22}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
 
 
-def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> int:
-    """Follows a run to its end and says how it went.
+def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
+    """Follows a run to its end.
 
     Args:
         api: the server; it may be away for half an hour.
         run: its identifier.
         hours: after so many it is left alone, and goes on.
         pause: seconds from one look to the next.
-
-    Returns:
-        The exit code: ACCEPTED, REJECTED, FAILED or ENDED.
 
     Raises:
         InputError: there is no such run, or the server is away for too long.
@@ -155,8 +169,8 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> int:
         if now["state"] in OVER:
             return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
         if time.monotonic() > deadline:
-            print(f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`")
-            return ENDED
+            said = f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`"
+            return _without_summary(ENDED, said)
         time.sleep(pause)
 
 
@@ -165,21 +179,26 @@ def _workflow(nodes: list[dict[str, Any]]) -> str:
     return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
 
 
-def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> int:
-    summary = _summary(api, run["run_id"], found)
+def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
-        print("cancelled: finished work is kept, and the same command goes on from there")
-        return ENDED
-    if run["state"] == "SUCCEEDED" and summary and summary["state"] in ("accepted", "rejected"):
-        print(_result(summary))
-        return ACCEPTED if summary["state"] == "accepted" else REJECTED
+        return _without_summary(
+            ENDED, "cancelled: finished work is kept, and the same command goes on from there"
+        )
+    summary = _summary(api, run["run_id"], found)
+    if run["state"] == "SUCCEEDED" and summary and summary["state"] in CODES:
+        return End(CODES[summary["state"]], _result(summary), describe(summary))
     if run["state"] == "SUCCEEDED":
         raise InputError(
             f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
             "see the run's page"
         )
-    print(_failure(summary, found, lambda pod: api.log(run["run_id"], pod)))
-    return FAILED
+    said = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
+    return End(FAILED, said, describe(summary)) if summary else _without_summary(FAILED, said)
+
+
+def _without_summary(code: int, said: str) -> End:
+    """The end of a run whose last step did not say how it went."""
+    return End(code, said, f"# {'failed' if code == FAILED else 'not done'}\n\n{said.strip()}\n")
 
 
 def _was_stopped(workflow: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines' HTTP API, as far as submitting and following a run needs it.
+"""Kubeflow Pipelines' HTTP API, as far as submitting, following and scheduling runs needs it.
 
 kfp's own client ends a wait of hours at the first lost connection, reads a token once, and names neither the server nor
 what to do in its errors; so these few requests are ours.
@@ -101,7 +101,7 @@ class Api:
     def _patient(self, method: str, path: str, **content: Any) -> requests.Response:
         deadline, pause, told = time.monotonic() + self.patience, 0.5, False
         while True:
-            trouble, may_repeat = "", method == "GET"
+            trouble, may_repeat = "", method != "POST"
             try:
                 answer = self._once(method, path, **content)
                 if answer.status_code not in RETRIED:
@@ -211,14 +211,32 @@ class Api:
         """A run with its tasks."""
         return self.get(f"/apis/v2beta1/runs/{quote(identifier, safe='')}")
 
-    def runs(self, count: int) -> list[dict[str, Any]]:
-        """The newest runs, the newest first."""
+    def runs(self, count: int, schedule: str = "") -> list[dict[str, Any]]:
+        """The newest runs, the newest first; only those of a schedule when it is given."""
         query = {"namespace": self.namespace} if self.namespace else {}
+        if schedule:
+            query["filter"] = _equal("recurring_run_id", schedule)
         return self.get("/apis/v2beta1/runs", page_size=count, sort_by="created_at desc", **query).get("runs", [])
 
     def terminate(self, identifier: str) -> None:
         """Stops a run."""
         self.post(f"/apis/v2beta1/runs/{quote(identifier, safe='')}:terminate")
+
+    def schedules(self, name: str = "") -> list[dict[str, Any]]:
+        """The recurring runs, or those of a name, which Kubeflow does not keep unique."""
+        query: dict[str, Any] = {"namespace": self.namespace} if self.namespace else {}
+        if name:
+            query["filter"] = _equal("display_name", name)
+        return self.get("/apis/v2beta1/recurringruns", page_size=100, **query).get("recurringRuns", [])
+
+    def schedule(self, recurring: dict[str, Any]) -> str:
+        """Makes a recurring run; returns its identifier."""
+        return self.post("/apis/v2beta1/recurringruns", recurring)["recurring_run_id"]
+
+    def unschedule(self, identifier: str) -> None:
+        """Removes a recurring run. A run that it has started goes on; without that policy it would be removed too."""
+        path = f"/apis/v2beta1/recurringruns/{quote(identifier, safe='')}"
+        self._patient("DELETE", path, params={"propagation_policy": "ORPHAN"})
 
     def workflow(self, identifier: str) -> dict[str, Any]:
         """The run's workflow, which knows what the run does not: its pods, why one waits, and whether it was stopped.

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "list":
             return _list(api, options.count)
         if options.command == "follow":
-            return follow(api, options.run, 168.0)
+            end = follow(api, options.run, 168.0)
+            print(end.said)
+            return end.code
         if options.command == "cancel":
             api.terminate(options.run)
             print(f"{options.run} is being stopped; finished work is kept")

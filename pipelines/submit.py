@@ -1,8 +1,8 @@
 """Runs the DAG on a cluster: `python -m pipelines.submit`, or `make submit`.
 
 Compiles it for the cluster's settings, uploads it as the version of this git revision, starts it and follows it to
-its end. Without a source it trains on the drawn sample. Exit code: 0 accepted, 3 rejected by the verdict, 1 failed or
-not started, 4 cancelled or not done in time, 130 after Ctrl-C when the run was left running.
+its end. Without a source it trains on the drawn sample. Exit code: 0 accepted or nothing new, 3 rejected by the
+verdict, 1 failed or not started, 4 cancelled or not done in time, 130 after Ctrl-C when the run was left running.
 """
 
 import argparse
@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,33 @@ PIPELINE = "openpose-training"
 LEFT_RUNNING = 130
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is sent to the cluster.
+
+    Attributes:
+        version: name of the pipeline's version.
+        content: the compiled pipeline.
+        run: the start of a run as KFP's API takes it; version and experiment are added there.
+    """
+
+    version: str
+    content: bytes
+    run: dict[str, Any]
+
+
+def add_flags(made: argparse.ArgumentParser) -> None:
+    """The flags that say what is run and where."""
+    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file, or pvc, small, gpu or gcs")
+    made.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
+    made.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
+    made.add_argument("--params-file", type=Path, help="YAML or JSON file with parameters; --param goes before it")
+    made.add_argument("--experiment", default="openpose", help="that the run belongs to (default: %(default)s)")
+    made.add_argument("--version", help="name of the pipeline's version (default: the git revision)")
+    made.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
+    made.add_argument("--allow-dirty", action="store_true", help="submit files that are not committed")
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags."""
     made = argparse.ArgumentParser(
@@ -38,18 +66,12 @@ def parser() -> argparse.ArgumentParser:
         description="Runs the pipeline on the cluster that KF_PIPELINES_ENDPOINT or kubectl's context names.",
         allow_abbrev=False,
     )
-    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file, or pvc, small, gpu or gcs")
-    made.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
-    made.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
-    made.add_argument("--params-file", type=Path, help="YAML or JSON file with parameters; --param goes before it")
-    made.add_argument("--experiment", default="openpose", help="that the run belongs to (default: %(default)s)")
+    add_flags(made)
     made.add_argument("--name", help="of the run (default: the version and the time)")
-    made.add_argument("--version", help="name of the pipeline's version (default: the git revision)")
-    made.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
     made.add_argument("--hours", type=float, default=168.0, help="to follow it at most (default: %(default)g)")
     made.add_argument("--no-wait", action="store_true", help="start it, and do not follow it")
-    made.add_argument("--allow-dirty", action="store_true", help="submit files that are not committed")
     made.add_argument("--dry-run", action="store_true", help="print what would be sent")
+    made.add_argument("--summary", type=Path, metavar="FILE", help="add how it went to this file, as Markdown")
     return made
 
 
@@ -69,39 +91,56 @@ def submit(options: argparse.Namespace) -> int:
     Raises:
         InputError: something cannot be used, or the server refuses it.
     """
-    settings = cluster_settings.read(options.settings)
-    version = options.version or _version(options.settings, options.allow_dirty)
-    run = {
-        "display_name": options.name or f"{version} {time.strftime('%Y-%m-%d %H:%M:%S')}",
-        "runtime_config": {"parameters": parameters(options.params_file, options.param, settings)},
-    }
-    if settings.service_account:
-        run["service_account"] = settings.service_account
-    content = _compiled(settings, _images(options.images, settings))
+    plan = planned(options)
+    plan.run["display_name"] = options.name or f"{plan.version} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     if options.dry_run:
-        about = {"pipeline": PIPELINE, "version": version, "experiment": options.experiment, "run": run}
-        print(f"# {json.dumps(about)}\n{content.decode()}", end="")
+        about = {"pipeline": PIPELINE, "version": plan.version, "experiment": options.experiment, "run": plan.run}
+        print(f"# {json.dumps(about)}\n{plan.content.decode()}", end="")
         return 0
     api = kfp_api.connect(options.namespace)
-    return _started(api, options, run, version, content)
-
-
-def _started(api: Api, options: argparse.Namespace, run: dict[str, Any], version: str, content: bytes) -> int:
-    pipeline = api.pipeline(PIPELINE) or api.create_pipeline(PIPELINE, "Trains OpenPose and exports it.")
-    run["pipeline_version_reference"] = {
-        "pipeline_id": pipeline,
-        "pipeline_version_id": ensure_version(api, pipeline, version, content),
-    }
-    run["experiment_id"] = api.experiment(options.experiment)
-    identifier = api.start(run)
+    identifier = api.start(sendable(api, plan, options.experiment))
     print(kfp_api.address(api, identifier), flush=True)
-    print(f"run {identifier}, version {version}", flush=True)
+    print(f"run {identifier}, version {plan.version}", flush=True)
     if options.no_wait:
         return 0
     try:
-        return follow(api, identifier, options.hours)
+        end = follow(api, identifier, options.hours)
     except KeyboardInterrupt:
         return _interrupted(api, identifier)
+    print(end.said)
+    if options.summary:
+        with options.summary.open("a") as file:
+            file.write(f"{end.page}\n[The run's page]({kfp_api.address(api, identifier)})\n")
+    return end.code
+
+
+def planned(options: argparse.Namespace, **defaults: Any) -> Plan:
+    """What the flags ask for.
+
+    Args:
+        options: of `add_flags`.
+        defaults: of the DAG's parameters, instead of its own.
+
+    Raises:
+        InputError: something cannot be used.
+    """
+    settings = cluster_settings.read(options.settings)
+    version = options.version or _version(options.settings, options.allow_dirty)
+    values = parameters(options.params_file, options.param, settings)
+    run: dict[str, Any] = {"runtime_config": {"parameters": defaults | values}}
+    if settings.service_account:
+        run["service_account"] = settings.service_account
+    return Plan(version, _compiled(settings, _images(options.images, settings)), run)
+
+
+def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
+    """The start of a run with its pipeline's version and its experiment, which are there afterwards."""
+    pipeline = api.pipeline(PIPELINE) or api.create_pipeline(PIPELINE, "Trains OpenPose and exports it.")
+    version = ensure_version(api, pipeline, plan.version, plan.content)
+    return plan.run | {
+        "pipeline_version_reference": {"pipeline_id": pipeline, "pipeline_version_id": version},
+        "experiment_id": api.experiment(experiment),
+    }
 
 
 def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:

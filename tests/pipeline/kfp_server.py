@@ -26,6 +26,8 @@ class Server:
         away: so many requests get no answer, from now on or from the start of a run on (`away_once_started`).
         versions: name -> compiled pipeline.
         started: the runs that were sent.
+        schedules: identifier -> the recurring run that was sent.
+        scheduled: of a schedule's identifier the newest run that it started.
         terminated: whether a run was stopped.
         tokens: that were sent.
     """
@@ -40,6 +42,8 @@ class Server:
     versions: dict[str, bytes] = field(default_factory=dict)
     pipelines: dict[str, str] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
+    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scheduled: dict[str, dict[str, Any]] = field(default_factory=dict)
     terminated: bool = False
     tokens: list[str] = field(default_factory=list)
     address: str = ""
@@ -52,6 +56,8 @@ class Server:
         if method == "POST" and rest == "runs":
             self.started.append(json.loads(body))
             return 200, {"run_id": "run-1"}
+        if method == "GET" and rest == "runs":
+            return 200, {"runs": [run for name, run in self.scheduled.items() if name == _wanted(query)]}
         if rest == "runs/run-1":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             return 200, {"run_id": "run-1", "state": state}
@@ -66,7 +72,27 @@ class Server:
             return (200, self.logs[found[1]]) if found[1] in self.logs else (500, {"error_message": "no such pod"})
         if rest == "experiments":
             return 200, {"experiment_id": "experiment-1"} if method == "POST" else {}
+        if rest.startswith("recurringruns"):
+            return self._schedules(method, rest, query, body)
         return self._pipelines(method, rest, query, body)
+
+    def _schedules(self, method: str, rest: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        if method == "POST":
+            name = f"schedule-{len(self.schedules) + 1}"
+            self.schedules[name] = json.loads(body)
+            return 200, {"recurring_run_id": name}
+        if method == "DELETE":
+            if query.get("propagation_policy") != "ORPHAN":
+                self.terminated = True  # what it has started is removed with it
+            self.schedules.pop(rest.removeprefix("recurringruns/"))
+            return 200, {}
+        wanted = _wanted(query)
+        found = [
+            {"recurring_run_id": name, "display_name": sent["display_name"]}
+            for name, sent in self.schedules.items()
+            if wanted in ("", sent["display_name"])
+        ]
+        return 200, {"recurringRuns": found} if found else {}
 
     def _pipelines(self, method: str, rest: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         if found := re.fullmatch(r"pipelines/names/(.+)", rest):
@@ -80,13 +106,18 @@ class Server:
             self.versions[query["name"]] = content
             return 200, {"pipeline_version_id": query["name"]}
         if rest == "pipelines/pipeline-1/versions":
-            name = json.loads(query["filter"])["predicates"][0]["string_value"]
+            name = _wanted(query)
             return 200, {"pipeline_versions": [{"pipeline_version_id": name}] if name in self.versions else []}
         if found := re.fullmatch(r"pipelines/pipeline-1/versions/(.+)", rest):
             documents = list(yaml.safe_load_all(self.versions[found[1]]))
             spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
             return 200, {"pipeline_version_id": found[1], "pipeline_spec": spec}
         return 404, {"message": f"no {rest}"}
+
+
+def _wanted(query: dict[str, str]) -> str:
+    """The value that a list is filtered by; empty for none."""
+    return json.loads(query["filter"])["predicates"][0]["string_value"] if "filter" in query else ""
 
 
 @contextmanager
@@ -114,7 +145,7 @@ def serving(server: Server) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _handle
+        do_GET = do_POST = do_DELETE = _handle
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Not to the test's output."""

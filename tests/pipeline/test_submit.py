@@ -54,6 +54,8 @@ SUMMARY = {
     "report": None,
     "champion": None,
     "logs": None,
+    "root": "/data/openpose",
+    "steps": {"train": {"state": "done", "seconds": 60.0}},
 }
 
 
@@ -129,6 +131,32 @@ def test_rejected_by_the_verdict(server: Server, call: Any, capsys: pytest.Captu
     )
     assert call() == follow.REJECTED
     assert "rejected: COCO AP 0.1 is below the 0.9 asked for." in capsys.readouterr().out
+
+
+def test_nothing_new_is_no_failure(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server.nodes, server.logs = ended(SUMMARY | {"state": "nothing new", "reason": "The champion is of this code."})
+    assert call("--param", "only_new=true") == follow.ACCEPTED
+    assert "nothing new: The champion is of this code." in capsys.readouterr().out
+    assert server.started[0]["runtime_config"]["parameters"]["only_new"] is True
+
+
+@pytest.mark.parametrize("state", ["accepted", "rejected", "nothing new"])
+def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -> None:
+    server.nodes, server.logs = ended(SUMMARY | {"state": state})
+    file = tmp_path / "summary.md"
+    file.write_text("# What was before\n")
+    call("--summary", str(file))
+    page = file.read_text()
+    assert page.startswith(f"# What was before\n# {state}\n\nCOCO AP is 0.676")
+    assert "| figure | value |\n|---|---|\n| AP | 0.676 |\n" in page
+    assert page.endswith(f"[The run's page]({server.address}/#/runs/details/run-1)\n")
+
+
+def test_summary_for_ci_of_a_run_without_a_last_step(server: Server, call: Any, tmp_path: Path) -> None:
+    server.nodes = [node("wf-1", "Failed", "DAG"), node(f"{PART}.train.executor", "Failed", message="OOMKilled")]
+    server.logs, server.states = {}, ["FAILED"]
+    assert call("--summary", str(tmp_path / "summary.md")) == follow.FAILED
+    assert (tmp_path / "summary.md").read_text().startswith("# failed\n\nfailed: train: OOMKilled\n")
 
 
 def test_failed_names_the_task_and_its_error(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,131 @@
+"""Runs of the DAG at fixed times: `python -m pipelines.schedule`, or `make schedule` and `make unschedule`.
+
+A schedule is a recurring run of Kubeflow Pipelines, of this git revision's version. There is one of a name: made again,
+it takes the place of the one before. Two of its runs never overlap, and what was missed is not made up for.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from cronsim import CronSim, CronSimError
+
+from openpose.errors import InputError
+from pipelines import kfp_api, submit
+from pipelines.follow import OVER
+from pipelines.kfp_api import Api
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(prog="python -m pipelines.schedule", description=__doc__, allow_abbrev=False)
+    commands = made.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="run the pipeline at fixed times", allow_abbrev=False)
+    create.add_argument("cron", help="minute hour day month weekday, such as '0 3 * * *' for 3:00 every day")
+    submit.add_flags(create)
+    remove = commands.add_parser("remove", help="do it no longer", allow_abbrev=False)
+    remove.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
+    for command in (create, remove):
+        command.add_argument("--name", default=submit.PIPELINE, help="of the schedule (default: %(default)s)")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does what the command says; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "create":
+            create(options)
+        else:
+            remove(kfp_api.connect(options.namespace), options.name)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def create(options: argparse.Namespace) -> None:
+    """Makes a schedule, in place of one of the same name.
+
+    The new one is there before the old one goes: if that is cut, there are two and the next call removes one, where
+    the other order would leave none, and nobody would notice.
+
+    Raises:
+        InputError: something cannot be used, the server refuses it, or a run of the old one is at work.
+    """
+    times = next_times(options.cron, 3)
+    plan = submit.planned(options, only_new=True)  # else the same model is judged and exported again and again
+    api = kfp_api.connect(options.namespace)
+    old = [schedule["recurring_run_id"] for schedule in api.schedules(options.name)]
+    if run := _at_work(api, old):
+        raise InputError(
+            f"run {run} of the schedule {options.name} is at work, and one of the new schedule could overlap it; wait "
+            f"for its end, or stop it with `make cancel RUN={run}`"
+        )
+    made = api.schedule(
+        submit.sendable(api, plan, options.experiment)
+        | {
+            "display_name": options.name,
+            "trigger": {"cron_schedule": {"cron": f"0 {options.cron}"}},  # Kubeflow's has seconds before the minutes
+            "mode": "ENABLE",
+            "no_catchup": True,
+            "max_concurrency": "1",
+        }
+    )
+    for identifier in old:
+        _replace(api, identifier)
+    print(f"{'changed' if old else 'made'} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
+    print(f"next: {', '.join(f'{time:%a %Y-%m-%d %H:%M}' for time in times)}")
+    print("in the time zone of Kubeflow's scheduler: UTC, if its CRON_SCHEDULE_TIMEZONE does not say otherwise")
+
+
+def remove(api: Api, name: str) -> None:
+    """Removes a schedule; a run of it that is at work goes on.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    found = [schedule["recurring_run_id"] for schedule in api.schedules(name)]
+    if not found:
+        known = sorted({schedule["display_name"] for schedule in api.schedules()})
+        raise InputError(f"there is no schedule {name}; there are: {', '.join(known) or 'none'}")
+    run = _at_work(api, found)
+    for identifier in found:
+        api.unschedule(identifier)
+    print(f"removed the schedule {name}{f'; its run {run} goes on' if run else ''}")
+
+
+def next_times(cron: str, count: int) -> list[datetime]:
+    """The next times, in UTC.
+
+    Raises:
+        InputError: it has not five fields, or one cannot be used.
+    """
+    try:
+        if len(cron.split()) != 5:
+            raise CronSimError("there must be five fields: minute hour day month weekday")
+        return list(islice(CronSim(cron, datetime.now(UTC)), count))
+    except CronSimError as error:
+        raise InputError(f'CRON is "{cron}": {error}; write it as in "0 3 * * *", 3:00 every day') from error
+
+
+def _at_work(api: Api, schedules: Sequence[str]) -> str:
+    """A run of the schedules that has not ended; empty when there is none. Each has one at most, its newest."""
+    runs = [run for schedule in schedules for run in api.runs(1, schedule)]
+    return next((run["run_id"] for run in runs if run.get("state") not in OVER), "")
+
+
+def _replace(api: Api, old: str) -> None:
+    try:
+        api.unschedule(old)
+    except InputError as error:
+        raise InputError(
+            f"the new schedule is there, but so is the old one, {old}, and both would start runs ({error}); run the "
+            "same command again"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
