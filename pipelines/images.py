@@ -4,8 +4,9 @@
 
     {"cpu": {"image": "openpose-kubeflow-cpu:5f1c…", "digest": "sha256:…", "code": "…"}, "gpu": {…}}
 
-An image that was pushed is named by its digest in the registry. One that was not has a tag that no other content
-gets, and its digest is that of the Docker that built it.
+An image that was pushed is named by its digest in the registry; one of the same revision that is there already is
+not built again, so that a revision is one image. One that was not pushed has a tag that no other content gets, and its
+digest is that of the Docker that built it.
 """
 
 import argparse
@@ -154,6 +155,17 @@ def push_image(docker: str, name: str) -> str:
     return next(digest.partition("@")[2] for digest in found if digest.partition("@")[0] == repository)
 
 
+def found(name: str) -> dict[str, Any] | None:
+    """The entry of an image that its registry has already; None when it has no such one, or does not say."""
+    import docker  # most builds need none of Docker's package
+
+    try:
+        digest = docker.from_env().images.get_registry_data(name).id
+    except docker.errors.DockerException:
+        return None
+    return {"image": f"{name.rpartition(':')[0]}@{digest}", "digest": digest, "code": revision()}
+
+
 def _pip_secrets(folder: Path) -> list[str]:
     """Flags of `docker build` that hand this machine's settings of pip to the build, and to no layer."""
     listed = _says(sys.executable, "-m", "pip", "config", "list")
@@ -199,15 +211,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = {}
         for variant in [options.variant] if options.variant else VARIANTS:
             name = "/".join(filter(None, [options.registry.rstrip("/"), f"openpose-kubeflow-{variant}:{tag()}"]))
-            made[variant] = build(variant, name, options.platform, options.push, flags)
+            there = found(name) if options.push and "-dirty-" not in name else None
+            made[variant] = there or build(variant, name, options.platform, options.push, flags)
+            print(f"{'found' if there else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
         # A variant that is not built now stays listed as long as it is of the same code.
         kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision()}
         storage.write_json(BUILT, kept | made)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for entry in made.values():
-        print(f"built {entry['image']} ({entry['digest']})")
     print(f"wrote {os.path.relpath(BUILT)}")
     return 0
 

@@ -62,6 +62,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = write_docker(tmp_path / "bin")
     monkeypatch.setattr(images, "BUILT", tmp_path / "images.json")
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")  # so nobody says what is in a registry
     return program.parent
 
 
@@ -204,6 +205,23 @@ def test_pushed_image_is_named_by_its_digest(docker: Path) -> None:
     assert built["image"] == "registry/openpose-kubeflow-cpu@sha256:pushed"
     assert built["digest"] == "sha256:pushed"
     assert f"push registry/openpose-kubeflow-cpu:{images.tag()}" in (docker / "asked").read_text()
+
+
+def test_revision_that_the_registry_has_is_not_built_again(
+    docker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, there = [], {"image": "registry/openpose-kubeflow-cpu@sha256:there", "digest": "sha256:there"}
+    monkeypatch.setattr(images, "found", lambda name: asked.append(name) or there)
+    monkeypatch.setattr(images, "tag", lambda: "abc")
+    assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
+    assert asked == ["registry/openpose-kubeflow-cpu:abc"]
+    assert json.loads(images.BUILT.read_text())["cpu"] == there
+    assert "found registry/openpose-kubeflow-cpu@sha256:there" in capsys.readouterr().out
+    assert not (docker / "asked").exists()
+    for tag, flags in (("abc-dirty-1", ["--push"]), ("abc", [])):  # files that may change again, or nothing pushed
+        monkeypatch.setattr(images, "tag", lambda tag=tag: tag)
+        assert images.main(["--variant", "cpu", "--registry", "registry", *flags]) == 0
+    assert len(asked) == 1
 
 
 def test_several_platforms_go_to_the_registry(docker: Path, capsys: pytest.CaptureFixture[str]) -> None:

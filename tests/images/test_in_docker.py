@@ -188,17 +188,31 @@ def test_no_layer_says_where_packages_came_from(client: docker.DockerClient, ima
 
 
 class Registry(BaseHTTPRequestHandler):
-    """As much of a registry as a push needs; keeps nothing but digests, of all that it got and of the manifest."""
+    """As much of a registry as a push needs; keeps nothing but digests of what it got, and the manifest."""
 
     known: ClassVar[set[str]] = set()
-    digest = ""
+    digest = kind = ""
+    manifest = b""
 
     def do_HEAD(self) -> None:
         asked = self.path.rpartition("/")[2]
-        self._answer(200 if asked in self.known else 404, **{"Docker-Content-Digest": asked, "Content-Length": "1"})
+        if asked in self.known and "/manifests/" in self.path:
+            self._answer(200, **self._of_manifest())
+        else:
+            self._answer(200 if asked in self.known else 404, **{"Docker-Content-Digest": asked, "Content-Length": "1"})
 
     def do_GET(self) -> None:
-        self._answer(200)
+        if "/manifests/" not in self.path:
+            self._answer(200)
+        elif self.path.rpartition("/")[2] in self.known:
+            self._answer(200, **self._of_manifest())
+            self.wfile.write(self.manifest)
+        else:
+            self._answer(404)
+
+    def _of_manifest(self) -> dict[str, str]:
+        size = str(len(self.manifest))
+        return {"Docker-Content-Digest": self.digest, "Content-Type": self.kind, "Content-Length": size}
 
     def do_POST(self) -> None:
         self._answer(202, Location=f"{self.path}{secrets.token_hex(4)}", Range="0-0")
@@ -211,6 +225,8 @@ class Registry(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if "/manifests/" in self.path:
             Registry.digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            Registry.manifest, Registry.kind = content, self.headers["Content-Type"]
+            self.known.add(self.path.rpartition("/")[2])
         said = parse_qs(urlsplit(self.path).query).get("digest", [Registry.digest])[0]
         self.known.add(said)
         self._answer(201, **{"Location": self.path, "Docker-Content-Digest": said})
@@ -233,7 +249,7 @@ class Registry(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def test_pushed_image_is_known_by_the_registrys_digest(client: docker.DockerClient) -> None:
+def test_pushed_image_is_known_by_the_registrys_digest_and_found_there(client: docker.DockerClient) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         name = f"127.0.0.1:{server.server_port}/openpose-kubeflow-cpu:test"
@@ -241,7 +257,11 @@ def test_pushed_image_is_known_by_the_registrys_digest(client: docker.DockerClie
         tarfile.open(fileobj=empty, mode="w").close()
         client.api.import_image_from_data(empty.getvalue(), *name.rsplit(":", 1))
         try:
+            assert images.found(name) is None
             assert images.push_image(images.client(), name) == Registry.digest != ""
+            there = images.found(name)
+            assert there
+            assert (there["image"], there["digest"]) == (f"{name[:-5]}@{Registry.digest}", Registry.digest)
         finally:
             client.images.remove(name, force=True)
             server.shutdown()
