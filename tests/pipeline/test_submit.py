@@ -14,56 +14,14 @@ from typing import Any
 
 import pytest
 
-from components.finish.finish import MARK
 from openpose.errors import InputError
 from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
-from tests.pipeline.kfp_server import Server, serving
+from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod, serving
 
 pytestmark = pytest.mark.slow  # each one compiles the pipeline
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PART = "wf-1.root.exit-handler-1"
-
-
-def node(name: str, phase: str, kind: str = "Pod", message: str = "", start: int = 0) -> dict[str, Any]:
-    return {
-        "id": f"wf-1-{abs(hash(name)) % 10**9}",
-        "name": name,
-        "displayName": name.rpartition(".")[2],
-        "type": kind,
-        "phase": phase,
-        "templateName": "impl",
-        "message": message,
-        "startedAt": f"2026-01-01T00:00:{start:02}Z" if phase != "Pending" else None,
-        "finishedAt": f"2026-01-01T00:01:{start:02}Z" if phase in ("Succeeded", "Failed") else None,
-    }
-
-
-def pod(entry: dict[str, Any]) -> str:
-    return f"wf-1-impl-{entry['id'].rpartition('-')[2]}"
-
-
-SUMMARY = {
-    "state": "accepted",
-    "step": None,
-    "error": "",
-    "reason": "COCO AP is 0.676, the first on this data set.",
-    "figures": {"AP": 0.676, "AR": None},
-    "graph": "/data/openpose/models/1/graph.pb",
-    "report": None,
-    "champion": None,
-    "logs": None,
-    "root": "/data/openpose",
-    "steps": {"train": {"state": "done", "seconds": 60.0}},
-}
-
-
-def ended(summary: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Nodes and logs of a run whose steps all ended."""
-    last = node("wf-1.finish.executor", "Succeeded", start=9)
-    log = f"I1126 05:00:00.1 launcher.go:1] hello\n# {summary['state']}\n{MARK}{json.dumps(summary)}\n"
-    return [node("wf-1", "Succeeded", "DAG"), node(f"{PART}.train.executor", "Succeeded"), last], {pod(last): log}
 
 
 @pytest.fixture
