@@ -19,7 +19,7 @@ def coco_download(
     workers: int,
     data: Output[Dataset],
     page: Output[HTML],
-) -> list:
+) -> list[dict]:
     """Fetches or finds a data set in COCO's format, checks it, and plans the workers' shares of its records."""
     from components import artifacts
     from components.coco_download.coco_download import coco_download
