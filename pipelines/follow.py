@@ -143,7 +143,7 @@ class Table:
 
 def _line(step: Step) -> str:
     took = progress.duration(step.seconds) if step.state in ("done", "failed") else ""
-    return f"{step.name:<22}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
+    return f"{step.name:<25}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
 
 
 def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:

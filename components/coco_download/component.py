@@ -24,7 +24,7 @@ def coco_download(
     only_new: bool,
     data: Output[Dataset],
     page: Output[HTML],
-) -> NamedTuple("Found", Output=str, shares=list, made_of=str):  # type: ignore[valid-type]
+) -> NamedTuple("Found", Output=str, shares=list[dict], made_of=str):  # type: ignore[valid-type]
     """Fetches or finds a data set in COCO's format, and checks it; says what is new, and plans the workers' shares."""
     from typing import NamedTuple
 
@@ -53,7 +53,7 @@ def coco_download(
 
     class Found(NamedTuple):
         Output: str
-        shares: list
+        shares: list[dict]
         made_of: str
 
     return Found(NOTHING_NEW if known else NEW, shares, made)

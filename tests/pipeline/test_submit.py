@@ -56,7 +56,7 @@ def test_submits_follows_and_says_where_the_model_is(
     assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == follow.ACCEPTED
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{server.address}/#/runs/details/run-1"
-    assert any(line.endswith("train                 done     1 min 00 s") for line in said), said
+    assert any(line.endswith("train                    done     1 min 00 s") for line in said), said
     assert "accepted: COCO AP is 0.676, the first on this data set." in said
     assert "  graph     /data/openpose/models/1/graph.pb" in said
     (sent,) = server.started
@@ -156,7 +156,7 @@ def test_pod_that_waits_says_why(server: Server, call: Any, capsys: pytest.Captu
     server.states = ["RUNNING"]
     assert call("--hours", "0") == follow.ENDED
     said = capsys.readouterr().out
-    assert f"train                 waiting               {why}" in said
+    assert f"train                    waiting               {why}" in said
     assert "not done after 0 hours" in said
 
 

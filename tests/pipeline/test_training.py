@@ -69,6 +69,18 @@ def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
     assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"{name}.yaml"
 
 
+def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, Any]]) -> None:
+    """Kubeflow's driver hands on what the loop declares, and fails where the step declares another type."""
+    types = {
+        name: component["inputDefinitions"]["parameters"][parameter]["parameterType"]
+        for name, component in compiled[0]["components"].items()
+        for parameter in component.get("inputDefinitions", {}).get("parameters", {})
+        if parameter == "share" or parameter.endswith("-loop-item")
+    }
+    assert len(types) == 2
+    assert set(types.values()) == {"STRUCT"}
+
+
 @pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "small"])
 def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: Path) -> None:
     compiled = compiled_for(name, folder)
