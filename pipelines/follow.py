@@ -181,9 +181,7 @@ def _workflow(nodes: list[dict[str, Any]]) -> str:
 
 def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
-        return _without_summary(
-            ENDED, "cancelled: finished work is kept, and the same command goes on from there"
-        )
+        return _without_summary(ENDED, "cancelled: finished work is kept, and the same command goes on from there")
     summary = _summary(api, run["run_id"], found)
     if run["state"] == "SUCCEEDED" and summary and summary["state"] in CODES:
         return End(CODES[summary["state"]], _result(summary), describe(summary))

@@ -76,7 +76,8 @@ def create(options: argparse.Namespace) -> None:
     )
     for identifier in old:
         _replace(api, identifier)
-    print(f"{'changed' if old else 'made'} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
+    done = "changed" if old else "made"
+    print(f"{done} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
     print(f"next: {', '.join(f'{time:%a %Y-%m-%d %H:%M}' for time in times)}")
     print("in the time zone of Kubeflow's scheduler: UTC, if its CRON_SCHEDULE_TIMEZONE does not say otherwise")
 

@@ -554,7 +554,7 @@ def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.C
     first = accepted(root, "a", 0.5)
     data = {"splits": {"val": {"fingerprint": "coco"}, "train": {"fingerprint": "pictures"}}}
     made = news.made_of("recipe", data)
-    champion = {"root": str(root), "data": data, "made_of": made, "registry": "people"}
+    champion: dict[str, Any] = {"root": str(root), "data": data, "made_of": made, "registry": "people"}
     assert not news.is_made_already(**champion)
     run(register, capsys, **first, made_of=made)
     assert news.is_made_already(**champion)

@@ -25,7 +25,7 @@ def is_made_already(root: str, data: dict[str, Any], made_of: str, registry: str
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         data: The data set's manifest.
-        made_of: Fingerprint of this function's neighbour.
+        made_of: As the function of this name says it.
         registry: Name of the registry of the champions.
     """
     folder = storage.root_folder(root)
@@ -34,5 +34,5 @@ def is_made_already(root: str, data: dict[str, Any], made_of: str, registry: str
         champion = entries.champion(data["splits"]["val"]["fingerprint"])
         if champion is not None and champion.get("made_of") == made_of:
             step.manifest_path, step.found = entries.folder / champion["entry"], True
-            print(f"nothing new: {step.manifest_path} was made by this code, with these parameters and data", flush=True)
+            print(f"nothing new: {step.manifest_path} is of this code, these parameters and this data", flush=True)
         return step.found

@@ -21,8 +21,8 @@ def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
         message: What Kubeflow says about it, if anything.
 
     Returns:
-        `state` (accepted, rejected, nothing new or failed), `step` that failed and its `error` in one line, `reason` of the
-        verdict, `figures`, `graph`, `report`, `champion`, `logs`, and the `steps` with their states and seconds.
+        `state` (accepted, rejected, nothing new or failed), `step` that failed and its `error` in one line, `reason` of
+        the verdict, `figures`, `graph`, `report`, `champion`, `logs`, and the `steps` with their states and seconds.
     """
     try:
         folder = storage.root_folder(root)

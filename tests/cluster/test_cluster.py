@@ -3,13 +3,15 @@
 The images of build/images.json must be there for the nodes, and nobody else may be using the claim `openpose`. It is
 deployed by the first test and stays. What a cluster cannot do is skipped with the reason.
 
-    OPENPOSE_CLUSTER_RESTART   command that restarts the API server of Kubeflow Pipelines
+    OPENPOSE_CLUSTER_RESTART    command that restarts the API server of Kubeflow Pipelines
+    OPENPOSE_CLUSTER_REGISTRY   registry that Docker pushes to and the cluster pulls from
 """
 
 import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import pytest
 
 from pipelines import follow, images, kfp_api
 from pipelines.kfp_api import Api
+from tests import workflow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
@@ -233,6 +236,93 @@ def test_api_server_restarts_while_a_run_is_followed() -> None:
     with submitted() as (process, _):
         subprocess.run(restart, shell=True, check=True)
         assert process.wait() == follow.ACCEPTED
+
+
+@pytest.fixture
+def champions() -> str:
+    """A registry's name that no other run uses."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+def entries(registry: str) -> list[str]:
+    """The champions' entries, the oldest first."""
+    folder = f"/data/openpose/registry/{registry}"
+    return volume(f"import pathlib; print(*sorted(p.name for p in pathlib.Path({folder!r}).glob('0*.json')))").split()
+
+
+def flags(registry: str, **parameters: Any) -> str:
+    """What is asked for, as one text."""
+    given = TINY | {"registry": registry} | parameters
+    return " ".join(["--settings small --allow-dirty", *(f"--param {name}={value}" for name, value in given.items())])
+
+
+def make(target: str, *variables: str) -> str:
+    done = subprocess.run(["make", target, *variables], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_schedule_fires_and_its_runs_do_not_overlap(api: Api, champions: str) -> None:
+    """Every minute, while a run takes longer than that."""
+    asked = f"--name {champions} {flags(champions)}"
+    assert "made the schedule" in make("schedule", "CRON=0 0 1 1 *", f"ARGS={asked}")
+    try:
+        assert "changed the schedule" in make("schedule", "CRON=* * * * *", f"ARGS={asked}")
+        (schedule,) = api.schedules(champions)
+        identifier = schedule["recurring_run_id"]
+
+        def two_ended() -> bool:
+            states = [run.get("state") for run in api.runs(20, identifier)]
+            assert sum(state not in follow.OVER for state in states) <= 1, states
+            return states.count("SUCCEEDED") >= 2
+
+        wait(1500, two_ended)
+        first, second = (api.run(run["run_id"]) for run in reversed(api.runs(20, identifier)[-2:]))
+        assert first["finished_at"] <= second["created_at"]
+        end = follow.follow(api, second["run_id"], 0.1)
+        assert "nothing new" in end.said
+    finally:
+        assert "removed the schedule" in make("unschedule", f"ARGS=--name {champions}")
+    assert api.schedules(champions) == []
+    for run in api.runs(20, identifier):
+        if run.get("state") not in follow.OVER:  # it goes on without its schedule
+            assert follow.follow(api, run["run_id"], 0.1).code == follow.ACCEPTED
+
+
+def test_retrain_workflow(champions: str, tmp_path: Path) -> None:
+    """Its own commands: accepted, nothing new, rejected, and a new champion."""
+
+    def retrain(**parameters: Any) -> tuple[int, str, float]:
+        start, summary = time.monotonic(), tmp_path / f"{secrets.token_hex(4)}.md"
+        summary.touch()
+        given = {"vars_KF_PIPELINES_ENDPOINT": os.environ[kfp_api.ENDPOINT]}
+        done = workflow.run("Retrain", summary, **given, inputs_flags=flags(champions, **parameters))
+        print(done.stdout)
+        return done.returncode, summary.read_text(), time.monotonic() - start
+
+    if registry := os.environ.get("OPENPOSE_CLUSTER_REGISTRY"):
+        for word in ("built", "found"):  # a revision is built once
+            assert word in workflow.run("Images", tmp_path / "summary.md", vars_REGISTRY=registry).stdout
+    code, summary, _ = retrain()
+    assert (code, summary.splitlines()[0]) == (0, "# accepted")
+    assert "| AP | " in summary
+    (first,) = entries(champions)
+
+    code, summary, seconds = retrain()
+    assert (code, summary.splitlines()[0]) == (0, "# nothing new")
+    assert first in summary
+    assert seconds < 120, "of them a minute is what Kubeflow's pods take"
+
+    code, summary, _ = retrain(min_ap=0.99, seed=1)
+    assert code != 0
+    assert summary.startswith("# rejected\n\nCOCO AP ")
+    assert "[The run's page](" in summary
+    assert entries(champions) == [first], "the champion stays"
+
+    code, summary, _ = retrain(seed=1)
+    assert (code, summary.splitlines()[0]) == (0, "# accepted")
+    (_, second) = entries(champions)
+    assert second in summary
 
 
 def test_manifests_are_accepted(tmp_path: Path) -> None:

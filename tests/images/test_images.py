@@ -210,8 +210,14 @@ def test_pushed_image_is_named_by_its_digest(docker: Path) -> None:
 def test_revision_that_the_registry_has_is_not_built_again(
     docker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked, there = [], {"image": "registry/openpose-kubeflow-cpu@sha256:there", "digest": "sha256:there"}
-    monkeypatch.setattr(images, "found", lambda name: asked.append(name) or there)
+    asked = []
+    there = {"image": "registry/openpose-kubeflow-cpu@sha256:there", "digest": "sha256:there"}
+
+    def found(name: str) -> dict[str, str]:
+        asked.append(name)
+        return there
+
+    monkeypatch.setattr(images, "found", found)
     monkeypatch.setattr(images, "tag", lambda: "abc")
     assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
     assert asked == ["registry/openpose-kubeflow-cpu:abc"]

@@ -14,7 +14,6 @@ import yaml
 
 from components.finish.finish import MARK
 
-
 PART = "wf-1.root.exit-handler-1"
 
 
