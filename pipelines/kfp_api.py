@@ -234,9 +234,13 @@ class Api:
         return self.post("/apis/v2beta1/recurringruns", recurring)["recurring_run_id"]
 
     def unschedule(self, identifier: str) -> None:
-        """Removes a recurring run. A run that it has started goes on; without that policy it would be removed too."""
+        """Removes a recurring run, if it is there. A run that it has started goes on; by default it would go too."""
         path = f"/apis/v2beta1/recurringruns/{quote(identifier, safe='')}"
-        self._patient("DELETE", path, params={"propagation_policy": "ORPHAN"})
+        try:
+            self._patient("DELETE", path, params={"propagation_policy": "ORPHAN"})
+        except ApiError as error:
+            if error.code != 404:  # an answer that was lost
+                raise
 
     def workflow(self, identifier: str) -> dict[str, Any]:
         """The run's workflow, which knows what the run does not: its pods, why one waits, and whether it was stopped.
