@@ -10,13 +10,16 @@ from openpose.errors import InputError
 
 MARK = "openpose-summary: "  # begins the log's line with the summary for programs
 
+# An end without failure has many names: SUCCEEDED here, COMPLETE in Kubeflow Pipelines 2.17, RUNNING where it is early.
+_BAD = ("FAILED", "CANCELED", "CANCELLED")
+
 
 def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
     """Sums up how the run went, prints it on a cluster, and writes `<root>/summaries/<run>.json`.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        state: The run's state as Kubeflow has it: SUCCEEDED, FAILED or CANCELLED.
+        state: The run's state as Kubeflow has it, such as SUCCEEDED, COMPLETE or FAILED.
         message: What Kubeflow says about it, if anything.
 
     Returns:
@@ -42,9 +45,9 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
     unfinished = next((step for step in steps.values() if step["state"] == "running"), None)
     judged, exported, champion = (_manifest(steps.get(name)) for name in ("evaluate", "export", "register"))
     trained = _manifest(steps.get("train"))
-    good = state == "SUCCEEDED"
+    good = state not in _BAD and not failed and not unfinished and judged is not None
     error = failed["error"] if failed else message
-    if not good and not failed and unfinished:
+    if not failed and unfinished:
         error = "it ended without a word: it was stopped, or killed because its memory was full"
     return {
         "state": judged["verdict"] if good and judged else "failed",
