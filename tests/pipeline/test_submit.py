@@ -90,9 +90,11 @@ def call(images: Path) -> Any:
     return submitted
 
 
+@pytest.mark.parametrize("compressed", [False, True])
 def test_submits_follows_and_says_where_the_model_is(
-    server: Server, call: Any, capsys: pytest.CaptureFixture[str]
+    server: Server, call: Any, compressed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.compressed = compressed
     assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == follow.ACCEPTED
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{server.address}/#/runs/details/run-1"
