@@ -30,7 +30,12 @@ _WORDS = {
     "Skipped": "cached",
     "Omitted": "skipped",
 }
-_LAUNCHER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|time=\"")  # KFP's and Argo's own lines in a step's log
+# In a step's log what KFP and Argo add: lines of their own, and after some of them JSON over many lines.
+_ADDED = re.compile(
+    r"^(?:[IWEF]\d{4} \d\d:|time=\"|\[KFP Executor |Error: exit status)[^\n]*(?:(?:\n\{|(?<=\{))\n.*?^\})?(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_DRIVER_DIED = re.compile(r"^F\d{4} .* failed: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
     summary = _summary(api, run["run_id"], found)
     if run["state"] == "SUCCEEDED" and summary and summary["state"] in CODES:
         return End(CODES[summary["state"]], _result(summary), describe(summary))
-    if run["state"] == "SUCCEEDED":
+    if run["state"] == "SUCCEEDED" and not summary:
         raise InputError(
             f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
             "see the run's page"
@@ -223,19 +228,28 @@ def _result(summary: dict[str, Any]) -> str:
 def _failure(summary: dict[str, Any] | None, found: list[Step], log: Callable[[str], str]) -> str:
     """Which step failed, its error, and the end of its log."""
     failed = next((step for step in found if step.state == "failed" and step.name != "finish"), None)
-    said = own_lines(log(failed.pod)) if failed and failed.pod else []
-    error = next((line for line in reversed(said) if line.startswith("error: ")), "").removeprefix("error: ")
-    if not error and summary:
-        error = summary["error"]
-    error = error or (failed.why if failed else "") or "Kubeflow does not say why; see the run's page"
-    name = failed.name if failed else (summary or {}).get("step") or "the run"
-    lines = [f"\nfailed: {name}: {error}"]
+    text = log(failed.pod) if failed and failed.pod else ""
+    said = own_lines(text)
+    lines = [f"\nfailed: {_name(summary, failed)}: {_error(summary, failed, text)}"]
     if said:
         lines += [f"  the end of its log ({failed.pod if failed else ''}):"]
         lines += [f"    {line}" for line in said[-LOG_LINES:]]
     return "\n".join(lines)
 
 
+def _name(summary: dict[str, Any] | None, failed: Step | None) -> str:
+    return failed.name if failed else (summary or {}).get("step") or "the run"
+
+
+def _error(summary: dict[str, Any] | None, failed: Step | None, log: str) -> str:
+    """Why it failed: the step's own words, then a step's note, then what Kubeflow and Kubernetes say."""
+    own = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
+    noted = summary["error"] if summary and summary["step"] else ""
+    theirs = _DRIVER_DIED.findall(log) + ([failed.why] if failed and failed.why else [])
+    rest = summary["error"] if summary else "Kubeflow does not say why; see the run's page"
+    return next(filter(None, [*own[-1:], noted, *theirs, rest]))
+
+
 def own_lines(log: str) -> list[str]:
     """A log without what KFP's launcher and Argo add."""
-    return [line for line in log.splitlines() if line.strip() and not _LAUNCHER.match(line)]
+    return [line for line in _ADDED.sub("", log).splitlines() if line.strip()]

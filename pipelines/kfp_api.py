@@ -4,7 +4,9 @@ kfp's own client ends a wait of hours at the first lost connection, reads a toke
 what to do in its errors; so these few requests are ours.
 """
 
+import base64
 import contextlib
+import gzip
 import json
 import os
 import sys
@@ -254,7 +256,10 @@ class Api:
 
     def nodes(self, identifier: str) -> list[dict[str, Any]]:
         """The nodes of the run's workflow; [] when they are unknown."""
-        return list((self.workflow(identifier).get("status", {}).get("nodes") or {}).values())
+        status = self.workflow(identifier).get("status", {})
+        if packed := status.get("compressedNodes"):  # Argo's way to keep a workflow of many steps below 1 MB
+            return list(json.loads(gzip.decompress(base64.b64decode(packed))).values())
+        return list((status.get("nodes") or {}).values())
 
     def log(self, identifier: str, pod: str) -> str:
         """What a pod has printed; "" when neither the pod nor an archive of its log is left."""

@@ -100,13 +100,14 @@ def test_killed_step_is_named(tmp_path: Path) -> None:
     assert "killed because its memory was full" in summary["error"]
 
 
+@pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "RUNNING"])
 @pytest.mark.parametrize("verdict", ["accepted", "rejected"])
-def test_verdict_figures_and_places(verdict: str, tmp_path: Path) -> None:
+def test_verdict_figures_and_places(verdict: str, state: str, tmp_path: Path) -> None:
     content = {"verdict": verdict, "reason": "Because.", "figures": {"AP": 0.5, "AR": None}, "report": "r.html"}
     storage.write_json(tmp_path / "evaluation.json", content)
     with status.step(tmp_path, "evaluate") as step:
         step.manifest_path = tmp_path / "evaluation.json"
-    summary = finish(str(tmp_path), "SUCCEEDED")
+    summary = finish(str(tmp_path), state)
     assert (summary["state"], summary["reason"], summary["error"]) == (verdict, "Because.", "")
     said = describe(summary)
     assert said.startswith(f"# {verdict}\n")

@@ -11,13 +11,16 @@ from openpose.errors import InputError
 
 MARK = "openpose-summary: "  # begins the log's line with the summary for programs
 
+# An end without failure has many names: SUCCEEDED here, COMPLETE in Kubeflow Pipelines 2.17, RUNNING where it is early.
+_BAD = ("FAILED", "CANCELED", "CANCELLED")
+
 
 def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
     """Sums up how the run went, prints it on a cluster, and writes `<root>/summaries/<run>.json`.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        state: The run's state as Kubeflow has it: SUCCEEDED, FAILED or CANCELLED.
+        state: The run's state as Kubeflow has it, such as SUCCEEDED, COMPLETE or FAILED.
         message: What Kubeflow says about it, if anything.
 
     Returns:
@@ -47,9 +50,9 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
         reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
         judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"], "report": None}
         exported, champion = known["export"], known
-    good = state == "SUCCEEDED"
+    good = state not in _BAD and not failed and not unfinished and judged is not None
     error = failed["error"] if failed else message
-    if not good and not failed and unfinished:
+    if not failed and unfinished:
         error = "it ended without a word: it was stopped, or killed because its memory was full"
     return {
         "state": judged["verdict"] if good and judged else "failed",

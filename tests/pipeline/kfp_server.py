@@ -1,5 +1,7 @@
 """A small HTTP server that behaves as Kubeflow Pipelines' API does, and misbehaves as asked."""
 
+import base64
+import gzip
 import json
 import re
 import threading
@@ -66,6 +68,7 @@ class Server:
     Attributes:
         states: of the run, one for each time that it is asked for; the last one stays.
         nodes: of its workflow.
+        compressed: whether they are handed out as Argo does with very many.
         logs: by pod.
         token: that it wants; empty for none.
         multi_user: whether each user has a namespace.
@@ -80,6 +83,7 @@ class Server:
 
     states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    compressed: bool = False
     logs: dict[str, str] = field(default_factory=dict)
     token: str = ""
     multi_user: bool = False
@@ -112,7 +116,9 @@ class Server:
             return 200, {}
         if path == "/apis/v1beta1/runs/run-1":
             spec = {"activeDeadlineSeconds": 0} if self.terminated else {}
-            workflow = {"spec": spec, "status": {"nodes": {node["id"]: node for node in self.nodes}}}
+            nodes = {node["id"]: node for node in self.nodes}
+            packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+            workflow = {"spec": spec, "status": {"compressedNodes": packed} if self.compressed else {"nodes": nodes}}
             return 200, {"pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
         if found := re.fullmatch(r"/apis/v1alpha1/runs/run-1/nodes/(.+)/log", path):
             return (200, self.logs[found[1]]) if found[1] in self.logs else (500, {"error_message": "no such pod"})

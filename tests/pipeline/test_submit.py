@@ -50,9 +50,11 @@ def call(images: Path) -> Any:
     return submitted
 
 
+@pytest.mark.parametrize("compressed", [False, True])
 def test_submits_follows_and_says_where_the_model_is(
-    server: Server, call: Any, capsys: pytest.CaptureFixture[str]
+    server: Server, call: Any, compressed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.compressed = compressed
     assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == follow.ACCEPTED
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{server.address}/#/runs/details/run-1"
@@ -126,6 +128,44 @@ def test_failed_names_the_task_and_its_error(server: Server, call: Any, capsys: 
     said = capsys.readouterr().out
     assert "failed: check: no network is called 'x'" in said
     assert "noise" not in said
+
+
+# As Kubeflow Pipelines 2.17 printed it, shortened.
+STEP_LOG = """time="2026-11-26T11:22:54.018Z" level=info msg="capturing logs" argo=true
+I1126 11:22:54.275485      16 main.go:67] Setting log level to: '1'
+[KFP Executor 2026-11-26 11:22:54,719 INFO]: Got executor_input:
+{
+    "inputs": {
+        "root": "/data/openpose"
+    }
+}
+epoch 1/1
+{"loss": 1.5}
+[KFP Executor 2026-11-26 11:22:54,900 INFO]: Wrote executor output file to /minio/output_metadata.json.
+{
+  "artifacts": {}
+}
+Error: exit status 1
+"""
+DRIVER_LOG = """I1126 11:00:21.097551      15 main.go:152] input ComponentSpec:{
+  "inputDefinitions": {}
+}
+F1126 11:00:21.112781      15 main.go:127] KFP driver: driver.Container(runID=1) failed: failed to resolve inputs: no x
+"""
+
+
+def test_log_without_what_kubeflow_adds() -> None:
+    assert follow.own_lines(STEP_LOG) == ["epoch 1/1", '{"loss": 1.5}']
+
+
+def test_failed_before_the_step_began_says_what_kubeflow_said(
+    server: Server, call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = node(f"{PART}.train-driver", "Failed", message="Error (exit code 1)")
+    server.nodes, server.states = [node("wf-1", "Failed", "DAG"), failed], ["FAILED"]
+    server.logs = {pod(failed): DRIVER_LOG}
+    assert call() == follow.FAILED
+    assert "failed: train-driver: failed to resolve inputs: no x\n" in capsys.readouterr().out
 
 
 def test_failed_without_any_log_says_what_kubernetes_says(
