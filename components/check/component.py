@@ -1,12 +1,15 @@
 """KFP's declaration of the step."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def check(
     root: str,
-    accelerator: str,
+    machine: dict,
+    watcher: dict,
     model: str,
     width: float,
     stages: int,
@@ -34,6 +37,7 @@ def check(
     seed: int,
     save_minutes: float,
     ap_images: int,
+    machines: int,
     gpus: int,
     workers: int,
     dense: str,
@@ -43,8 +47,11 @@ def check(
     registry: str,
     pixels: str,
     formats: str,
-) -> str:
-    """Refuses parameters that cannot work, in seconds; hands on how many accelerators the training asks for."""
+) -> NamedTuple("Outputs", [("cpu", str), ("memory", str), ("accelerators", str)]):  # type: ignore[valid-type]
+    """Refuses parameters that cannot work, in seconds; hands on what the training's step asks for.
+
+    With several machines it only watches over the pods that train.
+    """
     inputs = {**locals(), "batch": batch_size}
     from components import artifacts
     from components.check.check import check
@@ -54,5 +61,7 @@ def check(
     with artifacts.clear_errors():
         training, demands = (artifacts.given(kind, inputs) for kind in (TrainParameters, Demands))
         check(train=training, demands=demands, **artifacts.given(check, inputs))
+    alone = int(machines) == 1
+    pod = machine if alone else watcher
     # KFP 2.17's driver reads a pod's number of accelerators from a text only; a number is silently none.
-    return str(int(gpus))
+    return pod.get("cpu", ""), pod.get("memory", ""), str(int(gpus) if alone else 0)
