@@ -38,4 +38,4 @@ class Machine:
         asked = {"cpu": self.cpu, "memory": self.memory}
         if gpus:
             asked[self.accelerator] = str(gpus)
-        return {"requests": asked, "limits": asked}
+        return {"requests": asked, "limits": dict(asked)}

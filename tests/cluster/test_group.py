@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = "openpose-group-test"
 SMALL = Machine(cpu="100m", memory="64Mi", accelerator="example.com/gpu", wait_minutes=5)
 OTHER = """
-import json, os, socket, sys, time
+import json, os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 tf_config = json.loads(os.environ["TF_CONFIG"])
 number, addresses = tf_config["task"]["index"], tf_config["cluster"]["worker"]
 first_try = addresses[0].split(".")[0].endswith("-1-0")
