@@ -35,6 +35,7 @@ AWAY = 600.0  # seconds for which Kubernetes may not answer
 LEAVE = 900.0  # seconds for the pods of an earlier try to end; a lost node's may never do
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 LAST_LINES = 5  # of a failed machine's log
+NEVER = "never"  # after all times, as Kubernetes writes them
 
 
 def train(command: Sequence[str], machines: int, gpus: int) -> None:
@@ -304,8 +305,11 @@ class _Watch:
             if (end := _container(pod).get("terminated")) and end["exitCode"] != 0
         }
         if not ended:
-            gone = [number for number in before if self._is_gone(number)]
-            return f"machine {gone[0]}: its pod was deleted" if gone else f"the Job {self.name} failed: {state}"
+            gone = {number: self._when_gone(number) for number in before}
+            first = min(gone, key=lambda number: gone[number], default=None)
+            if first is None or gone[first] == NEVER:
+                return f"the Job {self.name} failed: {state}"
+            return f"machine {first}: its pod was deleted"
         number = min(ended, key=lambda each: (ended[each]["finishedAt"], -ended[each]["exitCode"]))
         end, pod = ended[number], self.pods[number]
         lines = [line for line in end.get("message", "").splitlines() if line.strip()]
@@ -315,8 +319,9 @@ class _Watch:
             print("".join(f"machine {number}: {line}\n" for line in lines[-LAST_LINES:]), end="", flush=True)
         return f"machine {number} (pod {pod['metadata']['name']}) {_how_ended(pod, end, lines)}"
 
-    def _is_gone(self, number: int) -> bool:
-        return number not in self.pods or "deletionTimestamp" in self.pods[number]["metadata"]
+    def _when_gone(self, number: int) -> str:
+        """When a pod that was there was deleted; before all others when nothing is left of it."""
+        return self.pods[number]["metadata"].get("deletionTimestamp", NEVER) if number in self.pods else ""
 
 
 class _Log:
