@@ -264,7 +264,8 @@ class _Loop:
             return values
         stride = networks.get(self.parameters.model).stride
         network = model_io.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
-        scored = {"valid_ap": self.score.ap(Predictor(network, self.parameters.size), self.stopped)} if self.writes else {}
+        predictor = Predictor(network, self.parameters.size)
+        scored = {"valid_ap": self.score.ap(predictor, self.stopped)} if self.writes else {}
         return None if self.trainer.any_worker(None in scored.values()) else values | scored
 
     def _draw(self, last: bool) -> None:

@@ -41,7 +41,10 @@ def checked(root: Path, train: dict[str, Any] | None = None, **others: Any) -> N
         ({"machines": 0}, "machines is 0; it must be at least 1"),
         ({"machines": 2}, "machines is 2, but this DAG runs here and not on a cluster"),
         ({"machines": 3, "machine": {"cpu": "1"}}, "batch_size 16 does not divide among 3 replicas"),
-        ({"machines": 2, "train": {"accumulate": 16}, "machine": {"cpu": "1"}}, "2 replicas (machines × gpus) in 16 parts"),
+        (
+            {"machines": 2, "train": {"accumulate": 16}, "machine": {"cpu": "1"}},
+            "among 2 replicas (machines × gpus) in 16",
+        ),
         ({"registry": "a/b"}, "registry 'a/b'"),
         ({"pixels": "gbr"}, "pixels are 'gbr'"),
         ({"formats": "onx"}, "no format is called 'onx'"),
@@ -72,8 +75,9 @@ def test_step_that_only_watches_other_pods_asks_for_little(
     """What the check's outputs make the training's pod ask for."""
     declared = inspect.signature(component.check.python_func).parameters
     values = {name: getattr(TrainParameters(), name) for name in declared if hasattr(TrainParameters(), name)}
-    values |= DEMANDS | {"root": str(tmp_path), "width": 0.2, "stages": 1, "batch_size": 16, "machines": float(machines)}
-    values |= {"machine": {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}, "gpus": 4.0}
+    values |= DEMANDS | {"root": str(tmp_path), "width": 0.2, "stages": 1, "batch_size": 16}
+    values |= {"machine": {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}}
+    values |= {"machines": float(machines), "gpus": 4.0}
     values |= {"watcher": {"cpu": "1", "memory": "2Gi", "accelerator": ""}, "workers": 1, "dense": "val"}
     values |= {"save_minutes": 10.0, "ap_images": 0, "registry": "openpose", "pixels": "bgr", "formats": "all"}
     assert component.check.python_func(**values) == asked

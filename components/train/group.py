@@ -160,8 +160,8 @@ class Group:
         """The newest warning of Kubernetes about an object; empty when there is none."""
         selector = f"involvedObject.name={name},type=Warning"
         events = self._ask(self.core.list_namespaced_event, field_selector=selector)["items"]
-        newest = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "", default={})
-        return newest.get("message", "")
+        events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return events[-1].get("message", "") if events else ""
 
     def pause(self) -> None:
         """Waits a moment.

@@ -55,8 +55,8 @@ def kubectl(*arguments: str, given: str | None = None) -> str:
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[None]:
     """A namespace with the account of the runs, its role and nothing else."""
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    made["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     subprocess.run(["kubectl", "apply", "-f", "-"], input=json.dumps(made), text=True, check=True)
     objects = [
         each
@@ -196,9 +196,7 @@ def test_machines_find_each_other_and_the_first_ones_log_is_the_steps(
     wait(60, lambda: not left(step))
 
 
-def test_one_failure_starts_all_anew(
-    api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_failure_starts_all_anew(api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]) -> None:
     program = "print('try', first_try)\nif first_try and number: time.sleep(5); sys.exit('it broke')\n"
     program += "time.sleep(3600 if first_try else 1)"
     started(api, step, program).run()
@@ -222,7 +220,7 @@ def test_third_time_that_a_pod_is_lost_is_the_end(api: client.ApiClient, step: s
 
 def test_what_the_training_cannot_use_is_not_tried_again(api: client.ApiClient, step: str) -> None:
     program = "if number: sys.exit('error: gpus is 4, but 2 are visible here')\ntime.sleep(3600)"
-    with pytest.raises(InputError, match="^machine 1: gpus is 4, but 2 are visible here$"):
+    with pytest.raises(InputError, match=r"^machine 1: gpus is 4, but 2 are visible here$"):
         started(api, step, program).run()
 
 
@@ -239,7 +237,7 @@ def test_pod_without_room_is_given_up_with_the_reason(
 def test_pod_that_may_not_be_made_is_given_up_with_the_reason(api: client.ApiClient, step: str) -> None:
     kubectl("create", "quota", "tight", "--hard=limits.memory=100Mi")
     try:
-        with pytest.raises(InputError, match="has not started within 6.0 s .*exceeded quota: tight"):
+        with pytest.raises(InputError, match=r"has not started within 6.0 s .*exceeded quota: tight"):
             started(api, step, "time.sleep(60)", Machine("100m", "64Mi", "", wait_minutes=0.1)).run()
     finally:
         kubectl("delete", "quota", "tight")
