@@ -35,6 +35,7 @@ AWAY = 600.0  # seconds for which Kubernetes may not answer
 LEAVE = 900.0  # seconds for the pods of an earlier try to end; a lost node's may never do
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 LAST_LINES = 5  # of a failed machine's log
+STOPPED = 143  # exit code after SIGTERM
 NEVER = "never"  # after all times, as Kubernetes writes them
 
 
@@ -395,5 +396,7 @@ def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
         return "was killed because its memory was full (OOMKilled); give it more memory in the settings"
     if pod["status"].get("message"):
         return f"ended: {pod['status']['message']}"
+    if end["exitCode"] == STOPPED:
+        return "was stopped (SIGTERM), as when its node is drained"
     said = f": {lines[-1]}" if lines else ""
     return f"ended with exit code {end['exitCode']}{said}"
