@@ -214,6 +214,7 @@ class _Watch:
         self.said: dict[int, str] = {}
         self.log: _Log | None = None
         self.pods: dict[int, Object] = {}
+        self.seen: set[int] = set()  # numbers of the pods that have been there
 
     def until_it_ends(self) -> str | None:
         """Returns when the training is done, or why a machine failed.
@@ -227,12 +228,13 @@ class _Watch:
                     job = self.group.job(self.name)
                 except _NotFound:
                     return f"the Job {self.name} was deleted"
-                before, self.pods = self.pods, self.group.machines_of(self.name)
+                self.pods = self.group.machines_of(self.name)
+                self.seen |= self.pods.keys()
                 state = _state(job)
                 if state == "Complete":
                     return None
                 if state:
-                    return self._why(state, before)
+                    return self._why(state)
                 self._renew(job)
                 self._print_log()
                 self._wait(job)
@@ -294,7 +296,7 @@ class _Watch:
             return f"{waiting['reason']}: {waiting['message']}"
         return self.group.warning_about(pod["metadata"]["name"]) or "its node prepares it"
 
-    def _why(self, state: str, before: dict[int, Object]) -> str:
+    def _why(self, state: str) -> str:
         """What the machine said that failed first.
 
         Raises:
@@ -306,7 +308,7 @@ class _Watch:
             if (end := _container(pod).get("terminated")) and end["exitCode"] != 0
         }
         if not ended:
-            gone = {number: self._when_gone(number) for number in before}
+            gone = {number: self._when_gone(number) for number in self.seen}
             first = min(gone, key=lambda number: gone[number], default=None)
             if first is None or gone[first] == NEVER:
                 return f"the Job {self.name} failed: {state}"
