@@ -30,6 +30,7 @@ TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
 PICTURES_SECONDS = 60
 CALIBRATION_PICTURES = 64
 ROLLBACK_FACTOR = 0.5  # on the learning rate
+RESTORE_ATTEMPTS = 9
 Epoch = dict[str, float]
 
 
@@ -148,12 +149,7 @@ class _Loop:
         )
         images = run.ap_images
         self.score = ValidScore(valid_records, images, skeleton) if images else None
-        self.first_step, notes = self._restore(before)
-        if self.trainer.total(self.first_step) != self.first_step * self.trainer.replicas:
-            raise InputError(
-                f"this worker goes on from step {self.first_step} and another one from another step: they see other "
-                f"checkpoints in {self.checkpoints.folder}; give all workers one storage that shows each what is there"
-            )
+        self.first_step, notes = self._restore_together(before)
         self.step = self.first_step
         self.rollbacks = max(rollbacks, notes.get("rollbacks", 0))
         self.trainer.rate.factor = ROLLBACK_FACTOR**self.rollbacks
@@ -182,6 +178,20 @@ class _Loop:
         if self.writes and best is not None and self._gets_no_better():
             self.checkpoints.restore_step(best)
         return TrainResult(self.trainer.finished_model(), self.history)
+
+    def _restore_together(self, before: float) -> tuple[int, dict[str, Any]]:
+        """What `_restore` gives, once all workers go on from the same step: some may see the newest one a bit later."""
+        for attempt in range(RESTORE_ATTEMPTS):
+            if attempt:
+                time.sleep(storage.SEEN / RESTORE_ATTEMPTS)
+            step, notes = self._restore(before)
+            # Equal if and only if all steps are; and each worker comes to the same answer.
+            if self.trainer.total(step**2) * self.trainer.replicas == self.trainer.total(step) ** 2:
+                return step, notes
+        raise InputError(
+            f"this worker would go on from step {step} and another one from another step: they see other checkpoints "
+            f"in {self.checkpoints.folder}; give all workers the same storage"
+        )
 
     def _restore(self, before: float) -> tuple[int, dict[str, Any]]:
         step, notes = self.checkpoints.restore(before)

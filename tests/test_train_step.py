@@ -106,7 +106,7 @@ def test_all_workers_stop_at_one_step_when_any_is_stopped(
 @pytest.mark.slow
 def test_workers_that_see_other_checkpoints_are_refused(sample_records: Manifests, tmp_path: Path) -> None:
     """As on machines whose folder of the same name is not the same folder."""
-    given: dict[str, Any] = {"parameters": PARAMETERS.as_dict() | {"epochs": 1}}
+    given: dict[str, Any] = {"parameters": PARAMETERS.as_dict() | {"epochs": 1}, "seen": 1}
     train_apart(sample_records, tmp_path / "first", **given)
     first, second = worker_environments(2)
     processes = [

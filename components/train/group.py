@@ -230,13 +230,13 @@ class _Watch:
                     return f"the Job {self.name} was deleted"
                 self.pods = self.group.machines_of(self.name)
                 self.seen |= self.pods.keys()
+                self._print_log()
                 state = _state(job)
                 if state == "Complete":
                     return None
                 if state:
                     return self._why(state)
                 self._renew(job)
-                self._print_log()
                 self._wait(job)
                 self.group.pause()
         finally:
@@ -302,6 +302,8 @@ class _Watch:
         Raises:
             InputError: it said that the training cannot use what it was given.
         """
+        if state.startswith("DeadlineExceeded"):
+            return f"the group's lease of {LEASE} s was not renewed: Kubernetes did not answer, or the step did not run"
         ended = {
             number: end
             for number, pod in self.pods.items()

@@ -124,7 +124,8 @@ def _pod(step: Object, name: str, command: Sequence[str], machines: int, gpus: i
         "automountServiceAccountToken": False,  # a training asks Kubernetes for nothing
         "volumes": [volume for name, volume in wanted.items() if name in mounted],
     }
-    same = ("serviceAccountName", "imagePullSecrets", "nodeSelector", "affinity", "tolerations", "securityContext")
+    same = ["serviceAccountName", "imagePullSecrets", "securityContext", "runtimeClassName"]
+    same += ["nodeSelector", "affinity", "tolerations", "schedulerName", "priorityClassName"]
     side = {key: value for key, value in step["metadata"].get("annotations", {}).items() if "istio.io/" in key}
     return {
         "metadata": {"labels": labels(step), "annotations": side},

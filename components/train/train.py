@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -164,7 +165,9 @@ def _train_on_machines(work: storage.Work, arguments: Mapping[str, Any]) -> dict
 
     each = command.line(train, PROGRAM, {**arguments, "machines": 1})
     group.train(shlex.split(each), arguments["machines"], arguments["gpus"])
-    manifest = work.finished()
+    deadline = time.monotonic() + storage.SEEN
+    while (manifest := work.finished()) is None and time.monotonic() < deadline:
+        time.sleep(1)
     if manifest is None:
         raise InputError(f"the pods that trained left no run in {work.folder}; do all of them see that storage root?")
     return manifest
