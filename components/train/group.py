@@ -36,7 +36,6 @@ LEAVE = 900.0  # seconds for the pods of an earlier try to end; a lost node's ma
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 LAST_LINES = 5  # of a failed machine's log
 STOPPED = 143  # exit code after SIGTERM
-NEVER = "never"  # after all times, as Kubernetes writes them
 
 
 def train(command: Sequence[str], machines: int, gpus: int) -> None:
@@ -307,14 +306,11 @@ class _Watch:
         ended = {
             number: end
             for number, pod in self.pods.items()
-            if (end := _container(pod).get("terminated")) and end["exitCode"] != 0
+            # The others were told to end, as the Job does when one has failed.
+            if (end := _container(pod).get("terminated")) and end["exitCode"] != 0 and not _deleted(pod)
         }
         if not ended:
-            gone = {number: self._when_gone(number) for number in self.seen}
-            first = min(gone, key=lambda number: gone[number], default=None)
-            if first is None or gone[first] == NEVER:
-                return f"the Job {self.name} failed: {state}"
-            return f"machine {first}: its pod was deleted"
+            return self._why_gone() or f"the Job {self.name} failed: {state}"
         number = min(ended, key=lambda each: (ended[each]["finishedAt"], -ended[each]["exitCode"]))
         end, pod = ended[number], self.pods[number]
         lines = [line for line in end.get("message", "").splitlines() if line.strip()]
@@ -324,9 +320,14 @@ class _Watch:
             print("".join(f"machine {number}: {line}\n" for line in lines[-LAST_LINES:]), end="", flush=True)
         return f"machine {number} (pod {pod['metadata']['name']}) {_how_ended(pod, end, lines)}"
 
-    def _when_gone(self, number: int) -> str:
-        """When a pod that was there was deleted; before all others when nothing is left of it."""
-        return self.pods[number]["metadata"].get("deletionTimestamp", NEVER) if number in self.pods else ""
+    def _why_gone(self) -> str:
+        """Whose pod was taken away; empty when all are there."""
+        for number, pod in self.pods.items():
+            if reason := _disruption(pod):
+                return f"machine {number} was taken away: {reason}"
+        deleted = sorted((_deleted(pod), number) for number, pod in self.pods.items() if _deleted(pod))
+        gone = [*sorted(self.seen - self.pods.keys()), *(number for _, number in deleted)]
+        return f"machine {gone[0]}: its pod was deleted" if gone else ""
 
 
 class _Log:
@@ -392,10 +393,22 @@ def _has_started(pod: Object) -> bool:
     return "running" in _container(pod) or "terminated" in _container(pod)
 
 
-def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
+def _deleted(pod: Object) -> str:
+    """By when a pod was told to end; empty when it was not."""
+    return pod["metadata"].get("deletionTimestamp", "")
+
+
+def _disruption(pod: Object) -> str:
+    """Why Kubernetes took a pod away: for a more important one, for a drained or lost node; empty when it did not."""
     for condition in pod["status"].get("conditions", []):
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return f"was taken away: {condition.get('message') or condition.get('reason')}"
+            return condition.get("message") or condition.get("reason", "")
+    return ""
+
+
+def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
+    if reason := _disruption(pod):
+        return f"was taken away: {reason}"
     if end.get("reason") == "OOMKilled":
         return "was killed because its memory was full (OOMKilled); give it more memory in the settings"
     if pod["status"].get("message"):

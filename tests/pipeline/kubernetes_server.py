@@ -84,7 +84,7 @@ class Server:
         self.suspended -= 1
         ends = [pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in self.now.values()]
         condition = None
-        if any(ends) or any("gone" in pod for pod in self.now.values()):
+        if any(ends) or any("gone" in pod or "deleted" in pod for pod in self.now.values()):
             condition = {"type": "Failed", "reason": "BackoffLimitExceeded", "message": "limit reached"}
         elif ends and all(end == 0 for end in ends):
             condition = {"type": "Complete"}
@@ -105,6 +105,7 @@ class Server:
                     "name": f"{job}-{number}-pod{number}",
                     "creationTimestamp": "2026-01-01T00:00:00Z",
                     "annotations": {pods.INDEX: str(number)},
+                    "deletionTimestamp": status.get("deleted"),
                 },
                 "status": {"conditions": status.get("conditions", []), "message": status.get("message")}
                 | ({"containerStatuses": [_container(status["state"])]} if "state" in status else {}),

@@ -90,12 +90,15 @@ TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "preempted for
         (failed(143) | {"conditions": [TAKEN]}, "was taken away: preempted for another pod"),
         (failed(143), "was stopped (SIGTERM), as when its node is drained"),
         ({"gone": True}, "machine 1: its pod was deleted"),
+        (RUNS | {"deleted": "2026-01-01T00:10:30Z"}, "machine 1: its pod was deleted"),
+        (RUNS | {"deleted": "2026-01-01T00:12:00Z", "conditions": [TAKEN]}, "machine 1 was taken away: preempted"),
     ],
 )
 def test_third_failure_is_the_end_and_says_why(
     pod: dict[str, Any], said: str, kubernetes: Server, train: Callable[..., None]
 ) -> None:
-    kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: RUNS}, {0: RUNS, 1: pod}] for _ in range(3)]
+    told_to_end = failed(143) | {"deleted": "2026-01-01T00:11:00Z"}  # by the Job, when the other one had failed
+    kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: RUNS}, {0: told_to_end, 1: pod}] for _ in range(3)]
     with pytest.raises(InputError) as ended:
         train()
     assert str(ended.value).startswith("a machine failed 3 times, the last time: machine 1")
