@@ -12,6 +12,7 @@ import tensorflow as tf
 from openpose.errors import InputError
 
 PATIENCE = 300.0  # seconds for the other workers to come; a cluster may still be pulling their images
+PATIENCE_VARIABLE = "OPENPOSE_PATIENCE"  # environment variable with another number
 _RETRY = 0.5  # seconds
 
 
@@ -91,7 +92,7 @@ def meet(own: str, others: list[str], patience: float | None = None) -> None:
     Raises:
         InputError: one has not come in time, or the own address is taken.
     """
-    patience = PATIENCE if patience is None else patience
+    patience = float(os.environ.get(PATIENCE_VARIABLE, PATIENCE)) if patience is None else patience
     end = time.monotonic() + patience
     port = int(own.rpartition(":")[2])
     with ExitStack() as stack:

@@ -41,6 +41,7 @@ BUCKET_CHUNK = 1 << 20  # bytes of one ranged read of an open object
 BUCKET_THREADS = 8  # files that go to or from a bucket at the same time
 BUCKET_CONNECTIONS = 64  # kept for all threads of a process
 BUCKET_PATIENCE = 10.0  # seconds for which the first question to a bucket is repeated; later ones are for 120
+SEEN = 90.0  # seconds after which a file of another machine is seen: a file server's clients look anew each minute
 _SCRATCH = "openpose-scratch-"  # how processes' temporary folders begin
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.")  # how temporary names begin, before the final name
 

@@ -30,6 +30,7 @@ TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
 PICTURES_SECONDS = 60
 CALIBRATION_PICTURES = 64
 ROLLBACK_FACTOR = 0.5  # on the learning rate
+RESTORE_ATTEMPTS = 9
 Epoch = dict[str, float]
 
 
@@ -148,7 +149,7 @@ class _Loop:
         )
         images = run.ap_images
         self.score = ValidScore(valid_records, images, skeleton) if images else None
-        self.first_step, notes = self._restore(before)
+        self.first_step, notes = self._restore_together(before)
         self.step = self.first_step
         self.rollbacks = max(rollbacks, notes.get("rollbacks", 0))
         self.trainer.rate.factor = ROLLBACK_FACTOR**self.rollbacks
@@ -177,6 +178,20 @@ class _Loop:
         if self.writes and best is not None and self._gets_no_better():
             self.checkpoints.restore_step(best)
         return TrainResult(self.trainer.finished_model(), self.history)
+
+    def _restore_together(self, before: float) -> tuple[int, dict[str, Any]]:
+        """What `_restore` gives, once all workers go on from the same step: some may see the newest one a bit later."""
+        for attempt in range(RESTORE_ATTEMPTS):
+            if attempt:
+                time.sleep(storage.SEEN / RESTORE_ATTEMPTS)
+            step, notes = self._restore(before)
+            # Equal if and only if all steps are; and each worker comes to the same answer.
+            if self.trainer.total(step**2) * self.trainer.replicas == self.trainer.total(step) ** 2:
+                return step, notes
+        raise InputError(
+            f"this worker would go on from step {step} and another one from another step: they see other checkpoints "
+            f"in {self.checkpoints.folder}; give all workers the same storage"
+        )
 
     def _restore(self, before: float) -> tuple[int, dict[str, Any]]:
         step, notes = self.checkpoints.restore(before)
@@ -216,9 +231,11 @@ class _Loop:
                 bar.update(0, epoch=epoch, loss=float(values["loss"]))
                 rate = self.trainer.rate(self.step - 1)
                 self.log.interval(self.step, self.parameters.batch, {**values, "learning_rate": rate})
-            if self.step < end and self._is_time_to_save():
-                self._save()
-            self._stop_if_asked()
+            # Several workers ask each other, for which a step waits; so they do it when the log makes it wait anyway.
+            if not self.trainer.several_workers or self.step % self.settings.log_steps == 0 or self.step == end:
+                if self.step < end and self.trainer.any_worker(self._is_time_to_save()):
+                    self._save()
+                self._stop_if_asked()
 
     def _finish_epoch(self, bar: progress.Bar) -> None:
         """Validates, and keeps all that there is now."""
@@ -248,17 +265,18 @@ class _Loop:
         """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
         for batch in self.trainer.validation_batches(self.valid_records):
-            if self.stopped():
+            if self.trainer.any_worker(self.stopped()):
                 return None
             for name, value in self.trainer.valid_step(batch).items():
                 total[name] += float(value)
         values = {f"valid_{name}": value / self.valid_records["counts"]["images"] for name, value in total.items()}
-        if self.score is None or not self.writes:
+        if self.score is None:
             return values
         stride = networks.get(self.parameters.model).stride
         network = model_io.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
-        ap = self.score.ap(Predictor(network, self.parameters.size), self.stopped)
-        return None if ap is None else values | {"valid_ap": ap}
+        predictor = Predictor(network, self.parameters.size)
+        scored = {"valid_ap": self.score.ap(predictor, self.stopped)} if self.writes else {}
+        return None if self.trainer.any_worker(None in scored.values()) else values | scored
 
     def _draw(self, last: bool) -> None:
         """Logs sample pictures of both splits, not more often than once a minute."""
@@ -297,7 +315,7 @@ class _Loop:
             self.saved()
 
     def _stop_if_asked(self) -> None:
-        if self.stopped():
+        if self.trainer.any_worker(self.stopped()):
             self._save()
             raise interruption.Interrupted
 

@@ -48,6 +48,7 @@ class Trainer:
     ) -> None:
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
         self.replicas = strategy.num_replicas_in_sync
+        self.several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         gpus = bool(tf.config.list_logical_devices("GPU"))
         self.augment_on_device = gpus if augment_on_device is None else augment_on_device
         if parameters.batch % (self.replicas * parameters.accumulate):
@@ -125,6 +126,20 @@ class Trainer:
     def maps(self, images: tf.Tensor) -> tf.Tensor:
         """The last stage's maps of images on one device."""
         return tf.cast(networks.stage_outputs(self.model, images, training=False)[-1], tf.float32)
+
+    def any_worker(self, says: bool) -> bool:
+        """Whether any of the workers says so; all of them ask at the same step, and wait for each other there."""
+        return self.total(float(says)) > 0
+
+    def total(self, value: float) -> float:
+        """The sum of a number of each worker's over all replicas; to be called by all workers at the same step."""
+        return float(self._total(tf.constant(value, tf.float64))) if self.several_workers else value * self.replicas
+
+    @tf.function
+    def _total(self, value: tf.Tensor) -> tf.Tensor:
+        return self.strategy.reduce(
+            tf.distribute.ReduceOp.SUM, self.strategy.run(tf.identity, args=(value,)), axis=None
+        )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

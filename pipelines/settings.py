@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ import yaml
 from kfp import dsl, kubernetes
 
 from components import status
+from components.train.machine import MACHINE, POD, Machine
 from openpose.errors import InputError
 
 CLUSTERS = Path(__file__).resolve().parent / "clusters"
@@ -42,7 +44,10 @@ class Pod:
         accelerator: the resource of which a training's pod asks for as many as the parameter `gpus` says.
         node_selector: labels that the node must have.
         tolerations: taints that the pod stands, as in a pod's specification.
-        queue: Kueue's local queue that holds the pod back until there is room; empty for none.
+        queue: Kueue's local queue that holds the pod back until there is room; empty for none. With several machines
+            it holds back all of them.
+        wait_minutes: of the training's pods on several machines: so long they may wait for room or for their image
+            (a queue's time does not count), then they are given up.
     """
 
     cpu: str
@@ -53,6 +58,7 @@ class Pod:
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: list[dict[str, Any]] = field(default_factory=list)
     queue: str = ""
+    wait_minutes: float = 30.0
 
     def __post_init__(self) -> None:
         for name in ("cpu", "memory", "shm"):
@@ -60,8 +66,9 @@ class Pod:
                 raise InputError(
                     f"{name} is {getattr(self, name)!r}; give a quantity such as 2, 500m or 8Gi, in quotes"
                 )
-        if not self.hours > 0:
-            raise InputError(f"hours is {self.hours}; it must be more than 0")
+        for name in ("hours", "wait_minutes"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be more than 0")
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Settings:
         pull_secrets: secrets for the registry of the images.
         light: the steps that only look and note: check, collect_records, register, finish.
         data: coco_download and the workers that write records.
-        train: the training.
+        train: the training, or each of its machines when there are several; its step is then as light as `light`.
         evaluate: evaluation and export.
         parameters: defaults of the pipeline's parameters on this cluster.
     """
@@ -128,6 +135,22 @@ class Settings:
             kubernetes.use_secret_as_env(task, secret, variables)
         if self.pull_secrets:
             kubernetes.set_image_pull_secrets(task, self.pull_secrets)
+
+    def place_training(self, task: dsl.PipelineTask, asked: Mapping[str, Any]) -> None:
+        """Lets the training's pod ask for what the check's outputs say, and know what other machines' would.
+
+        Args:
+            task: of the pipeline, placed.
+            asked: among them `cpu`, `memory` and `accelerators`.
+        """
+        pod = self.train
+        task.register_pipeline_channels(list(asked.values()))  # KFP forgets them at an If's border
+        task.set_cpu_request(asked["cpu"]).set_cpu_limit(asked["cpu"])
+        task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
+        if pod.accelerator:
+            task.set_accelerator_type(pod.accelerator).set_accelerator_limit(asked["accelerators"])
+        task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).text())
+        kubernetes.use_field_path_as_env(task, POD, "metadata.name")
 
 
 def _variant(pod: Pod) -> str:

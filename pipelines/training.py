@@ -36,7 +36,10 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         KFP's pipeline.
     """
 
-    accelerator = settings.train.accelerator if settings else ""
+    def asked(part: str) -> dict[str, str]:
+        """What the pods of a part ask for; nothing here."""
+        pod = getattr(settings, part, None)
+        return {"cpu": pod.cpu, "memory": pod.memory, "accelerator": pod.accelerator} if pod else {}
 
     def placed(task: dsl.PipelineTask, part: str, cached: bool = True, retried: bool = True) -> dsl.PipelineTask:
         if settings:
@@ -83,6 +86,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         min_scale: float = 0.5,
         max_scale: float = 1.1,
         max_rotation: float = 40.0,
+        machines: int = 1,
         gpus: int = 0,
         save_minutes: float = 10.0,
         ap_images: int = 0,
@@ -124,7 +128,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             init_partial: Take what fits of them, and say what does not.
             size: Height and width of the network's input in pixels, a multiple of 8.
             input_width: Its width when that is another; 0 for a square.
-            batch_size: Samples in one step, over all GPUs.
+            batch_size: Samples in one step, over all GPUs of all machines.
             epochs: How often each sample is seen.
             learning_rate: One number, or several with commas: one for each 5 epochs.
             decay: Of one learning rate: exponential (x0.33 every 10000 steps) or cosine (to 0 at the end).
@@ -144,7 +148,8 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
             max_scale: Augmentation: its largest height.
             max_rotation: Augmentation: degrees, either way.
-            gpus: How many GPUs share the work, with synchronised batch norm; 0 for one device.
+            machines: How many machines of the cluster share the training; each has a pod of its own.
+            gpus: How many GPUs of each machine share the work, with synchronised batch norm; 0 for one device.
             save_minutes: A checkpoint after so many minutes, besides that of each epoch's end; 0 for none.
             ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
             height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
@@ -192,6 +197,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             "max_scale": max_scale,
             "max_rotation": max_rotation,
             "save_minutes": save_minutes,
+            "machines": machines,
             "gpus": gpus,
             "ap_images": ap_images,
             "seed": seed,
@@ -201,7 +207,8 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
             checked = check(
                 root=root,
-                accelerator=accelerator,
+                machine=asked("train"),
+                watcher=asked("light"),
                 workers=workers,
                 height=height,
                 revision=revision,
@@ -244,10 +251,8 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                     **trained_how,
                 )
                 placed(trained, "train", cached=False)  # finds its finished run itself, also when the root was emptied
-                if accelerator:
-                    gpus_as_text = checked.outputs["gpus"]
-                    trained.set_accelerator_type(accelerator).set_accelerator_limit(gpus_as_text)
-                    trained.register_pipeline_channels([gpus_as_text])  # KFP forgets it at the If's border
+                if settings:
+                    settings.place_training(trained, checked.outputs)
                 judged = evaluate(
                     run=trained.outputs["run"],
                     valid_records=valid_records,

@@ -1,6 +1,7 @@
 """Before the first step and after the last: what is refused at once, and what a run's summary says."""
 
 import contextlib
+import inspect
 import json
 import re
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from components import status
+from components.check import component
 from components.check.check import check, recipe
 from components.finish.finish import MARK, describe, finish
 from openpose import storage
@@ -36,6 +38,13 @@ def checked(root: Path, train: dict[str, Any] | None = None, **others: Any) -> N
         ({"dense": "all"}, "dense is 'all'; choose one of: val, both, none"),
         ({"gpus": -1}, "gpus is -1; it must be at least 0"),
         ({"gpus": 2}, "compiled for a cluster without accelerators"),
+        ({"machines": 0}, "machines is 0; it must be at least 1"),
+        ({"machines": 2}, "machines is 2, but this DAG runs here and not on a cluster"),
+        ({"machines": 3, "machine": {"cpu": "1"}}, "batch_size 16 does not divide among 3 replicas"),
+        (
+            {"machines": 2, "train": {"accumulate": 16}, "machine": {"cpu": "1"}},
+            "among 2 replicas (machines × gpus) in 16",
+        ),
         ({"registry": "a/b"}, "registry 'a/b'"),
         ({"pixels": "gbr"}, "pixels are 'gbr'"),
         ({"formats": "onx"}, "no format is called 'onx'"),
@@ -55,15 +64,31 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_good_parameters_pass(tmp_path: Path) -> None:
-    checked(tmp_path, gpus=2, accelerator="nvidia.com/gpu")
+    checked(tmp_path, machines=2, gpus=4, machine={"accelerator": "nvidia.com/gpu"})
     assert status.steps(tmp_path)["check"]["state"] == "done"
 
 
 def test_recipe_is_of_what_decides_the_result() -> None:
-    parameters = {"root": "/data", "workers": 2, "gpus": 0, "epochs": 30, "revision": "1"}
-    assert recipe(parameters) == recipe(parameters | {"root": "gs://bucket", "workers": 8, "gpus": 4})
+    parameters = {"root": "/data", "workers": 2, "gpus": 0, "machines": 1, "epochs": 30, "revision": "1"}
+    assert recipe(parameters) == recipe(parameters | {"root": "gs://bucket", "workers": 8, "gpus": 4, "machines": 2})
     for change in ({"epochs": 31}, {"revision": "2"}):
         assert recipe(parameters) != recipe(parameters | change)
+
+
+@pytest.mark.parametrize(("machines", "asked"), [(1, ("16", "64Gi", "4")), (2, ("1", "2Gi", "0"))])
+def test_step_that_only_watches_other_pods_asks_for_little(
+    machines: int, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    """What the check's outputs make the training's pod ask for."""
+    declared = inspect.signature(component.check.python_func).parameters
+    values = {name: getattr(TrainParameters(), name) for name in declared if hasattr(TrainParameters(), name)}
+    values |= DEMANDS | {"root": str(tmp_path), "width": 0.2, "stages": 1, "batch_size": 16}
+    values |= {"machine": {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}}
+    values |= {"machines": float(machines), "gpus": 4.0}
+    values |= {"watcher": {"cpu": "1", "memory": "2Gi", "accelerator": ""}, "workers": 1, "dense": "val"}
+    values |= {"save_minutes": 10.0, "ap_images": 0, "registry": "openpose", "pixels": "bgr", "formats": "all"}
+    values |= {"shard_mb": 128.0, "images_per_shard": 0, "max_bad_share": 0.01, "height": 0, "revision": "1"}
+    assert component.check.python_func(**values)[:3] == asked
 
 
 def run_step(root: Path, name: str, error: Exception | None = None) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,20 @@ def worker_environments(workers: int) -> list[dict[str, str]]:
     ]
 
 
+def start_apart(
+    manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]], **given: Any
+) -> list["subprocess.Popen[bytes]"]:
+    """Starts a training in processes of their own."""
+    text = json.dumps({**manifests, "folder": str(folder), "run": {"log_steps": 1}, **given})
+    command = [sys.executable, "-m", "tests.train_process", text]
+    return [subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) for environment in environments]
+
+
 def train_apart(
     manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]] = ({},), **given: Any
 ) -> tuple[list[list[float]], list[np.ndarray]]:
     """Trains 20 steps in processes of their own; returns all losses that were logged, and the weights."""
-    text = json.dumps({**manifests, "folder": str(folder), "run": {"log_steps": 1}, **given})
-    started = [
-        subprocess.Popen([sys.executable, "-m", "tests.train_process", text], cwd=ROOT, env=os.environ | environment)
-        for environment in environments
-    ]
+    started = start_apart(manifests, folder, environments, **given)
     assert [process.wait(timeout=300) for process in started] == [0] * len(started)
     lines = [json.loads(line) for line in (folder / "logs/steps.jsonl").read_text().splitlines()]
     lines += [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -77,6 +83,38 @@ def test_one_device_two_and_two_workers_train_the_same(sample_records: Manifests
             assert weight.dtype == np.float64
             np.testing.assert_allclose(weight, same, rtol=1e-7, atol=1e-9)
     assert len(list((tmp_path / "workers/logs").glob("events*"))) == 1, "only the chief writes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_all_workers_stop_at_one_step_when_any_is_stopped(
+    stopped: int, sample_records: Manifests, tmp_path: Path
+) -> None:
+    """A node that is drained stops one pod; the others must not wait for it in a step that it never comes to."""
+    given: dict[str, Any] = {"parameters": PARAMETERS.as_dict() | {"epochs": 500}, "run": {"log_steps": 3}}
+    processes = start_apart(sample_records, tmp_path, worker_environments(2), **given)
+    log = tmp_path / "logs/steps.jsonl"
+    while (not log.exists() or not log.read_text()) and not any(process.poll() for process in processes):
+        time.sleep(0.05)
+    processes[stopped].terminate()
+    assert [process.wait(timeout=60) for process in processes] == [143, 143]
+    newest = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "checkpoints").glob("step-*"))
+    assert newest > 0
+    assert newest % 3 == 0 or newest % 5 == 0, "where the workers ask each other"
+
+
+@pytest.mark.slow
+def test_workers_that_see_other_checkpoints_are_refused(sample_records: Manifests, tmp_path: Path) -> None:
+    """As on machines whose folder of the same name is not the same folder."""
+    given: dict[str, Any] = {"parameters": PARAMETERS.as_dict() | {"epochs": 1}, "seen": 1}
+    train_apart(sample_records, tmp_path / "first", **given)
+    first, second = worker_environments(2)
+    processes = [
+        *start_apart(sample_records, tmp_path / "first", [first], **given),
+        *start_apart(sample_records, tmp_path / "other", [second], **given),
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [1, 1]
+    assert not (tmp_path / "other/checkpoints").exists()
 
 
 def test_number_of_gpus_that_is_not_there() -> None:

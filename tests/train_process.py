@@ -1,7 +1,8 @@
 """A training in a process of its own, to be killed or to share the work: `python -m tests.train_process JSON`.
 
 The JSON has `train` and `val` (records manifests), `folder`, `parameters`, `run`, `devices` (the number of logical CPU
-devices that share the work) and `float64`. The final weights go to `<folder>/weights.npz`, written last.
+devices that share the work), `float64` and `seen` (seconds after which workers see each other's files). The final
+weights go to `<folder>/weights.npz`, written last.
 """
 
 import json
@@ -14,13 +15,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, loss, skeleton, train_step
+from openpose import devices, loss, skeleton, storage, train_step
 from openpose.train_loop import train
 from openpose.train_parameters import RunParameters, TrainParameters
 
 
 def main(given: dict) -> None:
     """Trains, and saves the weights."""
+    storage.SEEN = given.get("seen", storage.SEEN)
     strategy = devices.strategy()
     if given.get("devices"):
         shares = [tf.config.LogicalDeviceConfiguration() for _ in range(given["devices"])]

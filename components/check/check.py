@@ -14,7 +14,7 @@ from openpose.registry import Registry
 from openpose.train_parameters import RunParameters, TrainParameters
 
 #: Parameters that say where and how fast, but not what comes out.
-NOT_DECIDING = ("root", "accelerator", "workers", "gpus", "save_minutes", "ap_images")
+NOT_DECIDING = ("root", "machine", "watcher", "workers", "machines", "gpus", "save_minutes", "ap_images")
 
 
 def check(
@@ -25,8 +25,9 @@ def check(
     dense: str = "val",
     save_minutes: float = 10.0,
     ap_images: int = 0,
+    machines: int = 1,
     gpus: int = 0,
-    accelerator: str = "",
+    machine: dict[str, str] | None = None,
     registry: str = "openpose",
     pixels: str = "bgr",
     formats: str = "all",
@@ -41,8 +42,10 @@ def check(
         dense: Which splits carry heatmap, vectmap and mask.
         save_minutes: A checkpoint after so many minutes.
         ap_images: COCO AP on so many validation images at the end of each epoch.
-        gpus: How many GPUs share the training.
-        accelerator: The resource that a training's pod may ask for, such as nvidia.com/gpu; empty for none.
+        machines: How many machines share the training.
+        gpus: How many GPUs of each do.
+        machine: What the pod on each may ask for, as the cluster's settings have it: accelerator, empty for none, and
+            more; nothing where the DAG runs on this machine.
         registry: Name of the registry of the champions.
         pixels: Order of the channels that the exported files take.
         formats: What is exported.
@@ -58,7 +61,9 @@ def check(
             lambda: Demands(**demands),
             lambda: plan(workers),
             lambda: _check_choice("dense", dense, DENSE),
-            lambda: _check_gpus(gpus, accelerator),
+            lambda: _check_gpus(gpus, (machine or {}).get("accelerator", "")),
+            lambda: _check_machines(machines, bool(machine)),
+            lambda: _check_shares(train, machines * max(gpus, 1)),
             lambda: Registry(folder, registry),
             lambda: check_pixels(pixels),
             lambda: model_formats.chosen(formats),
@@ -104,3 +109,20 @@ def _check_gpus(gpus: int, accelerator: str) -> None:
             f"gpus is {gpus}, but this pipeline was compiled for a cluster without accelerators; "
             "submit it with settings that have one (train: {accelerator: nvidia.com/gpu}), or leave gpus out"
         )
+
+
+def _check_machines(machines: int, on_a_cluster: bool) -> None:
+    if machines < 1:
+        raise InputError(f"machines is {machines}; it must be at least 1")
+    if machines > 1 and not on_a_cluster:
+        raise InputError(
+            f"machines is {machines}, but this DAG runs here and not on a cluster; submit it (make submit), or give "
+            "each machine the command python -m components.train with its TF_CONFIG"
+        )
+
+
+def _check_shares(train: dict[str, Any], replicas: int) -> None:
+    batch, parts = train["batch"], train.get("accumulate", 1)
+    if replicas > 1 and parts > 0 and batch % (replicas * parts):
+        in_parts = f" in {parts} parts each (accumulate)" if parts > 1 else ""
+        raise InputError(f"batch_size {batch} does not divide among {replicas} replicas (machines × gpus){in_parts}")

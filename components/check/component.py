@@ -8,7 +8,8 @@ from kfp import dsl
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def check(
     root: str,
-    accelerator: str,
+    machine: dict,
+    watcher: dict,
     model: str,
     width: float,
     stages: int,
@@ -36,6 +37,7 @@ def check(
     seed: int,
     save_minutes: float,
     ap_images: int,
+    machines: int,
     gpus: int,
     workers: int,
     shard_mb: float,
@@ -50,8 +52,11 @@ def check(
     pixels: str,
     formats: str,
     revision: str,
-) -> NamedTuple("Checked", gpus=str, recipe=str):  # type: ignore[valid-type]
-    """Refuses parameters that cannot work, in seconds; hands on how many accelerators the training asks for."""
+) -> NamedTuple("Checked", cpu=str, memory=str, accelerators=str, recipe=str):  # type: ignore[valid-type]
+    """Refuses parameters that cannot work, in seconds; hands on what the training's step asks for.
+
+    With several machines it only watches over the pods that train.
+    """
     given = dict(locals())
     inputs = {**given, "batch": batch_size}
     from typing import NamedTuple
@@ -66,8 +71,12 @@ def check(
         check(train=training, demands=demands, **artifacts.given(check, inputs))
 
     class Checked(NamedTuple):
-        gpus: str
+        cpu: str
+        memory: str
+        accelerators: str
         recipe: str
 
+    alone = int(machines) == 1
+    pod = machine if alone else watcher
     # KFP 2.17's driver reads a pod's number of accelerators from a text only; a number is silently none.
-    return Checked(str(int(gpus)), recipe(given))
+    return Checked(pod.get("cpu", ""), pod.get("memory", ""), str(int(gpus) if alone else 0), recipe(given))

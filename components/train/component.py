@@ -30,6 +30,7 @@ def train(
     init: str,
     init_partial: bool,
     input_width: int,
+    machines: int,
     gpus: int,
     save_minutes: float,
     ap_images: int,

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -15,6 +17,7 @@ import tensorflow as tf
 
 from components import command, status
 from openpose import devices, loss, report, skeleton, storage
+from openpose.errors import InputError
 from openpose.train_loop import train as run_training
 from openpose.train_parameters import RunParameters, TrainParameters
 
@@ -53,6 +56,7 @@ def train(
     max_scale: float = 1.1,
     max_rotation: float = 40.0,
     seed: int = 0,
+    machines: int = 1,
     gpus: int = 0,
     checkpoint: str = "",
     save_steps: int = 0,
@@ -100,8 +104,9 @@ def train(
         max_scale: Augmentation: its largest height.
         max_rotation: Augmentation: degrees, either way.
         seed: Of weights, order and augmentation.
-        gpus: How many GPUs of each machine share the work, with synchronised batch norm; 0 for one device. Several
-            machines find each other by TF_CONFIG.
+        machines: How many machines share the work, in a step on a cluster, which starts a pod for each. Elsewhere
+            several machines find each other by TF_CONFIG.
+        gpus: How many GPUs of each machine share the work, with synchronised batch norm; 0 for one device.
         checkpoint: A run's folder or a checkpoint of it to go on from, when this training has none of its own.
         save_steps: A checkpoint after so many steps, besides that of each epoch's end; 0 for none.
         save_minutes: A checkpoint after so many minutes; 0 for none.
@@ -127,7 +132,7 @@ def train(
     with status.step(folder, f"train{devices.worker_suffix()}") as step:
         parameters = _chosen(TrainParameters, arguments | {"batch": batch_size})
         run = _chosen(RunParameters, arguments)
-        strategy = devices.strategy(gpus)
+        strategy = devices.strategy(gpus if machines == 1 else 0)
         training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
         inputs = {
             "records": [training["fingerprint"], validation["fingerprint"]],
@@ -136,19 +141,36 @@ def train(
         }
         work = storage.Work(folder, "run", inputs, "runs/")
         manifest = step.finished(work)
-        if manifest is None:
-            chief = devices.is_chief(strategy)
-            if chief:
-                places = {"root": folder, "train_records": _place(training), "valid_records": _place(validation)}
-                storage.write_json(work.folder / "run.json", _about(inputs, arguments | places))
-            person = skeleton.get(training["skeleton"])
-            with storage.workspace(work.folder) as workspace:
-                result = run_training(
-                    training, validation, workspace.folder, parameters, person, strategy, run, workspace.publish
-                )
-            manifest = _finish(work, logs, result.model, result.history) if chief else {}
-            print(f"run in {work.folder}", flush=True)
+        if manifest is not None:
+            return manifest
+        places = {"root": folder, "train_records": _place(training), "valid_records": _place(validation)}
+        if machines > 1:
+            return _train_on_machines(work, arguments | places)
+        chief = devices.is_chief(strategy)
+        if chief:
+            storage.write_json(work.folder / "run.json", _about(inputs, arguments | places))
+        person = skeleton.get(training["skeleton"])
+        with storage.workspace(work.folder) as workspace:
+            result = run_training(
+                training, validation, workspace.folder, parameters, person, strategy, run, workspace.publish
+            )
+        manifest = _finish(work, logs, result.model, result.history) if chief else {}
+        print(f"run in {work.folder}", flush=True)
         return manifest
+
+
+def _train_on_machines(work: storage.Work, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Trains in pods of their own, each by this step's command; returns the manifest that the first has written."""
+    from components.train import group  # here, as Kubernetes' client takes seconds to import
+
+    each = command.line(train, PROGRAM, {**arguments, "machines": 1})
+    group.train(shlex.split(each), arguments["machines"], arguments["gpus"])
+    deadline = time.monotonic() + storage.SEEN
+    while (manifest := work.finished()) is None and time.monotonic() < deadline:
+        time.sleep(1)
+    if manifest is None:
+        raise InputError(f"the pods that trained left no run in {work.folder}; do all of them see that storage root?")
+    return manifest
 
 
 def _chosen(kind: type[Parameters], arguments: Mapping[str, Any]) -> Parameters:

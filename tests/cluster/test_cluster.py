@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 
+from components.train import group
+from components.train import pods as group_pods
 from pipelines import follow, images, kfp_api
 from pipelines.kfp_api import Api
 from tests import workflow
@@ -227,6 +229,97 @@ def test_nothing_is_left_of_a_terminated_run(api: Api) -> None:
         subprocess.run(["make", "cancel", f"RUN={run}"], cwd=ROOT, check=True)
         assert process.wait() == follow.ENDED
         wait(120, lambda: all(pod["status"]["phase"] in ("Succeeded", "Failed") for pod in pods(run)))
+
+
+@pytest.fixture
+def half_a_core(tmp_path: Path) -> str:
+    """Settings with which two machines' pods fit on a node of two cores."""
+    settings = tmp_path / "half.yaml"
+    settings.write_text((ROOT / "pipelines/clusters/small.yaml").read_text().replace('cpu: "1"', "cpu: 500m"))
+    return f"--settings={settings}"
+
+
+def both_training(run: str) -> list[dict[str, Any]]:
+    """The pods of the two machines that train, when both run."""
+    found = [pod for pod in pods(run) if pod["metadata"]["labels"].get("app.kubernetes.io/name") == group_pods.NAME]
+    up = [pod for pod in found if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
+    return up if len(up) == 2 else []
+
+
+def left_of_group(run: str) -> list[str]:
+    labels = f"app.kubernetes.io/name={group_pods.NAME},{group_pods.RUN}={run}"
+    return kubectl("get", "jobs,services,pods", "-l", labels, "-o", "name").split()
+
+
+def history(root: str) -> list[dict[str, float]]:
+    """The epochs of the only training under a root on the volume."""
+    program = f"import pathlib; (file,) = pathlib.Path({root!r}).glob('runs/*/history.jsonl'); print(file.read_text())"
+    return [json.loads(line) for line in volume(program).splitlines() if line.startswith("{")]
+
+
+def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
+    # For one epoch, as what rounding changes grows; in float64 the tests of the training compare 20 steps and weights.
+    how = {"seed": 3, "optimizer": "sgd", "learning_rate": "0.0001"}
+    histories = []
+    for machines in (1, 2):
+        root = f"/data/machines-{machines}"
+        with submitted(half_a_core, machines=machines, root=root, **how) as (process, run):
+            assert process.wait() in (follow.ACCEPTED, follow.REJECTED)
+        done = step(api, run, "train", "done")
+        assert done
+        said = api.log(run, done.pod)
+        assert "epoch=1/1" in said, "the first machine's log is in the step's"
+        assert ("machines: 2 pods of the Job" in said) == (machines == 2)
+        wait(120, lambda run=run: not left_of_group(run))
+        histories.append(history(root))
+    for one, two in zip(*histories, strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert two[name] == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_training_goes_on_after_a_machine_was_killed_but_not_for_ever(times: int, half_a_core: str, api: Api) -> None:
+    with submitted(half_a_core, machines=2, epochs=6, seed=4 + times) as (process, run):
+        for number in range(times):
+            machines = wait(900, lambda: both_training(run))
+            if number == 0:  # until a checkpoint is there
+                first = min(pod["metadata"]["name"] for pod in machines)
+                wait(600, lambda first=first: "2/6" in kubectl("logs", first, check=False))
+            kubectl("delete", "pod", max(pod["metadata"]["name"] for pod in machines), "--force", "--grace-period=0")
+            wait(120, lambda: not both_training(run))
+        code = process.wait()
+        assert process.stdout
+        said = process.stdout.read()
+    if times == 3:
+        assert code == follow.FAILED
+        assert "failed: train: a machine failed 3 times, the last time: machine 1" in said
+    else:
+        assert code == follow.ACCEPTED
+        done = step(api, run, "train", "done")
+        assert done
+        log = api.log(run, done.pod).partition("failure 1 of at most 3")[2]
+        assert "6/6" in log
+        assert "1/6" not in log
+    wait(120, lambda: not left_of_group(run))
+
+
+def test_nothing_is_left_of_the_machines_of_a_terminated_run(half_a_core: str, api: Api) -> None:
+    with submitted(half_a_core, machines=2, epochs=50, seed=8) as (process, run):
+        wait(900, lambda: both_training(run))
+        subprocess.run(["make", "cancel", f"RUN={run}"], cwd=ROOT, check=True)
+        assert process.wait() == follow.ENDED
+        # At once where the step still hears of it, else when nobody renews its group's lease.
+        wait(group.LEASE + group_pods.GRACE + group_pods.FORGET + 120, lambda: not left_of_group(run))
+
+
+def test_machine_that_finds_no_room_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    settings = tmp_path / "huge.yaml"
+    small = (ROOT / "pipelines/clusters/small.yaml").read_text()
+    settings.write_text(small.replace('train: {cpu: "1"', 'train: {wait_minutes: 0.5, cpu: "1000"'))
+    code, said = submit("--settings", str(settings), machines=2, seed=9)
+    assert code == follow.FAILED
+    assert re.search(r"failed: train: machine 0 has not started within 30 s \(.*Insufficient cpu", said)
 
 
 def test_api_server_restarts_while_a_run_is_followed() -> None:

@@ -14,6 +14,7 @@ from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from components.train.machine import Machine
 from components.train.train import train
 from openpose.errors import InputError
 from pipelines import settings, training
@@ -63,7 +64,7 @@ def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict
     return {name: (executor["container"], placed.get(name, {})) for name, executor in executors.items()}
 
 
-@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs"])
+@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines"])
 def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
     """After a wanted change: copy the file that the message names over the golden one."""
     assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"{name}.yaml"
@@ -81,7 +82,7 @@ def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, A
     assert set(types.values()) == {"STRUCT"}
 
 
-@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "small"])
+@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines", "small"])
 def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: Path) -> None:
     compiled = compiled_for(name, folder)
     for step, (container, placed) in pods(compiled).items():
@@ -117,11 +118,28 @@ def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folde
         if accelerator:
             assert accelerator["resourceType"] == "nvidia.com/gpu"
             # The driver takes a number from a text only, and the check's output is one.
-            assert "check-gpus" in accelerator["resourceCount"]
+            assert "check-accelerators" in accelerator["resourceCount"]
             assert placed["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     outputs = compiled[0]["components"]["comp-check"]["outputDefinitions"]["parameters"]
-    assert outputs["gpus"]["parameterType"] == "STRING"
+    assert outputs["accelerators"]["parameterType"] == "STRING"
     assert compiled[0]["root"]["inputDefinitions"]["parameters"]["gpus"]["defaultValue"] == 4
+
+
+def test_steps_pod_of_a_training_is_as_large_as_the_check_says_and_knows_what_machines_are(folder: Path) -> None:
+    for name, machines in (("gpu", 1), ("machines", 2)):
+        compiled = compiled_for(name, folder)
+        assert compiled[0]["root"]["inputDefinitions"]["parameters"]["machines"]["defaultValue"] == machines
+        container, placed = pods(compiled)["exec-train"]
+        for what, resource in (("Cpu", "cpu"), ("Memory", "memory")):
+            for bound in ("Request", "Limit"):
+                assert f"check-{resource}'" in container["resources"][f"resource{what}{bound}"]
+        (variable,) = container["env"]
+        assert variable["name"] == "OPENPOSE_MACHINE"
+        assert Machine.read(variable["value"]) == Machine("16", "64Gi", "nvidia.com/gpu", 30.0)
+        assert {"name": "OPENPOSE_POD", "fieldPath": "metadata.name"} in placed["fieldPathAsEnv"]
+        given = tasks_of(compiled, "exit-handler")["check"]["inputs"]["parameters"]
+        assert given["machine"]["runtimeValue"]["constant"]["memory"] == "64Gi"
+        assert given["watcher"]["runtimeValue"]["constant"] == {"cpu": "1", "memory": "2Gi", "accelerator": ""}
 
 
 def test_no_gpu_without_an_accelerator(compiled: list[dict[str, Any]]) -> None:
@@ -157,6 +175,7 @@ def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
         ("train: {gpu: 4}", "train: there is no setting 'gpu'"),
         ("train: 4", "train: 4 is no mapping"),
         ("data: {hours: 0}", "data: hours is 0; it must be more than 0"),
+        ("train: {wait_minutes: 0}", "train: wait_minutes is 0; it must be more than 0"),
         ("a: [", "not valid YAML"),
     ],
 )
@@ -169,7 +188,7 @@ def test_wrong_settings_name_the_file_and_the_field(text: str, said: str, tmp_pa
 
 
 def test_settings_that_are_not_there() -> None:
-    with pytest.raises(InputError, match=r"settings moon: no such file; .* one of: gcs, gpu, pvc, small"):
+    with pytest.raises(InputError, match=r"settings moon: no such file; .* one of: gcs, gpu, machines, pvc, small"):
         settings.read("moon")
 
 

@@ -1,0 +1,95 @@
+"""What the network adds to a training step on 1 to 64 GPUs: projected from what the machines exchange.
+
+`python -m benchmarks.scaling` builds the network, counts the bytes of its gradients and its synchronised norms, and
+measures a step on this machine's device, or takes `--step-seconds` as another one's. The network's speed and latency
+are given, not measured. A ring moves 2 (N-1)/N times the gradients through each link; each norm's statistics are
+exchanged once forwards and once backwards, which costs only latency, log2(N) times. Nothing is assumed to overlap, so
+that a real training is as fast or faster, as far as the input and the slowest machine let it. The reference is as many
+GPUs that exchange nothing; the figure is the share of their speed that is left with the most of them.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from benchmarks import train_step
+from openpose.networks.layers import Norm
+from openpose.train_parameters import TrainParameters
+from openpose.train_step import Trainer
+
+BOUND = 0.5
+GPUS = (1, 2, 4, 8, 16, 32, 64)
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Network:
+    """What connects GPUs.
+
+    Attributes:
+        inside: bytes/s between GPUs of a machine.
+        between: bytes/s between machines.
+        latency: seconds of one exchange between machines; inside of one it is neglected.
+        gpus: of a machine.
+    """
+
+    inside: float
+    between: float
+    latency: float
+    gpus: int
+
+    def exchange(self, gpus: int, sent: int, exchanges: int) -> float:
+        """Seconds that so many GPUs need to add up so many bytes, and small sums so many times."""
+        machines = math.ceil(gpus / self.gpus)
+        speed = self.between if machines > 1 else self.inside
+        return 2 * (gpus - 1) / gpus * sent / speed + exchanges * self.latency * math.log2(machines)
+
+
+def main() -> int:
+    """Prints the table; returns 0 when the bound is reached."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("--model", default="lightweight", help="network (default: %(default)s)")
+    parser.add_argument("--step-seconds", type=float, help="of a step of 8 pictures on one GPU, measured there")
+    parser.add_argument("--gpus", type=int, default=4, help="of a machine (default: %(default)s)")
+    parser.add_argument("--inside", type=float, default=200, help="GB/s between its GPUs (default: %(default)s)")
+    parser.add_argument("--between", type=float, default=25, help="Gbit/s between machines (default: %(default)s)")
+    parser.add_argument("--latency", type=float, default=50, help="µs of an exchange (default: %(default)s)")
+    options = parser.parse_args()
+    parameters = TrainParameters(model=options.model, size=train_step.SIZE, batch=train_step.BATCH)
+    trainer = Trainer(parameters, train_step.OPENPOSE, 1000, tf.distribute.get_strategy())
+    sent = sum(4 * math.prod(weights.shape) for weights in trainer.model.trainable_variables)
+    norms = sum(isinstance(layer, Norm) for layer in trainer.model.layers)
+    step = options.step_seconds or measured(trainer)
+    network = Network(options.inside * 1e9, options.between * 1e9 / 8, options.latency * 1e-6, options.gpus)
+    what = f"gradients {sent / 1e6:.1f} MB, {norms} norms; a step of {train_step.BATCH} pictures {step:.3f} s"
+    print(f"{options.model}: {what}")
+    print("GPUs  machines  exchange/ms  step for 90 %/ms  images/s  share of the speed")
+    for gpus in GPUS:
+        exchange = network.exchange(gpus, sent, 2 * norms)
+        share = step / (step + exchange)
+        print(
+            f"{gpus:4d}  {math.ceil(gpus / options.gpus):8d}  {1e3 * exchange:11.1f}  {9e3 * exchange:16.0f}  "
+            f"{gpus * train_step.BATCH / step * share:8.0f}  {share:18.2f}"
+        )
+    print(f"scaling: {share:.2f} (bound {BOUND:.2f})")
+    return 0 if share >= BOUND else 1
+
+
+def measured(trainer: Trainer) -> float:
+    """Seconds of a step on this machine's device."""
+    batch = train_step.any_batch()
+    seconds = []
+    for _ in range(ROUNDS + 1):  # the first one traces
+        start = time.perf_counter()
+        float(trainer.train_step(batch)["loss"])
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

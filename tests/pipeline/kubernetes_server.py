@@ -1,0 +1,159 @@
+"""A small HTTP server that answers as Kubernetes' API does about the pods of a training, as a test tells it."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from components.train import pods
+
+Look = dict[int, dict[str, Any]]  # status of each machine's pod
+
+
+@dataclass
+class Server:
+    """What the server has and was sent.
+
+    Attributes:
+        step: the pod of the training's step.
+        tries: of each Job that is made what its pods are, one for each time that they are asked for; the last stays.
+        logs: of the first machine, one for each time that it is asked for; the last stays.
+        warnings: by the name of what they are about, without the Job's name before it.
+        refused: the kind of object that may not be made.
+        suspended: for so many looks a queue holds the Job back.
+        away: so many requests get no answer.
+        jobs: that are there.
+        made: all objects that were sent.
+        leases: of the Job, as they were renewed.
+    """
+
+    step: dict[str, Any]
+    tries: list[list[Look]] = field(default_factory=list)
+    logs: list[str] = field(default_factory=lambda: [""])
+    warnings: dict[str, str] = field(default_factory=dict)
+    refused: str = ""
+    suspended: int = 0
+    away: int = 0
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    made: list[dict[str, Any]] = field(default_factory=list)
+    leases: list[int] = field(default_factory=list)
+    address: str = ""
+    now: Look = field(default_factory=dict)
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        """The status and the JSON (or text) of an answer."""
+        kind, _, name = re.sub(r"/api(s/batch)?/v1/namespaces/here/", "", path).partition("/")
+        if method == "POST":
+            return self._make(kind, body)
+        if method == "DELETE":
+            return 200, self.jobs.pop(name, {})
+        if kind == "events":
+            about = query["fieldSelector"].removeprefix("involvedObject.name=").partition(",")[0]
+            message = self.warnings.get(about.rpartition("-pod")[1] + about.rpartition("-pod")[2])
+            return 200, {"items": [{"message": message, "metadata": {}, "involvedObject": {}}] if message else []}
+        if kind == "pods" and name.endswith("/log"):
+            return 200, self.logs.pop(0) if len(self.logs) > 1 else self.logs[0]
+        if kind == "pods" and name:
+            return 200, self.step
+        if kind == "pods":
+            return 200, {"items": self._look(query["labelSelector"].removeprefix(f"{pods.JOB}="))}
+        if not name:
+            return 200, {"items": list(self.jobs.values())}
+        if name not in self.jobs:
+            return 404, {"message": f'jobs.batch "{name}" not found'}
+        if method == "PATCH":
+            self.leases.append(body["spec"]["activeDeadlineSeconds"])
+        return 200, self._job(name)
+
+    def _make(self, kind: str, made: dict[str, Any]) -> tuple[int, Any]:
+        if kind == self.refused:
+            return 403, {"message": f'User "runner" cannot create resource "{kind}"'}
+        self.made.append(made)
+        made["metadata"] |= {"uid": f"uid-{len(self.made)}"}
+        if kind == "jobs":
+            self.jobs[made["metadata"]["name"]] = made
+            self.now = {}
+        return 201, made
+
+    def _job(self, name: str) -> dict[str, Any]:
+        self.suspended -= 1
+        ends = [pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in self.now.values()]
+        condition = None
+        if any(ends) or any("gone" in pod or "deleted" in pod for pod in self.now.values()):
+            condition = {"type": "Failed", "reason": "BackoffLimitExceeded", "message": "limit reached"}
+        elif ends and all(end == 0 for end in ends):
+            condition = {"type": "Complete"}
+        conditions = [{"status": "True", **condition}] if condition else []
+        held = self.suspended >= 0
+        start = {} if held else {"startTime": "2026-01-01T00:00:00Z"}
+        job = self.jobs[name]
+        return {**job, "spec": {**job["spec"], "suspend": held}, "status": {"conditions": conditions, **start}}
+
+    def _look(self, job: str) -> list[dict[str, Any]]:
+        if self.suspended >= 0:
+            return []
+        looks = self.tries[int(job.rpartition("-")[2]) - 1]
+        self.now = looks.pop(0) if len(looks) > 1 else looks[0]
+        return [
+            {
+                "metadata": {
+                    "name": f"{job}-{number}-pod{number}",
+                    "creationTimestamp": "2026-01-01T00:00:00Z",
+                    "annotations": {pods.INDEX: str(number)},
+                    "deletionTimestamp": status.get("deleted"),
+                },
+                "status": {"conditions": status.get("conditions", []), "message": status.get("message")}
+                | ({"containerStatuses": [_container(status["state"])]} if "state" in status else {}),
+            }
+            for number, status in self.now.items()
+            if "gone" not in status
+        ]
+
+
+def _container(state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "train", "image": "x", "imageID": "", "ready": True, "restartCount": 0, "state": state}
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Serves at `server.address` while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_one(self) -> None:
+            if server.away > 0:
+                server.away -= 1
+                self.close_connection = True
+                return
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            length = int(self.headers.get("Content-Length") or 0)
+            status, answer = server.answer(
+                self.command, parts.path, query, json.loads(self.rfile.read(length) or "null")
+            )
+            content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_one
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("localhost", 0), Handler)
+    server.address = f"http://localhost:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()

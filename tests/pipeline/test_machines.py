@@ -1,0 +1,118 @@
+"""The pods of a training on several machines, as they are made from the pod of its step."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.train import group, pods
+from components.train.machine import MACHINE, Machine
+from openpose.errors import InputError
+
+HERE = Path(__file__).parent
+STEP = yaml.safe_load((HERE / "step_pod.yaml").read_text())
+MAIN = STEP["spec"]["containers"][1]
+ENVIRONMENT = {variable["name"]: variable.get("value", "") for variable in MAIN["env"]}
+UID = "c0ffee00-0000-4000-8000-000000000000"
+COMMAND = ["python", "-m", "components.train", "--root=/data/openpose", "--gpus=4"]
+
+
+def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP) -> list[dict[str, Any]]:
+    machine = Machine.read(ENVIRONMENT[MACHINE])
+    job = pods.job(step, "openpose-train-3f0c9a52-1", COMMAND, machines, gpus, machine, lease=180)
+    return [job, pods.service({**job, "metadata": job["metadata"] | {"uid": UID}})]
+
+
+def container(job: dict[str, Any]) -> dict[str, Any]:
+    (found,) = job["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_two_machines_with_four_gpus_are_the_golden_ones(tmp_path: Path) -> None:
+    """After a wanted change: copy the file that the message names over the golden one."""
+    file = tmp_path / "two_machines.yaml"
+    file.write_text(yaml.safe_dump_all(made(), sort_keys=False))
+    golden = HERE / "golden/two_machines.yaml"
+    assert list(yaml.safe_load_all(file.read_text())) == list(yaml.safe_load_all(golden.read_text())), file
+
+
+@pytest.mark.parametrize("machines", [2, 3, 16])
+def test_each_machine_knows_its_number_and_the_addresses_of_all(machines: int) -> None:
+    job, service = made(machines)
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == machines
+    names = [variable["name"] for variable in container(job)["env"]]
+    assert names.index("JOB_COMPLETION_INDEX") < names.index("TF_CONFIG"), "else Kubernetes does not replace it"
+    text = next(each["value"] for each in container(job)["env"] if each["name"] == "TF_CONFIG")
+    workers = set()
+    for number in range(machines):
+        config = json.loads(text.replace("$(JOB_COMPLETION_INDEX)", str(number)))
+        assert config["task"] == {"type": "worker", "index": number}
+        workers.add(tuple(config["cluster"]["worker"]))
+    (addresses,) = workers
+    name = job["metadata"]["name"]
+    assert addresses == tuple(f"{name}-{number}.{name}:2222" for number in range(machines))
+    assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
+
+
+def test_machine_is_like_the_step_but_for_what_is_kubeflows_and_what_it_asks_for() -> None:
+    job, _ = made()
+    machine = container(job)
+    assert machine["image"] == MAIN["image"]
+    assert machine["command"] == COMMAND
+    assert {mount["mountPath"] for mount in machine["volumeMounts"]} == {"/dev/shm", "/data"}
+    names = {variable["name"] for variable in machine["env"]}
+    assert {"OPENPOSE_RUN", "MIRROR_PASSWORD"} <= names
+    assert not [name for name in names if name.startswith(("KFP_", "ARGO_", "OPENPOSE_MACHINE", "OPENPOSE_POD"))]
+    assert machine["resources"]["limits"] == {"cpu": "16", "memory": "64Gi", "nvidia.com/gpu": "4"}
+    assert "nvidia.com/gpu" not in container(made(gpus=0)[0])["resources"]["limits"]
+
+
+def test_machines_fit_the_restricted_standard_and_ask_kubernetes_for_nothing() -> None:
+    bare = {**STEP, "spec": {**STEP["spec"], "containers": [{"name": "main", "image": "x"}]}}
+    for step in (STEP, bare):
+        job, _ = made(step=step)
+        assert container(job)["securityContext"] == MAIN["securityContext"]
+        assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def test_network_policy_lets_the_machines_talk_to_each_other() -> None:
+    policies = yaml.safe_load_all((HERE.parent.parent / "manifests/base/network-policies.yaml").read_text())
+    policy = next(each for each in policies if each["metadata"]["name"] == "openpose-runs")
+    (expression,) = policy["spec"]["podSelector"]["matchExpressions"]
+    assert expression["key"] in made()[0]["spec"]["template"]["metadata"]["labels"]
+
+
+def test_role_has_what_the_step_asks_kubernetes_for() -> None:
+    roles = yaml.safe_load_all((HERE.parent.parent / "manifests/base/roles.yaml").read_text())
+    rules = next(each for each in roles if each["metadata"]["name"] == "openpose-runner")["rules"]
+    granted = {resource: set(rule["verbs"]) for rule in rules for resource in rule["resources"]}
+    assert granted["jobs"] == {"create", "get", "list", "patch", "delete"}
+    assert granted["services"] == {"create"}
+    assert granted["events"] == {"list"}
+    assert {"get", "list"} <= granted["pods"]
+
+
+def test_group_is_gone_with_its_step_and_the_service_with_the_job() -> None:
+    job, service = made()
+    assert job["metadata"]["ownerReferences"][0]["uid"] == STEP["metadata"]["uid"]
+    assert service["metadata"]["ownerReferences"][0]["uid"] == UID
+    assert job["spec"]["activeDeadlineSeconds"] == 180
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_queue_gets_the_job_and_not_each_pod() -> None:
+    job, service = made()
+    assert job["metadata"]["labels"][pods.QUEUE] == "openpose"
+    assert pods.QUEUE not in job["spec"]["template"]["metadata"]["labels"]
+    assert pods.QUEUE not in service["metadata"]["labels"]
+
+
+def test_several_machines_need_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("KUBERNETES_SERVICE_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(InputError, match=r"machines is 2, but this is no step of a pipeline on a cluster.*TF_CONFIG"):
+        group.train(COMMAND, machines=2, gpus=0)
