@@ -21,9 +21,12 @@ def clear_errors() -> Iterator[None]:
 
 
 def given(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a component's inputs that a step (or a dataclass) takes. KFP hands whole numbers on as floats."""
+    """Those of a component's inputs that a step (or a dataclass) takes, as numbers of the kind that it declares.
+
+    KFP hands 3 on as 3.0 and 3.0 as 3, and what a step makes is found again by its inputs' fingerprint.
+    """
     taken = {name: kind.annotation for name, kind in inspect.signature(step).parameters.items() if name in inputs}
-    return {name: int(inputs[name]) if kind is int else inputs[name] for name, kind in taken.items()}
+    return {name: kind(inputs[name]) if kind in (int, float) else inputs[name] for name, kind in taken.items()}
 
 
 def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import command
+from components import artifacts, command
 from components.coco_download import news
 from components.coco_download.coco_download import coco_download
 from components.evaluate.__main__ import main as evaluate_command
@@ -128,6 +128,13 @@ def test_collecting_before_all_workers_are_done_is_refused(sample_folder: Path, 
 
 
 @pytest.mark.slow
+def test_numbers_from_kubeflow_are_those_of_the_command() -> None:
+    """A training's fingerprint is the same in a step and by the command that the step gives other machines."""
+    inputs = {"epochs": 3.0, "seed": 0.0, "max_rotation": 40, "width": 1, "model": "cmu", "data": "not of the step"}
+    made = artifacts.given(train, inputs)
+    assert repr(made) == repr({"model": "cmu", "width": 1.0, "epochs": 3, "max_rotation": 40.0, "seed": 0})
+
+
 def test_command_without_arguments_says_what_it_needs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "components.coco_download"], cwd=ROOT, capture_output=True, text=True, timeout=60
