@@ -196,7 +196,8 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
             "see the run's page"
         )
     said = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
-    return End(FAILED, said, describe(summary)) if summary else _without_summary(FAILED, said)
+    # What the last step thought counts only where it saw the failure.
+    return End(FAILED, said, describe(summary)) if summary and summary["error"] else _without_summary(FAILED, said)
 
 
 def _without_summary(code: int, said: str) -> End:

@@ -49,7 +49,7 @@ class Plan:
 
 def add_flags(made: argparse.ArgumentParser) -> None:
     """The flags that say what is run and where."""
-    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file, or pvc, small, gpu or gcs")
+    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file or a name of pipelines/clusters")
     made.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
     made.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
     made.add_argument("--params-file", type=Path, help="YAML or JSON file with parameters; --param goes before it")

@@ -112,6 +112,17 @@ def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -
     assert page.endswith(f"[The run's page]({server.address}/#/runs/details/run-1)\n")
 
 
+def test_summary_for_ci_of_a_failure_that_the_last_step_did_not_see(server: Server, call: Any, tmp_path: Path) -> None:
+    """The model was accepted, then the driver of its export died, which leaves no note."""
+    server.nodes, server.logs = ended(SUMMARY)
+    failed = node(f"{PART}.export-driver", "Failed", message="Error (exit code 1)")
+    server.nodes.append(failed)
+    server.logs[pod(failed)], server.states = DRIVER_LOG, ["FAILED"]
+    assert call("--summary", str(tmp_path / "summary.md")) == follow.FAILED
+    page = (tmp_path / "summary.md").read_text()
+    assert page.startswith("# failed\n\nfailed: export-driver: failed to resolve inputs: no x\n")
+
+
 def test_summary_for_ci_of_a_run_without_a_last_step(server: Server, call: Any, tmp_path: Path) -> None:
     server.nodes = [node("wf-1", "Failed", "DAG"), node(f"{PART}.train.executor", "Failed", message="OOMKilled")]
     server.logs, server.states = {}, ["FAILED"]
