@@ -5,11 +5,13 @@ scale. A matrix is float32 [3, 3] and maps (x, y, 1) of the source image to the 
 whose integers are centres.
 """
 
+import math
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 PADDING_GREY = 128.0
+_MOST_HALVINGS = 6  # for one person who fills a picture of 50 megapixels it is 5
 
 
 @dataclass(frozen=True)
@@ -80,27 +82,55 @@ def to_cells(matrix: tf.Tensor, stride: int) -> tf.Tensor:
     return _matrix(tf.eye(2) / stride, tf.constant([offset, offset], tf.float32)) @ matrix
 
 
-def to_region(matrix: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """The same transform [3, 3], from a region of the source image whose first pixel is `corner` (x, y)."""
-    return matrix @ _matrix(tf.eye(2), corner)
+def averaged_pixels(matrix: tf.Tensor) -> tf.Tensor:
+    """How many of the source image's pixels, in each direction, are to become one before they go through the matrix.
+
+    Bilinear resampling looks at two by two pixels. Where it makes an image smaller than half it skips others, and the
+    network would be trained on ragged pictures; the ones that it is used on are averaged (`openpose/predict.py`).
+
+    Returns:
+        int64 []: a power of two, with which between half and all of the way to the input's size remains.
+    """
+    (a, b), (c, d) = tf.unstack(matrix[0, :2]), tf.unstack(matrix[1, :2])
+    halvings = -tf.math.log(tf.abs(a * d - b * c)) / (2 * math.log(2))
+    # A hair more, as a scale of exactly one half is rounded.
+    return 2 ** tf.cast(tf.clip_by_value(tf.floor(halvings + 1e-4), 0, _MOST_HALVINGS), tf.int64)
 
 
-def from_picture(matrix: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """The way back, for a batch: transforms [B, 3, 3] of regions, from their source images."""
-    offset = matrix[..., :2, 2] - tf.linalg.matvec(matrix[..., :2, :2], corner)
-    return tf.concat([tf.concat([matrix[..., :2, :2], offset[..., None]], -1), matrix[..., 2:, :]], -2)
+def place(window: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+    """Where the first pixel of a `region` is.
+
+    Returns:
+        float32 [3]: x and y of its centre in the source image, and its width in pixels of that.
+    """
+    factor = tf.cast(ratio, tf.float32)
+    return tf.concat([tf.cast(window[1::-1], tf.float32) * factor + (factor - 1) / 2, [factor]], 0)
 
 
-def region(matrix: tf.Tensor, height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def from_region(matrix: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """The same transforms [..., 3, 3], from regions of the source images that lie at places [..., 3]."""
+    linear, corner = matrix[..., :2, :2] * places[..., 2, None, None], places[..., None, :2]
+    offset = warp_points(corner, matrix)[..., 0, :, None]
+    return tf.concat([tf.concat([linear, offset], -1), matrix[..., 2:, :]], -2)
+
+
+def region(matrix: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], ratio: tf.Tensor) -> tf.Tensor:
     """The part of the source image that the input shows, with three more pixels on each side.
+
+    Args:
+        matrix: from the source image to the input.
+        picture: int64 [2], height and width of the source image.
+        size: (height, width) of the input.
+        ratio: `averaged_pixels`; the pixels here are so much wider than the source image's, the last ones cut off.
 
     Returns:
         int32 [4]: y, x, height and width; at least one pixel of the image.
     """
     high, wide = size[0] - 1.0, size[1] - 1.0
     corners = tf.constant([[0, 0], [wide, 0], [0, high], [wide, high]], tf.float32)
-    shown = warp_points(corners, tf.linalg.inv(matrix))  # x, y
-    last = tf.stack([width, height]) - 1
+    first = place(tf.zeros([4], tf.int32), ratio)
+    shown = warp_points(corners, tf.linalg.inv(from_region(matrix, first)))  # x, y
+    last = -(-picture[::-1] // ratio) - 1
     low = tf.clip_by_value(tf.cast(tf.floor(tf.reduce_min(shown, 0)), tf.int64) - 3, 0, last)
     end = tf.clip_by_value(tf.cast(tf.math.ceil(tf.reduce_max(shown, 0)), tf.int64) + 3, low, last)
     return tf.cast(tf.concat([low[::-1], (end - low + 1)[::-1]], 0), tf.int32)

@@ -269,7 +269,7 @@ def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParamete
     region = _region(example, *_whole_affine(example, parameters), skeleton, parameters)
     if not stored:
         return parameters.here(skeleton)(region)
-    image = render.image_here(region["pixels"], region["matrix"], parameters.size)
+    image = render.image_here(region, parameters.size)
     maps, mask = _stored_targets(example, skeleton, parameters.grid)
     return {"image": image, "maps": maps, "mask": mask, "id": example["id"]}
 
@@ -278,15 +278,15 @@ def _region(
     example: Tensors, matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
 ) -> Tensors:
     """An Example as `render` wants it, for a transform from the picture to the input."""
-    window = augment.region(matrix, example["height"], example["width"], parameters.size)
-    corner = tf.cast(window[1::-1], tf.float32)
+    picture, ratio = tf.stack([example["height"], example["width"]]), augment.averaged_pixels(matrix)
+    window = augment.region(matrix, picture, parameters.size, ratio)
     keypoints, labelled = _parts(example, skeleton)
     keypoints = augment.warp_points(keypoints, matrix)
     return {
-        "pixels": _decoded(example["encoded"], window),
-        "matrix": augment.to_region(matrix, corner),
-        "corner": corner,
-        "picture": tf.stack([example["height"], example["width"]]),
+        "pixels": _decoded(example["encoded"], picture, window, ratio),
+        "place": augment.place(window, ratio),
+        "matrix": matrix,
+        "picture": picture,
         "mask_runs": example["mask_runs"],
         "keypoints": tf.where(flip, tf.gather(keypoints, skeleton.flip_parts, axis=1), keypoints),
         "labelled": tf.where(flip, tf.gather(labelled, skeleton.flip_parts, axis=1), labelled),
@@ -294,15 +294,45 @@ def _region(
     }
 
 
-def _decoded(encoded: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """Pixels uint8 [height, width, 3] of a window (y, x, height, width) of a JPEG or PNG."""
+def _decoded(encoded: tf.Tensor, picture: tf.Tensor, window: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+    """Pixels uint8 [height, width, 3] of a window (y, x, height, width) of a JPEG or PNG of a size (height, width).
+
+    Each is the mean of ratio × ratio pixels of the picture, and the window is counted in these. The decoder of JPEG
+    makes means of up to 8 × 8 by itself, from the frequencies.
+    """
+
+    def jpeg(by_decoder: int) -> Callable[[], tf.Tensor]:
+        decode = partial(tf.io.decode_and_crop_jpeg, encoded, channels=3, ratio=by_decoder)
+        return lambda: _means(decode, -(-picture // by_decoder), window, ratio // by_decoder)
+
+    def png(part: tf.Tensor) -> tf.Tensor:
+        return tf.slice(tf.io.decode_png(encoded, channels=3), [*tf.unstack(part[:2]), 0], [*tf.unstack(part[2:]), 3])
+
+    halvings = tf.reduce_sum(tf.cast(ratio >= [2, 4, 8], tf.int32))
     return tf.cond(
         tf.io.is_jpeg(encoded),
-        lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels=3),
-        lambda: tf.slice(
-            tf.io.decode_png(encoded, channels=3), [*tf.unstack(window[:2]), 0], [*tf.unstack(window[2:]), 3]
-        ),
+        lambda: tf.switch_case(halvings, [jpeg(1), jpeg(2), jpeg(4), jpeg(8)]),
+        lambda: _means(png, picture, window, ratio),
     )
+
+
+def _means(
+    decode: Callable[[tf.Tensor], tf.Tensor], picture: tf.Tensor, window: tf.Tensor, ratio: tf.Tensor
+) -> tf.Tensor:
+    """A window of means of ratio × ratio of the pixels that `decode` gives for a window of a picture of such a size."""
+    factor = tf.cast(ratio, tf.int32)
+    start, whole = window[:2] * factor, window[2:] * factor
+    inside = tf.minimum(whole, tf.cast(picture, tf.int32) - start)
+    pixels = decode(tf.concat([start, inside], 0))
+
+    def means() -> tf.Tensor:
+        # At the picture's edge there are fewer to average: a fourth channel counts them.
+        counted = tf.pad(tf.cast(pixels, tf.float32), [[0, 0], [0, 0], [0, 1]], constant_values=1.0)
+        filled = tf.pad(counted, [[0, whole[0] - inside[0]], [0, whole[1] - inside[1]], [0, 0]])
+        sums = tf.reduce_sum(tf.reshape(filled, [window[2], factor, window[3], factor, 4]), [1, 3])
+        return tf.cast(tf.round(sums[..., :3] / sums[..., 3:]), tf.uint8)
+
+    return tf.cond(factor > 1, means, lambda: pixels)
 
 
 def _stored_targets(example: Tensors, skeleton: Skeleton, grid: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
