@@ -125,13 +125,21 @@ def test_killed_step_is_named(tmp_path: Path) -> None:
     assert "killed because its memory was full" in summary["error"]
 
 
+def made(root: Path, name: str, content: dict[str, Any]) -> None:
+    """A step that is done, with its manifest."""
+    storage.write_json(root / f"{name}.json", content)
+    with status.step(root, name) as step:
+        step.manifest_path = root / f"{name}.json"
+
+
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "RUNNING"])
 @pytest.mark.parametrize("verdict", ["accepted", "rejected"])
 def test_verdict_figures_and_places(verdict: str, state: str, tmp_path: Path) -> None:
     content = {"verdict": verdict, "reason": "Because.", "figures": {"AP": 0.5, "AR": None}, "report": "r.html"}
-    storage.write_json(tmp_path / "evaluation.json", content)
-    with status.step(tmp_path, "evaluate") as step:
-        step.manifest_path = tmp_path / "evaluation.json"
+    made(tmp_path, "evaluate", content)
+    if verdict == "accepted":
+        made(tmp_path, "export", {"graph": "graph.pb"})
+        made(tmp_path, "register", {"entry": "00001-a.json"})
     summary = finish(str(tmp_path), state)
     assert (summary["state"], summary["reason"], summary["error"]) == (verdict, "Because.", "")
     said = describe(summary)
@@ -139,6 +147,20 @@ def test_verdict_figures_and_places(verdict: str, state: str, tmp_path: Path) ->
     assert "| AP | 0.500 |" in said
     assert "AR" not in said, "undefined"
     assert "- report: `r.html`" in said
+
+
+@pytest.mark.parametrize(("ended", "missing"), [([], "export"), (["export"], "register")])
+def test_accepted_model_that_did_not_become_the_champion(ended: list[str], missing: str, tmp_path: Path) -> None:
+    made(
+        tmp_path, "evaluate", {"verdict": "accepted", "reason": "Because.", "figures": {"AP": 0.5}, "report": "r.html"}
+    )
+    for name in ended:
+        made(tmp_path, name, {"graph": "graph.pb"})
+    summary = finish(str(tmp_path), "COMPLETE")
+    assert summary["state"] == "failed"
+    assert summary["error"] == (
+        f"the model was accepted, but the step {missing} did not start; its driver's log says why"
+    )
 
 
 def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:

@@ -50,10 +50,14 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
         reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
         judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"], "report": None}
         exported, champion = known["export"], known
-    good = state not in _BAD and not failed and not unfinished and judged is not None
+    missing = ("" if exported else "export") or ("" if champion else "register")
+    cut = judged is not None and judged["verdict"] == "accepted" and missing
+    good = state not in _BAD and not failed and not unfinished and not cut and judged is not None
     error = failed["error"] if failed else message
     if not failed and unfinished:
         error = "it ended without a word: it was stopped, or killed because its memory was full"
+    elif not failed and cut and not message:
+        error = f"the model was accepted, but the step {missing} did not start; its driver's log says why"
     return {
         "state": judged["verdict"] if good and judged else "failed",
         "step": None if good else (failed or unfinished or {}).get("step"),
