@@ -15,17 +15,16 @@ from benchmarks import _real
 BOUND = 0.0
 RECIPE: dict[str, Any] = {
     "model": "mobilenet_thin",
-    "size": 256,
+    "size": 368,
     "batch_size": 8,
-    "epochs": 1,
-    "learning_rate": "0.00002",
-    "decay": "cosine",
-    "warmup": 50,
+    "epochs": 3,
+    "learning_rate": "0.00001",
+    "warmup": 200,
     "freeze_norms": True,
-    "ema": 0.98,
-    "min_scale": 0.4,
-    "max_scale": 1.5,
-    "max_rotation": 20.0,
+    "ema": 0.998,
+    "min_scale": 0.25,
+    "max_scale": 1.6,
+    "max_rotation": 10.0,
 }
 
 
