@@ -5,6 +5,7 @@ float32 [B, h, w, 1] and `id` int64 [B]. For a device that makes these itself (`
 what `openpose/render.py` calls regions.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,6 @@ from openpose.skeleton import Skeleton
 from openpose.targets import TargetParameters
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written
-READ_SHARDS = 4  # shards read in turn
 GRAPH_SEED = 87654321  # what TensorFlow takes where the process has no global seed
 
 
@@ -92,34 +92,48 @@ def training(
 
     Records with dense targets are plain static samples: the whole image, not augmented.
 
-    The order is a function of (seed, epoch), and what happens to a sample of (seed, epoch, image id): the batches
-    from `first_step` on are the same whether or not those before were drawn in this process.
+    The order is a function of (seed, epoch, batch), and what happens to a sample of (seed, epoch, image id): the
+    batches from `first_step` on are the same whether or not those before were drawn in this process.
 
     With `on_device` they are batches of regions, for `render.batch`.
+
+    Of several workers each reads its own share of the shards, where their number and that of the streams
+    (`_streams`) allow it, and otherwise some that it leaves to others.
 
     Raises:
         InputError: the split has too few samples, or dense targets for another input.
     """
     static = _is_static(manifest, parameters)
     steps = steps_per_epoch(manifest, batch)
-    paths = records.shard_paths(manifest)
+    streams = _streams(manifest, batch)
+    common = math.gcd(streams, share.workers)
+    paths, counts = tf.constant(records.shard_paths(manifest)), [shard["samples"] for shard in manifest["shards"]]
+    length, left_out = steps * batch // streams, sum(counts) - steps * batch
 
     def epoch_samples(epoch: tf.Tensor) -> tf.data.Dataset:
+        """This worker's samples: every streams-th one of an epoch is of one stream, all of them of equal length."""
         seed = tf.stack([tf.constant(parameters.seed, tf.int64), epoch])
-        files = tf.random.experimental.stateless_shuffle(tf.constant(paths), seed)
-        read = shards.local(manifest, tf.data.Dataset.from_tensor_slices(files)).interleave(
-            tf.data.TFRecordDataset, cycle_length=READ_SHARDS, num_parallel_calls=READ_SHARDS
-        )
-        parsed = read.map(lambda s: records.parse(s, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
-        samples = parsed.filter(lambda example: tf.reduce_any(example["main"]))
-        order = tf.random.stateless_uniform([], seed, None, None, tf.int64)
-        # The process's global seed would be mixed in, and a global seed of 0 is an error with a tensor beside it.
-        tf.compat.v1.set_random_seed(GRAPH_SEED)
-        samples = samples.shuffle(SHUFFLE_IMAGES, seed=order, reshuffle_each_iteration=False).take(steps * batch)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(counts)), seed)
+        files, sizes = tf.gather(paths, order), tf.gather(tf.constant(counts, tf.int64), order)
+        # What does not fill a batch is left out at the beginning or at the end, so that all are seen in some epoch.
+        start = tf.random.stateless_uniform([], seed, 0, left_out + 1, tf.int64)
         # Skipped before they are decoded, so that going on in the middle of an epoch costs reading only.
-        done = tf.where(epoch == first_step // steps, tf.constant((first_step % steps) * batch, tf.int64), 0)
-        mine = samples.skip(done).shard(share.workers, share.worker)
-        return mine.map(lambda example: (example, epoch))
+        done = tf.where(epoch == first_step // steps, tf.constant((first_step % steps) * batch // streams, tf.int64), 0)
+
+        def stream(number: tf.Tensor) -> tf.data.Dataset:
+            bounds = start + tf.stack([number, number + 1]) * length
+            samples = records.read(
+                manifest, skeleton, files, sizes, bounds, lambda example: tf.reduce_any(example["main"])
+            )
+            drawn = tf.random.stateless_uniform([streams], seed, None, None, tf.int64)
+            # The process's global seed would be mixed in, and a global seed of 0 is an error with a tensor beside it.
+            tf.compat.v1.set_random_seed(GRAPH_SEED)
+            return samples.shuffle(SHUFFLE_IMAGES // streams, drawn[number], reshuffle_each_iteration=False).skip(done)
+
+        mine = tf.data.Dataset.range(share.worker % common, streams, common).interleave(
+            stream, cycle_length=streams // common, num_parallel_calls=streams // common, deterministic=True
+        )
+        return mine.shard(share.workers // common, share.worker // common).map(lambda example: (example, epoch))
 
     epochs = tf.data.Dataset.counter(first_step // steps)
 
@@ -161,14 +175,17 @@ def validation(
     With several replicas all have the same number of full batches: samples whose mask is 0 everywhere, which add
     nothing to a loss, fill the last ones.
     """
-    mine = records.examples(manifest, skeleton).shard(share.workers, share.worker)
+    images = manifest["counts"]["images"]
+    steps = -(-images // batch)
+    piece = steps * batch // share.workers
+    first = share.worker * piece
+    mine = records.examples(manifest, skeleton, min(first, images), min(first + piece, images))
     numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
     dataset = _whole_samples(numbered, skeleton, parameters, has_targets(manifest, parameters))
     if share.replicas > 1:
-        steps = -(-manifest["counts"]["images"] // batch)
         nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in dataset.element_spec.items()}
         filling = tf.data.Dataset.from_tensors(nothing).repeat()
-        dataset = dataset.concatenate(filling).take(steps * batch // share.workers)
+        dataset = dataset.concatenate(filling).take(piece)
     return dataset.batch(batch // share.replicas).prefetch(2)
 
 
@@ -204,6 +221,12 @@ def _map_or_blank(
         return single.map(made).ignore_errors().concatenate(single.map(warned)).take(1)
 
     return examples.interleave(one, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _streams(manifest: dict[str, Any], batch: int) -> int:
+    """How many parts of the shards make a batch, each a sample in turn: a divisor of it, at most one per shard."""
+    most = min(shards.STREAMS, len(manifest["shards"]))
+    return max(number for number in range(1, most + 1) if batch % number == 0)
 
 
 def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:

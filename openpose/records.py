@@ -47,6 +47,7 @@ from openpose.errors import InputError, check_least
 from openpose.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
+FORMAT = 2  # of shards and manifest; what was made in another one is made again
 SCALE_UNIT = 368  # pixels of `image/object/scale`, the input height of the field's networks
 
 _INTS = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
@@ -508,7 +509,7 @@ def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Shards' descriptions as the manifest's `shards`, `counts` and `bad_images`."""
     ordered = sorted(described, key=lambda shard: shard["name"])
     return {
-        "shards": [{key: shard[key] for key in ("name", "bytes", "sha256", "images")} for shard in ordered],
+        "shards": [{key: shard[key] for key in ("name", "bytes", "sha256", "images", "samples")} for shard in ordered],
         "counts": {name: sum(shard[name] for shard in ordered) for name in coco.COUNTED},
         "bad_images": [bad for shard in ordered for bad in shard["bad_images"]],
     }
@@ -532,11 +533,49 @@ def shard_paths(manifest: dict[str, Any]) -> list[str]:
     return [str(folder / shard["name"]) for shard in manifest["shards"]]
 
 
-def examples(manifest: dict[str, Any], skeleton: Skeleton) -> tf.data.Dataset:
-    """All Examples of a split in the order of the shards, parsed."""
-    paths = tf.data.Dataset.from_tensor_slices(shard_paths(manifest))
-    dataset = tf.data.TFRecordDataset(shards.local(manifest, paths))
-    return dataset.map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
+def examples(manifest: dict[str, Any], skeleton: Skeleton, first: int = 0, end: int | None = None) -> tf.data.Dataset:
+    """Examples of a split in the order of the shards, parsed.
+
+    Args:
+        manifest: of the split's records.
+        skeleton: of the people.
+        first: number of the first one.
+        end: that of the first one that is left out; None for all. Only the shards between are read.
+    """
+    counts = [shard["images"] for shard in manifest["shards"]]
+    bounds = tf.constant([first, sum(counts) if end is None else end], tf.int64)
+    return read(manifest, skeleton, tf.constant(shard_paths(manifest)), tf.constant(counts, tf.int64), bounds)
+
+
+def read(
+    manifest: dict[str, Any],
+    skeleton: Skeleton,
+    paths: tf.Tensor,
+    counts: tf.Tensor,
+    bounds: tf.Tensor,
+    only: Callable[[dict[str, tf.Tensor]], tf.Tensor] = lambda _: tf.constant(True),
+) -> tf.data.Dataset:
+    """Some of the Examples that shards hold, parsed; other shards are not opened.
+
+    Args:
+        manifest: of the records.
+        skeleton: of the people.
+        paths: of the shards, in any order; they are counted through in this one.
+        counts: int64, how many Examples each of them has.
+        bounds: int64 [2], the numbers of the first Example and of the first one behind.
+        only: which Examples are meant, here and in `counts`.
+    """
+    starts = tf.cumsum(counts, exclusive=True)
+    within = [tf.clip_by_value(bound - starts, 0, counts) for bound in tf.unstack(bounds)]
+    opened = within[0] < within[1]
+    ranges = tf.data.Dataset.from_tensor_slices(tf.boolean_mask(tf.stack(within, 1), opened))
+    files = shards.local(manifest, tf.data.Dataset.from_tensor_slices(tf.boolean_mask(paths, opened)))
+
+    def part(file: tf.Tensor, range_: tf.Tensor) -> tf.data.Dataset:
+        parsed = tf.data.TFRecordDataset(file).map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
+        return parsed.filter(only).skip(range_[0]).take(range_[1] - range_[0])
+
+    return tf.data.Dataset.zip((files, ranges)).flat_map(part)
 
 
 def ground_truth(manifest: dict[str, Any], skeleton: Skeleton, first: int = -1) -> dict[str, Any]:

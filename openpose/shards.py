@@ -13,15 +13,15 @@ import tensorflow as tf
 from openpose import storage
 from openpose.errors import InputError
 
-FETCH = 4  # shards that are fetched at the same time, before they are asked for
-# So many of the latest shards of a split are never removed. tf.data asks for FETCH shards before it has room for them,
-# and `interleave` over 4 takes up to 12 before it opens them. Once it is open a file may go: what is in it stays.
-KEEP = 20
+STREAMS = 8  # most that are read from a split's shards at the same time
+# So many of the latest shards of a split are never removed: of each stream the one that is to be opened next, the one
+# that waits behind it and the one that is being fetched. Once it is open a file may go: what is in it stays.
+KEEP = 3 * STREAMS
 FREE_SHARE = 0.5  # of the free disk, for the cache
 
 
 def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
-    """Paths of files with the content of a records manifest's shards, in the order of `paths`.
+    """Paths of files with the content of a records manifest's shards, in the order of `paths`; at most STREAMS at once.
 
     Shards in a folder are read where they are. Each of those in a bucket is compared with the manifest.
 
@@ -44,11 +44,8 @@ def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
         text = path.decode()
         return str(cache.file(text, shards[text]["bytes"], shards[text]["sha256"])).encode()
 
-    return paths.map(
-        lambda path: tf.ensure_shape(tf.numpy_function(fetched, [path], tf.string), []),
-        num_parallel_calls=FETCH,
-        deterministic=True,
-    )
+    # One is fetched while the one before is read.
+    return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(fetched, [path], tf.string), [])).prefetch(1)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import tensorflow as tf
 from openpose import input as batches
 from openpose import records, render, skeleton
 from openpose.errors import InputError
-from openpose.input import InputParameters
+from openpose.input import InputParameters, Share
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)
@@ -72,6 +72,86 @@ def test_an_epoch_has_each_sample_once_and_the_next_is_different(sample_records:
     epochs = [[i for batch in drawn[e * steps : (e + 1) * steps] for i in batch["id"]] for e in (0, 1)]
     assert all(len(set(epoch)) == 4 * steps for epoch in epochs)
     assert epochs[0] != epochs[1]
+
+
+@pytest.fixture(scope="module")
+def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manifests) -> dict[str, Any]:
+    """The sample's training split in shards of uneven sizes."""
+    manifest, folder = sample_records["train"], tmp_path_factory.mktemp("many")
+    everything = list(tf.data.TFRecordDataset(records.shard_paths(manifest)).as_numpy_iterator())
+    sizes = itertools.cycle([1, 4, 2, 3])
+    made: list[dict[str, Any]] = []
+    while everything:
+        chosen, everything = everything[: (size := next(sizes))], everything[size:]
+        path = folder / f"train-{len(made):05}.tfrecord"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for example in chosen:
+                writer.write(example)
+        samples = sum(bool(records.parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
+        described = {"name": path.name, "bytes": path.stat().st_size, "sha256": "", "images": len(chosen)}
+        made.append(described | {"samples": samples})
+    return manifest | {"folder": str(folder), "shards": made}
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_workers_together_make_the_batches_of_one(many_shards: dict[str, Any], workers: int) -> None:
+    steps = batches.steps_per_epoch(many_shards, 12)
+
+    def ids(share: Share) -> list[list[int]]:
+        drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 12, first_step=1, share=share)
+        return [batch["id"].tolist() for batch in drawn.take(2 * steps).as_numpy_iterator()]
+
+    whole = ids(batches.WHOLE)
+    shares = [ids(Share(worker, workers, workers)) for worker in range(workers)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(itertools.chain(*parts)) == sorted(batch)
+        assert len({len(part) for part in parts}) == 1
+    for epoch in (whole[: steps - 1], whole[steps - 1 : 2 * steps - 1]):
+        assert len(set(itertools.chain(*epoch))) == 12 * len(epoch)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_validate_each_image_once(many_shards: dict[str, Any], workers: int) -> None:
+    seen = []
+    for worker in range(workers):
+        drawn = batches.validation(many_shards, OPENPOSE, PARAMETERS, 12, Share(worker, workers, workers))
+        parts = list(drawn.as_numpy_iterator())
+        assert len(parts) == -(-many_shards["counts"]["images"] // 12)
+        seen += [int(i) for part in parts for i, mask in zip(part["id"], part["mask"], strict=True) if mask.any()]
+    assert len(seen) == len(set(seen)) == many_shards["counts"]["images"]
+
+
+def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bytes] = []
+
+    def noted(_: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
+        def note(path: bytes) -> bytes:
+            opened.append(path)
+            return path
+
+        return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(note, [path], tf.string), []))
+
+    monkeypatch.setattr(records.shards, "local", noted)
+    steps = batches.steps_per_epoch(many_shards, 8)
+
+    def count(share: Share) -> int:
+        opened.clear()
+        drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 8, share=share, on_device=True)
+        list(drawn.take(20 * steps))  # and tf.data reads a few epochs further
+        return len(opened)
+
+    whole = count(batches.WHOLE)
+    assert count(Share(0, 2, 2)) < 0.65 * whole
+    assert count(Share(0, 4, 4)) < 0.4 * whole
+
+
+def test_every_sample_is_seen_in_some_epoch(sample_records: Manifests) -> None:
+    """Also where the last batch would never be full, and there is one shard only."""
+    manifest = sample_records["train"]
+    samples = manifest["counts"]["samples"]
+    size = next(size for size in range(samples // 2 - 1, 1, -1) if samples % size)
+    drawn = batches.training(manifest, OPENPOSE, PARAMETERS, size).take(8 * (samples // size))
+    assert len({i for batch in drawn.as_numpy_iterator() for i in batch["id"]}) == samples
 
 
 def test_validation_has_every_image_once(sample_records: Manifests) -> None:

@@ -138,6 +138,7 @@ class _SplitWork:
             "split": split,
             "skeleton": self.skeleton.name,
             "targets": self._targets,
+            "format": records.FORMAT,
             **asdict(self.parameters),
         }
         self.work = storage.Work(root, "records", inputs, f"records/{split}-")
