@@ -210,7 +210,7 @@ def two_gpus(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("gpus", [2, 3])
 def test_pod_asks_for_the_gpus_of_the_parameter(gpus: int, two_gpus: Path, api: Api) -> None:
     flags = ["--settings", str(two_gpus / "gpu.yaml"), "--images", str(two_gpus / "images.json")]
-    with submitted(*flags, gpus=gpus) as (process, run):
+    with submitted(*flags, gpus=gpus, batch_size=12) as (process, run):
         waiting = wait(900, lambda: step(api, run, "train", "running" if gpus == 2 else "waiting"))
         (pod,) = [each for each in pods(run) if each["metadata"]["name"] == waiting.pod]
         main = next(each for each in pod["spec"]["containers"] if each["name"] == "main")
