@@ -101,13 +101,13 @@ def training(
     (`_streams`) allow it, and otherwise some that it leaves to others.
 
     Raises:
-        InputError: the split has too few samples, or dense targets for another input.
+        InputError: the split has too few samples, or dense targets for another input, or is of an older format.
     """
     static = _is_static(manifest, parameters)
     steps = steps_per_epoch(manifest, batch)
     streams = _streams(manifest, batch)
     common = math.gcd(streams, share.workers)
-    paths, counts = tf.constant(records.shard_paths(manifest)), [shard["samples"] for shard in manifest["shards"]]
+    paths, counts = tf.constant(records.shard_paths(manifest)), records.sample_counts(manifest)
     length, left_out = steps * batch // streams, sum(counts) - steps * batch
 
     def epoch_samples(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -533,6 +533,19 @@ def shard_paths(manifest: dict[str, Any]) -> list[str]:
     return [str(folder / shard["name"]) for shard in manifest["shards"]]
 
 
+def sample_counts(manifest: dict[str, Any]) -> list[int]:
+    """How many training samples each shard has.
+
+    Raises:
+        InputError: the records are of a format that did not say so.
+    """
+    shards_of_it = manifest["shards"]
+    if any("samples" not in shard for shard in shards_of_it):
+        folder = manifest["folder"]
+        raise InputError(f"{folder}/manifest.json: the records are of an older format; make them again")
+    return [shard["samples"] for shard in shards_of_it]
+
+
 def examples(manifest: dict[str, Any], skeleton: Skeleton, first: int = 0, end: int | None = None) -> tf.data.Dataset:
     """Examples of a split in the order of the shards, parsed.
 

@@ -145,6 +145,13 @@ def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], m
     assert count(Share(0, 4, 4)) < 0.4 * whole
 
 
+def test_records_of_an_older_format_are_refused(sample_records: Manifests) -> None:
+    manifest = sample_records["train"]
+    older = [{name: value for name, value in shard.items() if name != "samples"} for shard in manifest["shards"]]
+    with pytest.raises(InputError, match=r"manifest.json: the records are of an older format; make them again"):
+        batches.training(manifest | {"shards": older}, OPENPOSE, PARAMETERS, 4)
+
+
 def test_every_sample_is_seen_in_some_epoch(sample_records: Manifests) -> None:
     """Also where the last batch would never be full, and there is one shard only."""
     manifest = sample_records["train"]
