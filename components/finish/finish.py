@@ -42,27 +42,24 @@ def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
 def summarise(root: storage.Place | None, state: str, message: str) -> dict[str, Any]:
     """The summary for programs, from the steps' notes."""
     steps = status.steps(root) if root else {}
-    failed = next((step for step in steps.values() if step["state"] == "failed"), None)
-    unfinished = next((step for step in steps.values() if step["state"] == "running"), None)
     judged, exported, champion = (_manifest(steps.get(name)) for name in ("evaluate", "export", "register"))
     trained = _manifest(steps.get("train"))
     if known := _manifest(steps.get("champion")):  # of a run that would only have made it again
         reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
         judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"], "report": None}
         exported, champion = known["export"], known
-    missing = ("" if exported else "export") or ("" if champion else "register")
-    cut = judged is not None and judged["verdict"] == "accepted" and missing
-    good = state not in _BAD and not failed and not unfinished and not cut and judged is not None
-    error = failed["error"] if failed else message
-    if not failed and unfinished:
-        error = "it ended without a word: it was stopped, or killed because its memory was full"
-    elif not failed and cut and not message:
-        error = f"the model was accepted, but the step {missing} did not start; its driver's log says why"
+    verdict = judged["verdict"] if judged else ""
+    owed = {"export": exported, "register": champion} if verdict == "accepted" else {}
+    missing = next((name for name, made in owed.items() if not made), "")
+    fault = _fault(list(steps.values()), missing, message)
+    if not fault and (state in _BAD or not verdict):
+        fault = {"step": None, "error": message}
+    error = " ".join(fault["error"].split()) or "no step left a message; see the log of the failed one" if fault else ""
     return {
-        "state": judged["verdict"] if good and judged else "failed",
-        "step": None if good else (failed or unfinished or {}).get("step"),
-        "error": "" if good else " ".join(error.split()) or "no step left a message; see the log of the failed one",
-        "reason": judged["reason"] if good and judged else "",
+        "state": "failed" if fault else verdict,
+        "step": fault["step"] if fault else None,
+        "error": error,
+        "reason": judged["reason"] if judged and not fault else "",
         "figures": judged["figures"] if judged else {},
         "graph": exported["graph"] if exported else None,
         "report": judged["report"] if judged else None,
@@ -71,6 +68,21 @@ def summarise(root: storage.Place | None, state: str, message: str) -> dict[str,
         "root": str(root) if root else None,
         "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
     }
+
+
+def _fault(steps: list[dict[str, Any]], missing: str, message: str) -> dict[str, Any] | None:
+    """The `step` that spoilt the run (None: it left no note) and its `error`; None where the notes show no fault."""
+    for step in steps:
+        if step["state"] == "failed":
+            return step
+    for step in steps:
+        if step["state"] == "running":
+            error = "it ended without a word: it was stopped, or killed because its memory was full"
+            return {"step": step["step"], "error": error}
+    if missing:
+        error = message or f"the model was accepted, but the step {missing} did not start; its driver's log says why"
+        return {"step": None, "error": error}
+    return None
 
 
 def _manifest(step: dict[str, Any] | None) -> dict[str, Any] | None:
