@@ -4,8 +4,9 @@
 network itself, scored in the same run. Recipes are tried on a tenth of the training pictures, held out (`--held-out`);
 the bound is on the validation split. The network has seen all of COCO, so that few pictures can teach it little: a
 gain is of the size of its standard error. This recipe's rate is small, its average long, and its sigma the one that
-the network was trained with. The loss on held-out pictures, at the scale that is predicted at, tells recipes apart
-better than AP does: it fell with this one, stayed at three times the rate, and rose at five times.
+the network was trained with. The loss at the scale that is predicted at tells recipes apart better than AP does: of
+the held-out tenth it falls at this rate, stays at three times and rises at five times the rate; of the validation
+pictures it stays.
 """
 
 import sys
