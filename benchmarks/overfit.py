@@ -32,7 +32,7 @@ RECIPE: dict[str, Any] = {
     "width": 0.5,
     "size": SIDE,
     "batch_size": 8,
-    "epochs": 7,
+    "epochs": 11,
     "learning_rate": "0.002",
     "decay": "cosine",
 }
