@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _real
-from openpose import model_io, records, score, storage
+from openpose import model_io, score, storage
 from openpose.predict import Predictor
+from openpose.valid_score import ValidScore
 
 BOUND = 0.0
 FIGURES = ("AP", "AP50", "AP75", "APm", "APl", "AR")
@@ -49,26 +50,22 @@ def main() -> int:
         print(f"finetune: {why}")
         return 0
     made = _real.records(options.data, options.out, val_share=0.1 if options.held_out else 0.0)
-    truth = records.ground_truth(made["val"], _real.OPENPOSE, made["val"]["counts"]["images"])
-    before = found(options.weights, made["val"])
-    after = found(_real.trained(options.out, made, init=str(options.weights.absolute()), **RECIPE), made["val"])
-    was, now = (figures(truth, results) for results in (before, after))
+    valid = ValidScore(made["val"], made["val"]["counts"]["images"], _real.OPENPOSE)
+    before = found(options.weights, valid)
+    after = found(_real.trained(options.out, made, init=str(options.weights.absolute()), **RECIPE), valid)
+    was, now = (figures(valid.truth, results) for results in (before, after))
     print("figure  before  after   gain    its standard error")
-    for name, *row in zip(FIGURES, was, now, now - was, gain_errors(truth, before, after), strict=True):
+    for name, *row in zip(FIGURES, was, now, now - was, gain_errors(valid.truth, before, after), strict=True):
         print("{:<8}{:<8.3f}{:<8.3f}{:<+8.3f}{:.3f}".format(name, *row))
     gain = (now - was)[FIGURES.index("AP")]
     print(f"finetune: {gain:+.3f} (bound {BOUND:+.3f})")
     return 0 if gain >= BOUND else 1
 
 
-def found(model: str | Path, split: dict[str, Any]) -> list[dict[str, Any]]:
-    """People whom a model finds in a split's pictures, as COCO results."""
+def found(model: str | Path, valid: ValidScore) -> list[dict[str, Any]]:
+    """People whom a model finds in all validation pictures, as COCO results."""
     predictor = Predictor(model_io.load(storage.path(str(model)), _real.OPENPOSE), RECIPE["size"])
-    results = []
-    for record in records.examples(split, _real.OPENPOSE).as_numpy_iterator():
-        people = predictor.people(records.decode_picture(record))
-        results += score.results(int(record["id"]), people, _real.OPENPOSE)
-    return results
+    return valid.detections(predictor, lambda: False) or []
 
 
 def figures(truth: dict[str, Any], results: list[dict[str, Any]], ids: list[int] | None = None) -> np.ndarray:

@@ -271,7 +271,7 @@ def _is_static(manifest: dict[str, Any], parameters: InputParameters) -> bool:
     if stored and stored != asked:
         raise InputError(
             f"the records in {manifest['folder']} have dense targets for {stored}, but the training asks for {asked}; "
-            "train with that size, or make the records again with this one, or without dense targets"
+            "train with that size and sigma, or make the records again for this size, or without dense targets"
         )
     return bool(stored)
 

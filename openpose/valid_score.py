@@ -12,6 +12,8 @@ from openpose.skeleton import Skeleton
 class ValidScore:
     """The first pictures of a split's records, always the same ones: a choice by chance, as records are shuffled.
 
+    Their annotations, in COCO's format, are `truth`.
+
     Args:
         split: manifest of the records.
         images: how many of them, or all when there are fewer.
@@ -23,19 +25,24 @@ class ValidScore:
 
     def __init__(self, split: dict[str, Any], images: int, skeleton: Skeleton) -> None:
         self._split, self._images, self._skeleton = split, images, skeleton
-        self._truth = records.ground_truth(split, skeleton, images)
-        if not any(person["num_keypoints"] and not person["iscrowd"] for person in self._truth["annotations"]):
+        self.truth = records.ground_truth(split, skeleton, images)
+        if not any(person["num_keypoints"] and not person["iscrowd"] for person in self.truth["annotations"]):
             raise InputError(
-                f"ap_images is {images}, but nobody is labelled in the first {len(self._truth['images'])} pictures of "
+                f"ap_images is {images}, but nobody is labelled in the first {len(self.truth['images'])} pictures of "
                 f"{split['folder']}, so that COCO AP is undefined there; give a larger number, or 0 for no AP"
             )
 
     def ap(self, predictor: Predictor, stopped: Callable[[], bool]) -> float | None:
         """COCO AP, 0…1, as `components.evaluate` computes it for the whole split; None when it was stopped."""
+        detections = self.detections(predictor, stopped)
+        return None if detections is None else score.average_precision(self.truth, detections)["AP"]
+
+    def detections(self, predictor: Predictor, stopped: Callable[[], bool]) -> list[dict[str, Any]] | None:
+        """The people found in the pictures, as COCO results; None when it was stopped."""
         detections: list[dict[str, Any]] = []
         for record in records.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
             if stopped():
                 return None
             people = predictor.people(records.decode_picture(record))
             detections += score.results(int(record["id"]), people, self._skeleton)
-        return score.average_precision(self._truth, detections)["AP"]
+        return detections
