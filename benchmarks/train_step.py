@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import loss, networks, skeleton
+from openpose import networks, skeleton
+from openpose.networks import loss
 from openpose.networks.layers import Norm
 from openpose.train_parameters import TrainParameters
 from openpose.train_step import Trainer

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import error_kinds, loss, model_io, networks, progress, records, score, storage
+from openpose import error_kinds, model_io, networks, progress, records, score, storage
 from openpose import input as batches
 from openpose.decode import People
 from openpose.error_kinds import Comparison, ErrorCounts, PictureTruth
 from openpose.errors import InputError
 from openpose.input import InputParameters
+from openpose.networks import loss
 from openpose.predict import Predictor
 from openpose.report import Example
 from openpose.skeleton import Skeleton

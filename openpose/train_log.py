@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
-from openpose import draw, loss, storage
+from openpose import draw, storage
+from openpose.networks import loss
 from openpose.skeleton import Skeleton
 
 CELL = 320  # pixels of the side of each of a sample picture's six parts

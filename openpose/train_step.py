@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from openpose import data_service, loss, networks, optimize, render, schedule
+from openpose import data_service, networks, optimize, render, schedule
 from openpose import input as batches
 from openpose.errors import InputError
+from openpose.networks import loss
 from openpose.networks.layers import Norm
 from openpose.skeleton import Skeleton
 from openpose.train_parameters import TrainParameters

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import loss, schedule, skeleton
+from openpose import schedule, skeleton
 from openpose.errors import InputError
+from openpose.networks import loss
 
 OPENPOSE = skeleton.get("openpose18")
 

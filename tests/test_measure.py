@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 from openpose import input as batches
-from openpose import loss, measure, model_io, networks, skeleton
+from openpose import measure, model_io, networks, skeleton
 from openpose.errors import InputError
 from openpose.measure import Measured
+from openpose.networks import loss
 from openpose.predict import Maps
 from openpose.report import Example
 from openpose.skeleton import OPENPOSE18 as PERSON

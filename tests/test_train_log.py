@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openpose import loss
+from openpose.networks import loss
 from openpose.train_log import read_steps
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from openpose import loss, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
+from openpose.networks import loss
 from openpose.train_loop import TrainResult, train
 from openpose.train_parameters import RunParameters, TrainParameters
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import devices, loss, skeleton
+from openpose import devices, skeleton
 from openpose import input as batches
 from openpose.errors import InputError
+from openpose.networks import loss
 from openpose.train_parameters import TrainParameters
 from openpose.train_step import Trainer
 

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, loss, skeleton, storage, train_step
+from openpose import devices, skeleton, storage, train_step
+from openpose.networks import loss
 from openpose.train_loop import train
 from openpose.train_parameters import RunParameters, TrainParameters
 

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from components import command, status
-from openpose import devices, loss, report, skeleton, storage
+from openpose import devices, report, skeleton, storage
 from openpose.errors import InputError
+from openpose.networks import loss
 from openpose.train_loop import train as run_training
 from openpose.train_parameters import RunParameters, TrainParameters
 

@@ -70,7 +70,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_context_has_the_steps_and_no_data(tmp_path: Path) -> None:
-    inside = ["LICENSE", "requirements/cpu.txt", "openpose/loss.py", "components/train/train.py"]
+    inside = ["LICENSE", "requirements/cpu.txt", "openpose/networks/loss.py", "components/train/train.py"]
     outside = [
         "requirements/dev.txt",  # a change there is no reason to install the packages again
         *("out/models/1/graph.pb", "data/train2017/1.jpg", ".git/config", ".venv/bin/python", "build/training.yaml"),
@@ -108,7 +108,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small clone of this repository with one commit."""
     folder = tmp_path / "clone"
     (folder / "openpose").mkdir(parents=True)
-    (folder / "openpose/loss.py").write_text("one")
+    (folder / "openpose/networks/loss.py").write_text("one")
     (folder / ".gitignore").write_text("out\n")
     monkeypatch.setattr(images, "REPOSITORY", folder)
     for command in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "x"]):
@@ -122,13 +122,13 @@ def test_tag_is_the_revision_and_no_two_contents_share_it(checkout: Path) -> Non
     (checkout / "out").touch()  # ignored by git
     assert images.tag() == clean
     tags = {clean}
-    (checkout / "openpose/loss.py").write_text("two")
+    (checkout / "openpose/networks/loss.py").write_text("two")
     tags.add(images.tag())
     (checkout / "openpose/new.py").write_text("three")  # goes into an image too
     tags.add(images.tag())
     assert len(tags) == 3
     assert all(re.fullmatch(rf"{clean}(-dirty-[0-9a-f]{{8}})?", tag) for tag in tags)
-    (checkout / "openpose/loss.py").write_text("one")
+    (checkout / "openpose/networks/loss.py").write_text("one")
     (checkout / "openpose/new.py").unlink()
     assert images.tag() == clean
 
