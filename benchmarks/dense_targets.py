@@ -21,8 +21,8 @@ import tensorflow as tf
 
 from openpose import coco, records
 from openpose import input as batches
+from openpose.codec.encode import MAX_EXPONENT, TargetParameters, encode
 from openpose.skeleton import OPENPOSE18
-from openpose.targets import MAX_EXPONENT, TargetParameters, encode
 
 BOUND = 50.0  # times the speed of the reference
 SIZE, STRIDE = 368, 8

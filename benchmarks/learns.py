@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import oracle
 from openpose import coco, storage
-from openpose.decode import decode
+from openpose.codec.decode import decode
 from pipelines import local
 
 BOUND = 0.4

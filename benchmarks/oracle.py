@@ -23,9 +23,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openpose import coco, sample, score, skeleton, targets
+from openpose import coco, sample, score, skeleton
 from openpose.coco import Picture
-from openpose.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
+from openpose.codec import encode as targets
+from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
 from openpose.errors import InputError
 
 NAME = "oracle"

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import _real, oracle
 from openpose import coco
 from openpose.augment import PADDING_GREY
-from openpose.decode import decode
+from openpose.codec.decode import decode
 
 BOUND = 0.9
 PICTURES, REPEATS = 16, 128

@@ -5,7 +5,7 @@ import colorsys
 import cv2
 import numpy as np
 
-from openpose.decode import People
+from openpose.codec.decode import People
 from openpose.skeleton import Skeleton
 
 # OpenPose finds these limbs, which tie a head to its shoulders, but does not draw them.

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from openpose.decode import People
+from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.predict import Maps, Predictor, Views
 

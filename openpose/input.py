@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from openpose import augment, records, render, shards
 from openpose.augment import AugmentParameters
+from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError
 from openpose.render import Tensors
 from openpose.skeleton import Skeleton
-from openpose.targets import TargetParameters
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written
 GRAPH_SEED = 87654321  # what TensorFlow takes where the process has no global seed

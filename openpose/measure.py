@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from openpose import error_kinds, model_io, networks, progress, records, score, storage
 from openpose import input as batches
-from openpose.decode import People
+from openpose.codec.decode import People
+from openpose.codec.encode import TargetParameters
 from openpose.error_kinds import Comparison, ErrorCounts, PictureTruth
 from openpose.errors import InputError
 from openpose.input import InputParameters
@@ -18,7 +19,6 @@ from openpose.networks import loss
 from openpose.predict import Predictor
 from openpose.report import Example
 from openpose.skeleton import Skeleton
-from openpose.targets import TargetParameters
 
 LOSS_BATCH = 4
 DEFAULT_SIZE = 368

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from openpose import model_io, storage
-from openpose.decode import DecodeParameters, People, decode
+from openpose.codec.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 

@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from openpose import augment, targets
+from openpose import augment
+from openpose.codec import encode
+from openpose.codec.encode import TargetParameters
 from openpose.skeleton import Skeleton
-from openpose.targets import TargetParameters
 
 Tensors = dict[str, tf.Tensor]
 
@@ -93,7 +94,7 @@ def _targets(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Maps float32 [B, h, w, maps] and masks [B, h, w, 1]."""
     grid = (size[0] // parameters.stride, size[1] // parameters.stride)
-    encoded = targets.encode_batch(regions["keypoints"], regions["labelled"], grid, skeleton, parameters)
+    encoded = encode.encode_batch(regions["keypoints"], regions["labelled"], grid, skeleton, parameters)
     to_cells = augment.to_cells(regions["matrix"], parameters.stride)
     mask = augment.warp_masks(regions["mask_runs"], regions["picture"], to_cells, grid)
     return tf.concat(encoded, -1), mask

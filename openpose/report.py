@@ -17,7 +17,7 @@ from PIL import Image
 
 from openpose import draw
 from openpose.coco import Picture
-from openpose.decode import People
+from openpose.codec.decode import People
 from openpose.error_kinds import KINDS, ErrorCounts
 from openpose.predict import Maps
 from openpose.score import true_people

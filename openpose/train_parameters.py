@@ -5,9 +5,9 @@ from typing import Any
 
 from openpose import networks
 from openpose.augment import AugmentParameters
+from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError, check_least
 from openpose.input import InputParameters
-from openpose.targets import TargetParameters
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("float32", "bfloat16", "float16")

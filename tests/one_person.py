@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import model_io, skeleton, targets
+from openpose import model_io, skeleton
+from openpose.codec import encode
 
 OPENPOSE = skeleton.get("openpose18")
 CELLS = 64
@@ -22,7 +23,7 @@ def true_person() -> np.ndarray:
 
 def write_graph(path: Path, output: str = model_io.GRAPH_OUTPUT, value: float = 1.0) -> Path:
     """A graph that sees one person at the same place in any picture whose first channel is bright, `value` high."""
-    maps = targets.encode(true_person()[None], np.ones((1, 18), bool), (CELLS, CELLS), OPENPOSE)
+    maps = encode.encode(true_person()[None], np.ones((1, 18), bool), (CELLS, CELLS), OPENPOSE)
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name=model_io.GRAPH_INPUT)
         size = tf.shape(image)

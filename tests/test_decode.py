@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import coco, decode, score, skeleton, targets
+from openpose import coco, score, skeleton
+from openpose.codec import decode, encode
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
@@ -48,7 +49,7 @@ def maps_of(people: np.ndarray, labelled: np.ndarray | None = None) -> tuple[np.
     people = np.asarray(people, np.float32).reshape(-1, OPENPOSE.num_parts, 2)
     if labelled is None:
         labelled = np.ones(people.shape[:2], bool)
-    heatmap, vectmap = targets.encode(people, labelled, GRID, OPENPOSE)
+    heatmap, vectmap = encode.encode(people, labelled, GRID, OPENPOSE)
     return heatmap.numpy(), vectmap.numpy()
 
 
@@ -275,7 +276,7 @@ def test_oracle_on_real_people(shared: Path) -> None:
             picture.keypoints[picture.labelled], picture.visibility[picture.labelled]
         )
         grid = (46, -(-round(picture.width * scale) // STRIDE))
-        heatmap, vectmap = targets.encode((keypoints + 0.5) * scale - 0.5, labelled, grid, OPENPOSE)
+        heatmap, vectmap = encode.encode((keypoints + 0.5) * scale - 0.5, labelled, grid, OPENPOSE)
         people = decode.decode(heatmap.numpy(), vectmap.numpy(), OPENPOSE).in_pixels(STRIDE, scale)
         results += score.results(picture.id, people, OPENPOSE)
     ap = score.average_precision(path, results)["AP"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from openpose import draw, skeleton
-from openpose.decode import People
+from openpose.codec.decode import People
 
 OPENPOSE = skeleton.get("openpose18")
 NOSE, NECK, WRIST = (OPENPOSE.parts.index(name) for name in ("nose", "neck", "right_wrist"))

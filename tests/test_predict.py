@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from openpose import model_io, predict, skeleton, targets
+from openpose import model_io, predict, skeleton
+from openpose.codec import encode
 from openpose.errors import InputError
 from tests.one_person import CELLS, jpeg_bytes, photo, true_person, write_graph
 
@@ -82,8 +83,8 @@ def test_mirrored_maps_are_those_of_the_mirrored_people(seed: int, count: int) -
     mirrored = people[:, OPENPOSE.flip_parts]
     mirrored[..., 0] = width - 1 - mirrored[..., 0]
     labelled = numbers.random((count, 18)) < 0.8
-    heatmap, vectmap = targets.encode(people, labelled, (CELLS, CELLS), OPENPOSE)
-    expected = targets.encode(mirrored, labelled[:, OPENPOSE.flip_parts], (CELLS, CELLS), OPENPOSE)
+    heatmap, vectmap = encode.encode(people, labelled, (CELLS, CELLS), OPENPOSE)
+    expected = encode.encode(mirrored, labelled[:, OPENPOSE.flip_parts], (CELLS, CELLS), OPENPOSE)
     np.testing.assert_allclose(predict.mirrored_heatmap(heatmap.numpy(), OPENPOSE), expected[0], atol=1e-3)
     # A cell that lies just at a limb's edge may be within it in one and not in the other.
     difference = np.abs(predict.mirrored_vectmap(vectmap.numpy(), OPENPOSE) - expected[1].numpy())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openpose import report
-from openpose.decode import People
+from openpose.codec.decode import People
 from openpose.error_kinds import KINDS, ErrorCounts
 from openpose.predict import Maps
 from openpose.skeleton import OPENPOSE18

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openpose import score, skeleton
-from openpose.decode import People
+from openpose.codec.decode import People
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")

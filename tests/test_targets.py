@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import skeleton, targets
-from openpose.targets import TargetParameters
+from openpose import skeleton
+from openpose.codec import encode
+from openpose.codec.encode import TargetParameters
 
 OPENPOSE = skeleton.get("openpose18")
 GRID = (12, 15)
@@ -48,7 +49,7 @@ def test_maps_are_the_definition(people: int) -> None:
     keypoints = rng.uniform(-10, 110, (people, 18, 2)).astype(np.float32)
     labelled = rng.random((people, 18)) < 0.8
     parameters = TargetParameters(stride=8, sigma=9.0, limb_width=1.3)
-    heatmap, vectmap = targets.encode(keypoints, labelled, GRID, OPENPOSE, parameters)
+    heatmap, vectmap = encode.encode(keypoints, labelled, GRID, OPENPOSE, parameters)
     expected = slow_maps(keypoints, labelled, 8, 9.0, 1.3)
     np.testing.assert_allclose(heatmap, expected[..., :19], atol=2e-5)
     np.testing.assert_allclose(vectmap, expected[..., 19:], atol=2e-5)
@@ -58,7 +59,7 @@ def test_maps_are_the_definition(people: int) -> None:
 @given(st.integers(0, 11), st.integers(0, 14))
 def test_part_on_a_cell_centre_is_one_there(row: int, column: int) -> None:
     keypoints = np.tile(np.array([8 * column + 3.5, 8 * row + 3.5], np.float32), (1, 18, 1))
-    heatmap, _ = targets.encode(keypoints, np.ones((1, 18)), GRID, OPENPOSE)
+    heatmap, _ = encode.encode(keypoints, np.ones((1, 18)), GRID, OPENPOSE)
     assert np.all(heatmap.numpy()[row, column, :18] == 1)
     assert heatmap.numpy()[row, column, 18] == 0
 
@@ -67,7 +68,7 @@ def test_limb_of_no_length_and_unlabelled_nan_give_nothing() -> None:
     keypoints = np.full((2, 18, 2), 40, np.float32)
     keypoints[1] = np.nan
     labelled = np.array([[True] * 18, [False] * 18])
-    heatmap, vectmap = targets.encode(keypoints, labelled, GRID, OPENPOSE)
+    heatmap, vectmap = encode.encode(keypoints, labelled, GRID, OPENPOSE)
     assert np.isfinite(heatmap).all()
     np.testing.assert_array_equal(vectmap, 0)
 
@@ -77,7 +78,7 @@ def test_people_keep_their_maximum_and_their_mean() -> None:
     keypoints[:, 8], keypoints[0, 9], keypoints[1, 9] = (20, 50), (90, 50), (20, 90)
     labelled = np.zeros((2, 18), bool)
     labelled[:, [8, 9]] = True
-    heatmap, vectmap = targets.encode(keypoints, labelled, GRID, OPENPOSE)
+    heatmap, vectmap = encode.encode(keypoints, labelled, GRID, OPENPOSE)
     assert heatmap.numpy().max() <= 1
     limb = OPENPOSE.limbs.index((8, 9))
     # The cell of the shared hip has both limbs: to the right and down.

@@ -1,0 +1,1 @@
+"""Keypoints to heatmap and vectmap (PAF), and back."""
