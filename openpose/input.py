@@ -14,10 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from openpose import augment, records, render, shards
+from openpose import augment, records, render
 from openpose.augment import AugmentParameters
 from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError
+from openpose.records import cache
 from openpose.render import Tensors
 from openpose.skeleton import Skeleton
 
@@ -225,7 +226,7 @@ def _map_or_blank(
 
 def _streams(manifest: dict[str, Any], batch: int) -> int:
     """How many parts of the shards make a batch, each a sample in turn: a divisor of it, at most one per shard."""
-    most = min(shards.STREAMS, len(manifest["shards"]))
+    most = min(cache.STREAMS, len(manifest["shards"]))
     return max(number for number in range(1, most + 1) if batch % number == 0)
 
 

@@ -23,10 +23,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import coco_index, records, shards, skeleton, storage
+from openpose import coco_index, records, skeleton, storage
 from openpose import input as batches
 from openpose.errors import InputError
 from openpose.pictures import PictureStore
+from openpose.records import cache as shards
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENPOSE = skeleton.OPENPOSE18

@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpose import record_file
-from openpose.record_file import RecordFile
+from openpose.records import record_file
+from openpose.records.record_file import RecordFile
 
 
 @given(st.lists(st.lists(st.binary(max_size=200), max_size=4), max_size=8), st.integers(1, 300))

@@ -42,9 +42,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from openpose import coco, progress, shards, storage
+from openpose import coco, progress, storage
 from openpose.errors import InputError, check_least
-from openpose.record_file import RecordFile
+from openpose.records import cache as shards
+from openpose.records.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
 FORMAT = 2  # of shards and manifest; what was made in another one is made again
@@ -632,9 +633,3 @@ def ground_truth(manifest: dict[str, Any], skeleton: Skeleton, first: int = -1) 
         "skeleton": [list(limb) for limb in skeleton.source_limbs],
     }
     return {"images": images, "annotations": annotations, "categories": [category]}
-
-
-if __name__ == "__main__":
-    from openpose import show_records  # which needs this module
-
-    sys.exit(show_records.main())
