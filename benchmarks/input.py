@@ -20,8 +20,8 @@ import tensorflow as tf
 from benchmarks import oracle
 from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
+from openpose import drawn_people, records, skeleton, storage
 from openpose import input as batches
-from openpose import records, sample, skeleton, storage
 from openpose.errors import InputError
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
@@ -55,7 +55,7 @@ def make_records(root: Path) -> dict[str, Any]:
     if real.exists():
         coco_download(str(real), str(root), train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
     else:
-        sample.make(drawn, seed=0, train=400, val=1)
+        drawn_people.make(drawn, seed=0, train=400, val=1)
         coco_download(str(drawn), str(root))
     tfrecord_targets(root=str(root), split="train", dense="none")
     (path,) = root.glob("records/train-*/manifest.json")

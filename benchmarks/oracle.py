@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openpose import coco, sample, score, skeleton
+from openpose import coco, drawn_people, score, skeleton
 from openpose.coco import Picture
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def draw_sample(folder: Path) -> Path:
     """A drawn data set's validation annotations."""
-    sample.make(folder, seed=0, train=1, val=SAMPLE_PICTURES)
+    drawn_people.make(folder, seed=0, train=1, val=SAMPLE_PICTURES)
     with zipfile.ZipFile(folder / "annotations_trainval2017.zip") as archive:
         archive.extract(ANNOTATIONS, folder)
     return folder / ANNOTATIONS

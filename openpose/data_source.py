@@ -11,7 +11,7 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from openpose import download, pictures, remotes, sample, storage
+from openpose import download, drawn_people, pictures, remotes, storage
 from openpose.download import Remote
 from openpose.errors import InputError
 
@@ -113,7 +113,7 @@ def bring(source: str, root: storage.Place, names: Names) -> Files:
     """
     if source == SAMPLE:
         source = str((root if isinstance(root, Path) else storage.scratch_folder()) / SAMPLE)
-        sample.make(Path(source))
+        drawn_people.make(Path(source))
     folder = _local_folder(source)
     if folder is not None and isinstance(root, Path):
         return _files_of_folder(folder, names)

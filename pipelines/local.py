@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from openpose import data_source, progress, sample, storage
+from openpose import data_source, drawn_people, progress, storage
 from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.images import revision
@@ -110,7 +110,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     """
     start = time.time()
     if data is None:
-        sample.make(out / "sample", seed=parameters.get("seed", 0))
+        drawn_people.make(out / "sample", seed=parameters.get("seed", 0))
         parameters = SAMPLE | parameters
     storage.sweep(out)
     for old in ("status", "kfp"):

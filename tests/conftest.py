@@ -13,7 +13,7 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import coco_index, model_io, records, sample, skeleton, storage
+from openpose import coco_index, drawn_people, model_io, records, skeleton, storage
 from openpose.pictures import PictureStore
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,7 @@ def bucket(bucket_server: str) -> str:
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small drawn data set in the official layout, as zip archives."""
     folder = tmp_path_factory.mktemp("sample")
-    sample.make(folder, seed=3, train=24, val=6, size=128)
+    drawn_people.make(folder, seed=3, train=24, val=6, size=128)
     return folder
 
 

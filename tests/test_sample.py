@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from openpose import coco, sample, skeleton
+from openpose import coco, drawn_people, skeleton
 from openpose.errors import InputError
 
 ARCHIVES = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
@@ -23,7 +23,7 @@ SMALL = {"train": 2, "val": 1, "size": 96}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sample")
-    assert sample.make(out, seed=5, train=60, val=12, size=256, difficulty=0.5)
+    assert drawn_people.make(out, seed=5, train=60, val=12, size=256, difficulty=0.5)
     return out
 
 
@@ -46,7 +46,7 @@ def ground_truth(unpacked: Path) -> COCO:
 @pytest.fixture(scope="module")
 def pictures() -> list[tuple[np.ndarray, list[dict[str, Any]]]]:
     """Enough of the default sample to find everything in it that it should have."""
-    return [sample.draw(sample.Sample(), "train2017", index) for index in range(250)]
+    return [drawn_people.draw(drawn_people.Sample(), "train2017", index) for index in range(250)]
 
 
 def people(
@@ -65,7 +65,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        sample.make(tmp_path / name, seed=seed, **SMALL)
+        drawn_people.make(tmp_path / name, seed=seed, **SMALL)
     first, again, other = (read(tmp_path / name) for name in "abc")
     assert first == again
     assert all(first[name] != other[name] for name in ARCHIVES)
@@ -85,7 +85,7 @@ def test_the_archives_have_the_official_layout(folder: Path) -> None:
 
 
 def test_a_picture_drawn_alone_is_the_one_in_the_archive(unpacked: Path) -> None:
-    picture, _ = sample.draw(sample.Sample(5, 60, 12, 256, 0.5), "train2017", 7)
+    picture, _ = drawn_people.draw(drawn_people.Sample(5, 60, 12, 256, 0.5), "train2017", 7)
     stored = cv2.imread(str(unpacked / "train2017/000000000008.jpg"))
     assert stored is not None
     assert np.abs(picture[..., ::-1].astype(int) - stored).mean() < 4  # JPEG
@@ -214,7 +214,8 @@ def test_polygons_stay_in_the_picture(pictures: list) -> None:
 
 def test_harder_means_more_and_smaller_people() -> None:
     easy, hard = (
-        people([sample.draw(sample.Sample(difficulty=d), "val2017", index) for index in range(40)]) for d in (0, 1)
+        people([drawn_people.draw(drawn_people.Sample(difficulty=d), "val2017", index) for index in range(40)])
+        for d in (0, 1)
     )
     assert len(hard) > 1.3 * len(easy)
     assert np.median([a["area"] for _, a in hard]) < 0.6 * np.median([a["area"] for _, a in easy])
@@ -224,31 +225,31 @@ def test_finished_work_is_found_and_anything_else_is_redrawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--out", str(tmp_path), "--train", "2", "--val", "1", "--size", "96"]
-    assert sample.main(command) == 0
+    assert drawn_people.main(command) == 0
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert set(before) == {*ARCHIVES, "sample.json"}
     capsys.readouterr()
-    assert sample.main(command) == 0
+    assert drawn_people.main(command) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-    assert sample.make(tmp_path, seed=3, **SMALL)
+    assert drawn_people.make(tmp_path, seed=3, **SMALL)
     (tmp_path / "val2017.zip").unlink()
-    assert sample.make(tmp_path, seed=3, **SMALL)
+    assert drawn_people.make(tmp_path, seed=3, **SMALL)
     (tmp_path / "sample.json").write_text("{")
-    assert sample.make(tmp_path, seed=3, **SMALL)
+    assert drawn_people.make(tmp_path, seed=3, **SMALL)
 
 
 def test_interrupted_work_leaves_nothing_under_a_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = sample.draw
+    draw = drawn_people.draw
 
-    def interrupted(what: sample.Sample, split: str, index: int) -> Any:
+    def interrupted(what: drawn_people.Sample, split: str, index: int) -> Any:
         if index == 2:
             raise KeyboardInterrupt
         return draw(what, split, index)
 
-    monkeypatch.setattr(sample, "draw", interrupted)
+    monkeypatch.setattr(drawn_people, "draw", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sample.make(tmp_path, train=4, val=1, size=96)
+        drawn_people.make(tmp_path, train=4, val=1, size=96)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,13 +259,13 @@ def test_interrupted_work_leaves_nothing_under_a_final_name(tmp_path: Path, monk
 )
 def test_values_that_make_no_sense_are_named(tmp_path: Path, field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field} is {value}.*give a"):
-        sample.make(tmp_path / "out", **{field: value})  # type: ignore[arg-type]
+        drawn_people.make(tmp_path / "out", **{field: value})  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert sample.main(["--out", str(tmp_path / "file"), "--train", "1", "--val", "1"]) == 1
+    assert drawn_people.main(["--out", str(tmp_path / "file"), "--train", "1", "--val", "1"]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path / 'file'}: ")
     assert "cannot be written" in error

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components.coco_download.coco_download import coco_download
-from openpose import sample
+from openpose import drawn_people
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("--split", "train", "--images-per-shard", "25", "--dense", "both", "--size", "64")
@@ -23,7 +23,7 @@ FLAGS = ("--split", "train", "--images-per-shard", "25", "--dense", "both", "--s
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn data set with many small shards."""
     folder = tmp_path_factory.mktemp("many")
-    sample.make(folder, seed=5, train=300, val=4, size=96)
+    drawn_people.make(folder, seed=5, train=300, val=4, size=96)
     return folder
 
 
