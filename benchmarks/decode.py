@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from benchmarks.oracle import ANNOTATIONS, SHARED
-from openpose import coco, model_io, progress, score, skeleton
+from openpose import model_io, progress, score, skeleton
+from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
 from openpose.predict import Maps, Passes, Predictor, read_picture

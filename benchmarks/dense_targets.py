@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from openpose import coco, records
 from openpose import input as batches
+from openpose import records
+from openpose.coco import annotations
 from openpose.codec.encode import MAX_EXPONENT, TargetParameters, encode
 from openpose.skeleton import OPENPOSE18
 
@@ -168,7 +169,7 @@ def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     return lambda: [features(example) for example in examples]
 
 
-def picture(number: int, keypoints: np.ndarray) -> coco.Picture:
+def picture(number: int, keypoints: np.ndarray) -> annotations.Picture:
     """A picture's annotations from its people's parts [P, K, 2]."""
     seen = np.concatenate([keypoints, np.full((*keypoints.shape[:2], 1), 2)], -1)
     people = [
@@ -176,7 +177,7 @@ def picture(number: int, keypoints: np.ndarray) -> coco.Picture:
         for person, parts in enumerate(OPENPOSE18.to_source_keypoints(seen))
     ]
     image = {"id": number, "file_name": f"{number}.jpg", "width": SIZE, "height": SIZE}
-    return coco.make_picture(image, people, "pictures", OPENPOSE18)
+    return annotations.make_picture(image, people, "pictures", OPENPOSE18)
 
 
 def best(work: Callable[[], object]) -> float:

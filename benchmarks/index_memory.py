@@ -23,7 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from openpose import coco_index, records
+from openpose import records
+from openpose.coco import index as coco_index
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 1.1  # of the peak for the smaller file

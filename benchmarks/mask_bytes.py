@@ -20,9 +20,10 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from benchmarks import oracle
-from openpose import augment, coco, records
+from openpose import augment, records
+from openpose.coco import annotations
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 
 BOUND = 0.01  # of the pictures' bytes
 SIZE, STRIDE = (368, 368), 8
@@ -48,11 +49,11 @@ def main() -> int:
 
 def measure(path: Path) -> float:
     """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
-    pictures = coco.load(path, oracle.OPENPOSE).pictures
-    masked = [(picture, runs) for picture in pictures if len(runs := coco.loss_mask(picture))]
+    pictures = annotations.load(path, oracle.OPENPOSE).pictures
+    masked = [(picture, runs) for picture in pictures if len(runs := annotations.loss_mask(picture))]
     if not masked:
         raise InputError(f"{path}: no picture has a mask; give other data")
-    images = [coco.mask_image(runs, picture.height, picture.width) for picture, runs in masked]
+    images = [annotations.mask_image(runs, picture.height, picture.width) for picture, runs in masked]
     pngs = [png(image) for image in images]
     sizes = {
         "runs, the whole feature in the Example": [
@@ -69,7 +70,7 @@ def measure(path: Path) -> float:
     return sum(sizes["runs, the whole feature in the Example"]) / picture_bytes(path, pictures)
 
 
-def picture_bytes(path: Path, pictures: Sequence[coco.Picture]) -> int:
+def picture_bytes(path: Path, pictures: Sequence[annotations.Picture]) -> int:
     """Bytes of all pictures of an annotation file, whose folder or archive lies beside its folder."""
     split = path.stem.rpartition("_")[2]
     places = [path.parent.parent / split, path.parent.parent / f"{split}.zip", path.parent / f"{split}.zip"]
@@ -77,7 +78,7 @@ def picture_bytes(path: Path, pictures: Sequence[coco.Picture]) -> int:
         return sum(store.size(picture.file_name) for picture in pictures)
 
 
-def mean_runs(masked: Sequence[tuple[coco.Picture, np.ndarray]]) -> float:
+def mean_runs(masked: Sequence[tuple[annotations.Picture, np.ndarray]]) -> float:
     return float(np.mean([len(runs) for _, runs in masked]))
 
 

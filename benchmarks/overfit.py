@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from benchmarks import _real, oracle
-from openpose import coco
 from openpose.augment import PADDING_GREY
+from openpose.coco import annotations
 from openpose.codec.decode import decode
 
 BOUND = 0.9
@@ -57,7 +57,7 @@ def choose(source: Path, folder: Path) -> None:
     """Writes a data set of the first pictures of the source's training split."""
     name = "annotations/person_keypoints_{}2017.json"
     everything = json.loads((source / name.format("train")).read_text())
-    pictures = coco.load(source / name.format("train"), _real.OPENPOSE).pictures
+    pictures = annotations.load(source / name.format("train"), _real.OPENPOSE).pictures
     ids = {picture.id for picture in [picture for picture in pictures if _is_clear(picture)][:PICTURES]}
     for split, repeats in (("train", REPEATS), ("val", 1)):
         (folder / f"{split}2017").mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def choose(source: Path, folder: Path) -> None:
         path.write_text(json.dumps(both))
 
 
-def _is_clear(picture: coco.Picture) -> bool:
+def _is_clear(picture: annotations.Picture) -> bool:
     labelled = (picture.visibility >= 1).sum(1)
     return bool(picture.main.any() and (picture.area > LARGE).all() and (labelled >= KEYPOINTS).all())
 
@@ -104,7 +104,7 @@ def _copy(identity: int, number: int) -> int:
 def reference(folder: Path, height: int) -> None:
     """Prints the oracle's figures."""
     path = folder / "annotations/person_keypoints_val2017.json"
-    scenes = [oracle.encode(picture, height=height) for picture in coco.load(path, oracle.OPENPOSE).pictures]
+    scenes = [oracle.encode(picture, height=height) for picture in annotations.load(path, oracle.OPENPOSE).pictures]
     found = [decode(scene.heatmap, scene.vectmap, oracle.OPENPOSE, oracle.PARAMETERS) for scene in scenes]
     oracle.print_row(f"reference (true maps, {height} high)", path, scenes, found)
 

@@ -30,9 +30,10 @@ import tensorflow as tf
 
 from benchmarks import oracle
 from benchmarks.index_memory import peak_mb
-from openpose import coco_index, records, skeleton
+from openpose import records, skeleton
+from openpose.coco import index
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 
 BOUND = 0.8  # of the plain loop's images/s
 IMAGES = 1_600  # about 250 MB of COCO's
@@ -53,7 +54,7 @@ class Data:
 
     def write(self, out: Path, worker: int = 0, workers: int = 1) -> list[dict[str, Any]]:
         """Ours: a worker's shards."""
-        people = coco_index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
+        people = index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
             parameters = records.RecordParameters(images_per_shard=self.images // SHARDS)
             return records.write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
@@ -110,7 +111,7 @@ def make_data(folder: Path) -> Data:
                 file.writestr(f"copies/{copy}/{image['file_name']}", pictures.read(image["file_name"]))
     json_path.write_text(json.dumps(replicated(document, copies)))
     with PictureStore(archive) as pictures:
-        coco_index.index(
+        index.index(
             lambda: json_path.open("rb"), json_path.name, folder, skeleton.OPENPOSE18, {SPLIT: 1.0}, pictures.size
         )
         images = [f"{copy}/{image['file_name']}" for copy in copies for image in document["images"]]

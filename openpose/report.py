@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from openpose import draw
-from openpose.coco import Picture
+from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.error_kinds import KINDS, ErrorCounts
 from openpose.predict import Maps

@@ -19,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 
 from openpose import skeleton as skeletons
 from openpose import storage
-from openpose.coco import Picture
+from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton

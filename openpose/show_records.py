@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import coco, draw, predict, progress, records, score, storage
+from openpose import draw, predict, progress, records, score, storage
 from openpose import input as batches
 from openpose import skeleton as skeletons
+from openpose.coco import annotations
 from openpose.errors import InputError
 from openpose.input import InputParameters
 from openpose.skeleton import Skeleton
@@ -160,7 +161,7 @@ def _show_shard(path: str) -> None:
             total.update(records.count_people(image))
             if number < FEATURES_SHOWN:
                 _print_features(number, image)
-    for name in coco.COUNTED:
+    for name in annotations.COUNTED:
         print(f"  {name.replace('_', ' '):<22}{total[name]:,}")
 
 
@@ -201,7 +202,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
 def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -> np.ndarray:
     example = records.parse(serialized, skeleton)
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
-    mask = coco.mask_image(example["mask_runs"].numpy(), *image.shape[:2])
+    mask = annotations.mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)
     people = score.true_people(records.to_picture(serialized, skeleton), skeleton)
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)

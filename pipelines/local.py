@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from openpose import data_source, drawn_people, progress, storage
+from openpose import drawn_people, progress, storage
+from openpose.coco import source as data_source
 from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.images import revision

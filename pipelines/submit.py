@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from openpose import data_source
+from openpose.coco import source
 from openpose.errors import InputError
 from pipelines import images as built_images
 from pipelines import kfp_api, local
@@ -202,7 +202,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
             raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
         values[name.replace("-", "_")] = value
     if "source" not in values | settings.parameters:
-        values = {"source": data_source.SAMPLE} | local.SAMPLE | values
+        values = {"source": source.SAMPLE} | local.SAMPLE | values
     values = {"revision": built_images.revision()} | values
     known = training.component_spec.inputs
     for name in values:

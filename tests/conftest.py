@@ -13,8 +13,9 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import coco_index, drawn_people, model_io, records, skeleton, storage
-from openpose.pictures import PictureStore
+from openpose import drawn_people, model_io, records, skeleton, storage
+from openpose.coco import index
+from openpose.coco.pictures import PictureStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,7 +83,7 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
             PictureStore(sample_folder / f"{split}2017.zip") as pictures,
         ):
             name = f"annotations/person_keypoints_{split}2017.json"
-            described = coco_index.index(
+            described = index.index(
                 functools.partial(archive.open, name),
                 name,
                 out,
@@ -90,7 +91,7 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
                 {split: 1.0},
                 pictures.size,
             )[split]
-            people = coco_index.Split(out / described["people"], out / described["index"])
+            people = index.Split(out / described["people"], out / described["index"])
             parameters = records.RecordParameters(images_per_shard=10)
             shards = records.write_shards(people, pictures, out / split, split, parameters)
         manifests[split] = {"folder": str(out / split), **records.merge(shards)}

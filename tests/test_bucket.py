@@ -23,10 +23,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import coco_index, records, skeleton, storage
 from openpose import input as batches
+from openpose import records, skeleton, storage
+from openpose.coco import index
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 from openpose.records import cache as shards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def describe(sample: Path, split: str, folder: storage.Place) -> dict[str, Any]:
         storage.atomic_folder(folder / split) as temporary,
     ):
         source = functools.partial(archive.open, name)
-        described = coco_index.index(source, name, temporary, OPENPOSE, {split: 1.0}, store.size)[split]
+        described = index.index(source, name, temporary, OPENPOSE, {split: 1.0}, store.size)[split]
     places = {key: str(folder / split / described[key]) for key in ("people", "index")}
     return described | places | {"pictures": str(pictures), "fingerprint": split}
 

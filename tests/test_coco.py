@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as rle
 
-from openpose import coco, coco_index, skeleton
+from openpose import skeleton
+from openpose.coco import annotations, index
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
@@ -39,16 +40,16 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[[Any], coco.Annotations]:
-    def write_and_load(content: Any) -> coco.Annotations:
+def load(tmp_path: Path) -> Callable[[Any], annotations.Annotations]:
+    def write_and_load(content: Any) -> annotations.Annotations:
         path = tmp_path / "person_keypoints_train2017.json"
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return coco.load(path, OPENPOSE)
+        return annotations.load(path, OPENPOSE)
 
     return write_and_load
 
 
-Load = Callable[[Any], coco.Annotations]
+Load = Callable[[Any], annotations.Annotations]
 
 
 def test_reads_people(load: Load) -> None:
@@ -94,7 +95,7 @@ def test_bad_file_is_named_with_field_and_entry(
     def stream(content: Any) -> None:
         encoded = (content if isinstance(content, str) else json.dumps(content)).encode()
         name = "person_keypoints_train2017.json"
-        coco_index.index(lambda: io.BytesIO(encoded), name, tmp_path, OPENPOSE, {"train": 1.0}, lambda name: 1)
+        index.index(lambda: io.BytesIO(encoded), name, tmp_path, OPENPOSE, {"train": 1.0}, lambda name: 1)
 
     with pytest.raises(InputError, match=message) as raised:
         (stream if streamed else load)(content)
@@ -103,7 +104,7 @@ def test_bad_file_is_named_with_field_and_entry(
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.json: no such annotation file"):
-        coco.load(tmp_path / "nowhere.json", OPENPOSE)
+        annotations.load(tmp_path / "nowhere.json", OPENPOSE)
 
 
 def test_people_of_other_categories_are_not_ours(load: Load) -> None:
@@ -111,8 +112,8 @@ def test_people_of_other_categories_are_not_ours(load: Load) -> None:
     assert len(picture.ids) == 0
 
 
-def mask_of(picture: coco.Picture) -> np.ndarray:
-    return coco.mask_image(coco.loss_mask(picture), picture.height, picture.width)
+def mask_of(picture: annotations.Picture) -> np.ndarray:
+    return annotations.mask_image(annotations.loss_mask(picture), picture.height, picture.width)
 
 
 def people(*persons: dict[str, Any]) -> dict[str, Any]:
@@ -190,11 +191,11 @@ def test_polygons_far_outside_of_the_picture_are_fine(load: Load) -> None:
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_compressed_runs_are_read_as_pycocotools_wrote_them(mask: np.ndarray) -> None:
     counts = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    runs = coco._runs_of_text(counts)
+    runs = annotations._runs_of_text(counts)
     decoded = np.repeat(np.arange(len(runs)) % 2, runs).reshape(mask.shape[::-1]).T
     np.testing.assert_array_equal(decoded, mask)
 
 
 def test_counts_of_the_real_subset(shared: Path) -> None:
-    counts = coco.load(shared / "coco/annotations/person_keypoints_val2017.json", OPENPOSE).counts()
+    counts = annotations.load(shared / "coco/annotations/person_keypoints_val2017.json", OPENPOSE).counts()
     assert (counts["images"], counts["people_with_keypoints"], counts["crowds"]) == (200, 359, 8)

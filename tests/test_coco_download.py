@@ -17,9 +17,10 @@ import pytest
 
 from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import pictures, storage
+from openpose import storage
+from openpose.coco import pictures
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 from tests.faulty_server import Fault, FaultyServer, File, running
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpose import coco, coco_index, records, skeleton
+from openpose import records, skeleton
+from openpose.coco import annotations
+from openpose.coco import index as coco_index
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
@@ -35,7 +37,9 @@ def document(images: int, people: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def index(folder: Path, content: dict[str, Any], seed: int = 0, **shares: float) -> dict[str, list[coco.Picture]]:
+def index(
+    folder: Path, content: dict[str, Any], seed: int = 0, **shares: float
+) -> dict[str, list[annotations.Picture]]:
     """Indexes a document; returns the pictures of each split, in their order."""
     folder.mkdir(exist_ok=True)
     encoded = json.dumps(content).encode()
@@ -46,7 +50,7 @@ def index(folder: Path, content: dict[str, Any], seed: int = 0, **shares: float)
     for split, files in described.items():
         opened = coco_index.Split(folder / files["people"], folder / files["index"])
         result[split] = [records.to_picture(example, OPENPOSE) for example in opened.read(0, len(opened))]
-        assert files["counts"] == coco.counts(result[split])
+        assert files["counts"] == annotations.counts(result[split])
         assert opened.picture_bytes.tolist() == [len(picture.file_name) for picture in result[split]]
     return result
 
@@ -86,7 +90,7 @@ def test_held_out_share_is_exact_and_apart(tmp_path: Path) -> None:
 
 def test_it_is_what_the_whole_file_holds(tmp_path: Path, shared: Path) -> None:
     path = shared / "coco/annotations/person_keypoints_val2017.json"
-    whole = {picture.id: picture for picture in coco.load(path, OPENPOSE).pictures}
+    whole = {picture.id: picture for picture in annotations.load(path, OPENPOSE).pictures}
     pictures = index(tmp_path, json.loads(path.read_bytes()))["train"]
     assert len(pictures) == len(whole) == 200
     for picture in pictures:
@@ -125,7 +129,7 @@ def test_crowded_empty_and_oddly_named_pictures(tmp_path: Path) -> None:
     assert pictures[1].file_name == "Straße 1/ä ö.jpg"
     assert pictures[2].file_name == pictures[3].file_name
     nobody = index(tmp_path, document(3, []))["train"]
-    assert coco.counts(nobody)["people"] == 0
+    assert annotations.counts(nobody)["people"] == 0
 
 
 def test_ids_with_gaps_and_signs(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from components.coco_download.coco_download import coco_download
-from openpose import coco_index, data_source, records, skeleton, storage
+from openpose import records, skeleton, storage
+from openpose.coco import index
+from openpose.coco import source as data_source
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 
 OFFICIAL = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
 
@@ -60,7 +62,7 @@ def images(manifest: dict[str, Any]) -> dict[str, dict[str, bytes]]:
     """For each split the pictures that the next step reads, in their order."""
     found = {}
     for split, described in manifest["splits"].items():
-        people = coco_index.Split(described["people"], described["index"])
+        people = index.Split(described["people"], described["index"])
         with PictureStore(described["pictures"]) as pictures:
             names = [records.to_picture(e, skeleton.OPENPOSE18).file_name for e in people.read(0, len(people))]
             assert [pictures.size(name) for name in names] == people.picture_bytes.tolist()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import coco, score, skeleton
+from openpose import score, skeleton
+from openpose.coco import annotations
 from openpose.codec import decode, encode
 from openpose.errors import InputError
 
@@ -270,7 +271,7 @@ def test_oracle_on_real_people(shared: Path) -> None:
     """True maps of real photographs, decoded: it bounds what any network can reach."""
     path = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
     results = []
-    for picture in coco.load(path, OPENPOSE).pictures:
+    for picture in annotations.load(path, OPENPOSE).pictures:
         scale = 368 / picture.height
         keypoints, labelled = OPENPOSE.part_keypoints(
             picture.keypoints[picture.labelled], picture.visibility[picture.labelled]

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from openpose import download, storage
-from openpose.download import Fetched, Remote, fetch
+from openpose import storage
+from openpose.coco import download
+from openpose.coco.download import Fetched, Remote, fetch
 from openpose.errors import InputError
 from tests.faulty_server import Fault, FaultyServer, File, running
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from openpose import pictures as archives
 from openpose import storage
+from openpose.coco import pictures as archives
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 
 
 @pytest.fixture(params=["folder", "stored", "deflated"])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 
-from openpose import coco, coco_index, records, skeleton
+from openpose import records, skeleton
+from openpose.coco import annotations, index
 from openpose.errors import InputError
 from openpose.records import RecordParameters
 
@@ -30,7 +31,7 @@ def encoded(kind: str = "RGB", size: tuple[int, int] = (80, 60), form: str = "JP
     return buffer.getvalue()
 
 
-def split_of(tmp_path: Path, images: Mapping[str, bytes], **person: object) -> coco_index.Split:
+def split_of(tmp_path: Path, images: Mapping[str, bytes], **person: object) -> index.Split:
     """The index of a split with these pictures, one person in each."""
     labelled = {
         "category_id": 1,
@@ -47,8 +48,8 @@ def split_of(tmp_path: Path, images: Mapping[str, bytes], **person: object) -> c
     }
     content = json.dumps(document).encode()
     size = Memory(images).size
-    coco_index.index(lambda: io.BytesIO(content), "annotations.json", tmp_path, OPENPOSE, {"train": 1.0}, size)
-    return coco_index.Split(tmp_path / "train.examples", tmp_path / "train.npy")
+    index.index(lambda: io.BytesIO(content), "annotations.json", tmp_path, OPENPOSE, {"train": 1.0}, size)
+    return index.Split(tmp_path / "train.examples", tmp_path / "train.npy")
 
 
 class Memory:
@@ -99,7 +100,7 @@ def test_mask_is_lossless(tmp_path: Path) -> None:
     manifest = write(tmp_path, {"a.jpg": encoded()}, keypoints=[0] * 51, segmentation=[triangle])
     (example,) = records.examples(manifest, OPENPOSE).as_numpy_iterator()
     expected = rle.decode(rle.merge(rle.frPyObjects([triangle], 60, 80))) == 0
-    np.testing.assert_array_equal(coco.mask_image(example["mask_runs"], 60, 80), expected)
+    np.testing.assert_array_equal(annotations.mask_image(example["mask_runs"], 60, 80), expected)
     assert 0 < expected.mean() < 1
 
 

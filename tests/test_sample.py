@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from openpose import coco, drawn_people, skeleton
+from openpose import drawn_people, skeleton
+from openpose.coco import annotations as coco
 from openpose.errors import InputError
 
 ARCHIVES = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from components import status
-from openpose import coco_index, data_source, pictures, records, remotes, report, skeleton, storage
-from openpose.data_source import Annotations, Files, Names
+from openpose import records, report, skeleton, storage
+from openpose.coco import index, pictures, remotes
+from openpose.coco import source as data_source
+from openpose.coco.pictures import PictureStore
+from openpose.coco.source import Annotations, Files, Names
 from openpose.errors import InputError
-from openpose.pictures import PictureStore
 from openpose.report import Sample
 
 SAMPLES = 12  # pictures in the report
@@ -188,11 +190,9 @@ def _index(
         for file, splits in shares.items():
             annotations = files.annotations[file]
             with PictureStore(files.pictures[file]) as store:
-                indexed = coco_index.index(
-                    annotations.open, str(annotations), temporary, person, splits, store.size, seed
-                )
+                indexed = index.index(annotations.open, str(annotations), temporary, person, splits, store.size, seed)
                 for split, part in indexed.items():
-                    opened = coco_index.Split(temporary / part["people"], temporary / part["index"])
+                    opened = index.Split(temporary / part["people"], temporary / part["index"])
                     bad = _missing(opened, store, str(annotations))
                     samples[split] = _samples(opened, store)
                     described[split] = part | {
@@ -206,7 +206,7 @@ def _index(
     return described
 
 
-def _missing(split: coco_index.Split, store: PictureStore, annotations: str) -> dict[str, Any]:
+def _missing(split: index.Split, store: PictureStore, annotations: str) -> dict[str, Any]:
     """How many of a split's pictures are missing, and the names of some.
 
     Raises:
@@ -223,7 +223,7 @@ def _missing(split: coco_index.Split, store: PictureStore, annotations: str) -> 
     return {"missing": len(missing), "names": names}
 
 
-def _samples(split: coco_index.Split, store: PictureStore) -> list[Sample]:
+def _samples(split: index.Split, store: PictureStore) -> list[Sample]:
     """The first pictures of a split's shuffled order that can be read, those with people first."""
     found: list[Sample] = []
     person = skeleton.OPENPOSE18

@@ -7,10 +7,10 @@ from typing import Any
 from components import status
 from openpose import input as batches
 from openpose import records, skeleton, storage
-from openpose.coco_index import Split
+from openpose.coco.index import Split
+from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import InputParameters
-from openpose.pictures import PictureStore
 from openpose.records import RecordParameters
 
 #: Splits with dense targets, by the names of the choice.

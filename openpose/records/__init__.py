@@ -42,7 +42,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from openpose import coco, progress, storage
+from openpose import progress, storage
+from openpose.coco import annotations as coco
 from openpose.errors import InputError, check_least
 from openpose.records import cache as shards
 from openpose.records.record_file import RecordFile

@@ -11,8 +11,9 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from openpose import download, drawn_people, pictures, remotes, storage
-from openpose.download import Remote
+from openpose import drawn_people, storage
+from openpose.coco import download, pictures, remotes
+from openpose.coco.download import Remote
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"

@@ -29,9 +29,10 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from openpose import progress, remotes, storage
+from openpose import progress, storage
+from openpose.coco import remotes
+from openpose.coco.remotes import Identity, Trouble
 from openpose.errors import InputError
-from openpose.remotes import Identity, Trouble
 
 PARALLEL = 4  # files at the same time
 TRIES = 8  # failures without a new byte between them, after which a source is given up

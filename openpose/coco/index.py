@@ -20,7 +20,8 @@ from typing import IO, Any, TypeAlias
 import ijson
 import numpy as np
 
-from openpose import coco, progress, records, storage
+from openpose import progress, records, storage
+from openpose.coco import annotations
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
@@ -123,7 +124,7 @@ def _index(
     seed: int,
 ) -> dict[str, dict[str, Any]]:
     categories = list(_items(open_source, "categories", name))
-    category = coco.person_category(categories, name, skeleton)
+    category = annotations.person_category(categories, name, skeleton)
     with (
         tempfile.TemporaryDirectory(prefix="openpose-index-") as temporary,
         storage.no_space_is_clear(folder / "index"),
@@ -131,7 +132,7 @@ def _index(
         buckets = _Buckets(Path(temporary), seed)
         images = _distribute(buckets, open_source, name, category)
         if not images:
-            raise coco.no_images_error(name)
+            raise annotations.no_images_error(name)
         pictures = _pictures(buckets, name, skeleton)
         result = {}
         with progress.bar(images, f"index {' and '.join(shares)}", "image") as bar:
@@ -157,13 +158,13 @@ def _distribute(buckets: "_Buckets", open_source: Source, name: str, category: A
     images = 0
     with progress.bar(None, f"read {Path(name).name}", "object") as bar:
         for image in _items(open_source, "images", name):
-            buckets.add(coco.whole_number(image, "id", name, "image"), (_IMAGE, image))
+            buckets.add(annotations.whole_number(image, "id", name, "image"), (_IMAGE, image))
             images += 1
             bar.update(1)
         for annotation in _items(open_source, "annotations", name):
             if annotation.get("category_id", category) == category:
                 what = f"annotation {annotation.get('id')}"
-                buckets.add(coco.whole_number(annotation, "image_id", name, what), (_ANNOTATION, annotation))
+                buckets.add(annotations.whole_number(annotation, "image_id", name, what), (_ANNOTATION, annotation))
             bar.update(1)
     buckets.flush()
     return images
@@ -238,7 +239,7 @@ class _Buckets:
         return int.from_bytes(blake2b(f"{self._seed}:{image_id}".encode(), digest_size=8).digest(), "big")
 
 
-def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[coco.Picture]:
+def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[annotations.Picture]:
     """All images with their people, in the order of their keys."""
     for bucket in range(BUCKETS):
         images: dict[int, tuple[int, dict[str, Any]]] = {}
@@ -247,26 +248,26 @@ def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[coco
             if kind == _ANNOTATION:
                 people.setdefault(image_id, []).append(entry)
             elif image_id in images:
-                raise coco.two_images_error(name, image_id)
+                raise annotations.two_images_error(name, image_id)
             else:
                 images[image_id] = (key, entry)
         for image_id in people:
             if image_id not in images:
-                raise coco.unknown_image_error(name, people[image_id][0])
+                raise annotations.unknown_image_error(name, people[image_id][0])
         for image_id, (_, image) in sorted(images.items(), key=lambda item: (item[1][0], item[0])):
-            yield coco.make_picture(image, people.get(image_id, []), name, skeleton)
+            yield annotations.make_picture(image, people.get(image_id, []), name, skeleton)
 
 
 def _write_split(
     folder: Path,
     split: str,
     count: int,
-    pictures: Iterator[coco.Picture],
+    pictures: Iterator[annotations.Picture],
     size: Callable[[str], int],
     skeleton: Skeleton,
     bar: progress.Bar,
 ) -> dict[str, Any]:
-    counts = dict.fromkeys(coco.COUNTED, 0)
+    counts = dict.fromkeys(annotations.COUNTED, 0)
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
     with (folder / f"{split}.examples").open("wb") as file:
@@ -274,7 +275,7 @@ def _write_split(
             picture = next(pictures)
             table[number] = file.tell(), size(picture.file_name)
             file.write(records.serialize(picture))
-            for key, value in coco.counts([picture]).items():
+            for key, value in annotations.counts([picture]).items():
                 counts[key] += value
             keypoints += (picture.visibility >= 1).sum(0)
             bar.update(1)

@@ -1,0 +1,1 @@
+"""COCO's files: annotations, pictures, and where a data set comes from."""
