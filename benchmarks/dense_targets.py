@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from openpose import input as batches
 from openpose import records
 from openpose.coco import annotations
 from openpose.codec.encode import MAX_EXPONENT, TargetParameters, encode
+from openpose.input import batches
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 50.0  # times the speed of the reference

@@ -21,8 +21,8 @@ from benchmarks import oracle
 from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import drawn_people, records, skeleton, storage
-from openpose import input as batches
 from openpose.errors import InputError
+from openpose.input import batches
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
 SIZE, BATCH = 368, 16

@@ -20,10 +20,11 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from benchmarks import oracle
-from openpose import augment, records
+from openpose import records
 from openpose.coco import annotations
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.input import augment
 
 BOUND = 0.01  # of the pictures' bytes
 SIZE, STRIDE = (368, 368), 8

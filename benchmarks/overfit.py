@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from benchmarks import _real, oracle
-from openpose.augment import PADDING_GREY
 from openpose.coco import annotations
 from openpose.codec.decode import decode
+from openpose.input.augment import PADDING_GREY
 
 BOUND = 0.9
 PICTURES, REPEATS = 16, 128

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import error_kinds, model_io, networks, progress, records, score, storage
-from openpose import input as batches
 from openpose.codec.decode import People
 from openpose.codec.encode import TargetParameters
 from openpose.error_kinds import Comparison, ErrorCounts, PictureTruth
 from openpose.errors import InputError
-from openpose.input import InputParameters
+from openpose.input import batches
+from openpose.input.batches import InputParameters
 from openpose.networks import loss
 from openpose.predict import Predictor
 from openpose.report import Example

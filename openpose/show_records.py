@@ -13,11 +13,11 @@ import tensorflow as tf
 from PIL import Image
 
 from openpose import draw, predict, progress, records, score, storage
-from openpose import input as batches
 from openpose import skeleton as skeletons
 from openpose.coco import annotations
 from openpose.errors import InputError
-from openpose.input import InputParameters
+from openpose.input import batches
+from openpose.input.batches import InputParameters
 from openpose.skeleton import Skeleton
 
 DRAWN = 12

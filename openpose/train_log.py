@@ -80,7 +80,7 @@ class TrainLog:
         Args:
             name: of the group of pictures.
             step: when.
-            batch: image, maps and mask of B samples (`openpose.input`).
+            batch: image, maps and mask of B samples (`openpose.input.batches`).
             maps: the network's, float32 [B, h, w, maps].
             of: the skeleton.
         """

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import devices, init_weights, interruption, model_io, networks, progress, storage
-from openpose import input as batches
 from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
+from openpose.input import batches
 from openpose.networks import loss
 from openpose.predict import Predictor
 from openpose.skeleton import Skeleton

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from openpose import networks
-from openpose.augment import AugmentParameters
 from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError, check_least
-from openpose.input import InputParameters
+from openpose.input.augment import AugmentParameters
+from openpose.input.batches import InputParameters
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("float32", "bfloat16", "float16")

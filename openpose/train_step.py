@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from openpose import data_service, networks, optimize, render, schedule
-from openpose import input as batches
+from openpose import data_service, networks, optimize, schedule
 from openpose.errors import InputError
+from openpose.input import batches, render
 from openpose.networks import loss
 from openpose.networks.layers import Norm
 from openpose.skeleton import Skeleton

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import augment
-from openpose.augment import NO_RANDOMNESS, AugmentParameters
+from openpose.input import augment
+from openpose.input.augment import NO_RANDOMNESS, AugmentParameters
 
 SIZE = (160, 192)
 SEED = tf.constant([1, 2], tf.int64)

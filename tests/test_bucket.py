@@ -23,11 +23,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import input as batches
 from openpose import records, skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.input import batches
 from openpose.records import cache as shards
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import input as batches
-from openpose import records, render, skeleton
+from openpose import records, skeleton
 from openpose.errors import InputError
-from openpose.input import InputParameters, Share
+from openpose.input import batches, render
+from openpose.input.batches import InputParameters, Share
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import input as batches
 from openpose import measure, model_io, networks, skeleton
 from openpose.errors import InputError
+from openpose.input import batches
 from openpose.measure import Measured
 from openpose.networks import loss
 from openpose.predict import Maps

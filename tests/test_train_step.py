@@ -17,8 +17,8 @@ import pytest
 import tensorflow as tf
 
 from openpose import devices, skeleton
-from openpose import input as batches
 from openpose.errors import InputError
+from openpose.input import batches
 from openpose.networks import loss
 from openpose.train_parameters import TrainParameters
 from openpose.train_step import Trainer

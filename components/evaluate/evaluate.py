@@ -8,7 +8,7 @@ from components import status
 from components.evaluate.verdict import Demands, judge
 from openpose import measure, model_io, report, skeleton, storage
 from openpose.errors import InputError
-from openpose.input import InputParameters
+from openpose.input.batches import InputParameters
 from openpose.measure import Measured
 from openpose.registry import Registry
 from openpose.train_log import read_steps

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from components import status
-from openpose import input as batches
 from openpose import records, skeleton, storage
 from openpose.coco.index import Split
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.input import InputParameters
+from openpose.input import batches
+from openpose.input.batches import InputParameters
 from openpose.records import RecordParameters
 
 #: Splits with dense targets, by the names of the choice.

@@ -2,7 +2,7 @@
 
 A batch is a dict: `image` uint8 [B, H, W, 3] (RGB), `maps` float32 [B, h, w, maps] (heatmap, then vectmap), `mask`
 float32 [B, h, w, 1] and `id` int64 [B]. For a device that makes these itself (`render.batch`) it is a padded batch of
-what `openpose/render.py` calls regions.
+what `openpose/input/render.py` calls regions.
 """
 
 import math
@@ -14,12 +14,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from openpose import augment, records, render
-from openpose.augment import AugmentParameters
+from openpose import records
 from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError
+from openpose.input import augment, render
+from openpose.input.augment import AugmentParameters
+from openpose.input.render import Tensors
 from openpose.records import cache
-from openpose.render import Tensors
 from openpose.skeleton import Skeleton
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written

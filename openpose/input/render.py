@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from openpose import augment
 from openpose.codec import encode
 from openpose.codec.encode import TargetParameters
+from openpose.input import augment
 from openpose.skeleton import Skeleton
 
 Tensors = dict[str, tf.Tensor]

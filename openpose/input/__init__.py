@@ -1,0 +1,1 @@
+"""Records to batches: augmentation and rendering, as tf.data."""
