@@ -9,7 +9,7 @@ import tensorflow as tf
 from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
-from openpose import model_io, skeleton, storage
+from openpose import model_files, skeleton, storage
 from openpose.predict import Predictor
 from openpose.valid_score import ValidScore
 
@@ -54,7 +54,7 @@ def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> s
 
 def ap(model: str | Path, split: dict[str, Any], height: int) -> float:
     """COCO AP of a model on all pictures of a split, resized to a height, one pass."""
-    predictor = Predictor(model_io.load(storage.path(str(model)), OPENPOSE), height)
+    predictor = Predictor(model_files.load(storage.path(str(model)), OPENPOSE), height)
     found = ValidScore(split, split["counts"]["images"], OPENPOSE).ap(predictor, lambda: False)
     assert found is not None
     return found

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.oracle import ANNOTATIONS, SHARED
-from openpose import model_io, progress, score, skeleton
+from openpose import model_files, progress, score, skeleton
 from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
@@ -98,7 +98,7 @@ def pictures(annotations: Path) -> list[tuple[coco.Picture, Path]]:
 
 def look(way: Way, images: dict[int, np.ndarray]) -> None:
     """Finds the people in all pictures and takes the times."""
-    predictor = Predictor(model_io.load(str(GRAPH), OPENPOSE), passes=way.passes)
+    predictor = Predictor(model_files.load(str(GRAPH), OPENPOSE), passes=way.passes)
     with progress.bar(len(images), way.name, "picture") as bar:
         for image_id, image in images.items():
             start = time.perf_counter()

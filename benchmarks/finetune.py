@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _real
-from openpose import model_io, score, storage
+from openpose import model_files, score, storage
 from openpose.predict import Predictor
 from openpose.valid_score import ValidScore
 
@@ -64,7 +64,7 @@ def main() -> int:
 
 def found(model: str | Path, valid: ValidScore) -> list[dict[str, Any]]:
     """People whom a model finds in all validation pictures, as COCO results."""
-    predictor = Predictor(model_io.load(storage.path(str(model)), _real.OPENPOSE), RECIPE["size"])
+    predictor = Predictor(model_files.load(storage.path(str(model)), _real.OPENPOSE), RECIPE["size"])
     return valid.detections(predictor, lambda: False) or []
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from openpose import model_io, networks, skeleton, storage
-from openpose.model_io.formats import FORMATS, Source
+from openpose import model_files, networks, skeleton, storage
+from openpose.model_files.formats import FORMATS, Source
 
 NAME = "formats"
 BOUND, BOUND_OTHERS = 1.0, 0.5
@@ -63,7 +63,7 @@ def written(
 ) -> tuple[Callable[[], object], int]:
     """What asks a format for the maps of the picture, and the bytes of its file."""
     write(source, path)
-    model = model_io.load(path, OPENPOSE)
+    model = model_files.load(path, OPENPOSE)
     size = sum(storage.sizes(path).values()) if path.is_dir() else path.stat().st_size
     return lambda: model.maps(picture), size
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, drawn_people, model_io, predict, skeleton, storage
+from openpose import draw, drawn_people, model_files, predict, skeleton, storage
 from openpose.predict import Predictor
 
 WIDTH = 4  # pictures side by side
@@ -16,7 +16,7 @@ def main(out: Path) -> None:
     summary = storage.read_json(out / "summary.json")
     person = skeleton.get("openpose18")
     size = storage.read_json(Path(summary["graph"]).with_name("model_card.json"))["parameters"]["size"]
-    predictor = Predictor(model_io.load(summary["graph"], person), size)
+    predictor = Predictor(model_files.load(summary["graph"], person), size)
     crowded = (drawn_people.draw(drawn_people.Sample(), "val2017", index) for index in range(100))
     chosen = [image for image, people in crowded if 2 <= sum(p["num_keypoints"] > 12 for p in people) <= 4][:WIDTH]
     columns = []

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import imagenet, model_io, storage, tf_pose_graph
+from openpose import imagenet, model_files, storage, tf_pose_graph
 from openpose.errors import InputError
 from openpose.networks.layers import Norm
 
@@ -134,7 +134,7 @@ def _read(model: keras.Model, source: str | storage.Place) -> _Source:
 
 
 def _keras(model: keras.Model, file: Path, place: storage.Place) -> _Source:
-    theirs = {layer.name: layer for layer in model_io.read_keras(file, place).layers if layer.weights}
+    theirs = {layer.name: layer for layer in model_files.read_keras(file, place).layers if layer.weights}
     ours = {layer.name for layer in model.layers if layer.weights}
     of_batch = [name for name, layer in theirs.items() if isinstance(layer, Norm) and layer.batch_statistics]
     return _Source(
@@ -148,7 +148,7 @@ def _keras(model: keras.Model, file: Path, place: storage.Place) -> _Source:
 
 
 def _graph(model: keras.Model, file: Path, place: storage.Place) -> _Source:
-    graph = tf_pose_graph.Graph(model_io.read_graph(file, place), model_io.GRAPH_INPUT)
+    graph = tf_pose_graph.Graph(model_files.read_graph(file, place), model_files.GRAPH_INPUT)
     found = tf_pose_graph.read(model, graph)
     return _Source(
         str(place),

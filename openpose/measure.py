@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import error_kinds, model_io, networks, progress, records, score, storage
+from openpose import error_kinds, model_files, networks, progress, records, score, storage
 from openpose.codec.decode import People
 from openpose.codec.encode import TargetParameters
 from openpose.error_kinds import Comparison, ErrorCounts, PictureTruth
@@ -59,7 +59,12 @@ def loss_inputs(split: dict[str, Any], stride: int) -> InputParameters:
 
 
 def measure(
-    model: model_io.Model, split: dict[str, Any], inputs: InputParameters, height: int, skeleton: Skeleton, shown: int
+    model: model_files.Model,
+    split: dict[str, Any],
+    inputs: InputParameters,
+    height: int,
+    skeleton: Skeleton,
+    shown: int,
 ) -> Measured:
     """Measures a model on all pictures of a split.
 
@@ -98,7 +103,7 @@ def measure(
 
 
 def valid_losses(
-    model: model_io.Model, split: dict[str, Any], inputs: InputParameters, skeleton: Skeleton
+    model: model_files.Model, split: dict[str, Any], inputs: InputParameters, skeleton: Skeleton
 ) -> dict[str, float | None]:
     """The four validation losses, as the training loop computes them.
 
@@ -125,9 +130,9 @@ def has_all_stages(path: storage.Place) -> bool:
 Step = Callable[[Batch], dict[str, tf.Tensor]]
 
 
-def _all_stages(model: model_io.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
+def _all_stages(model: model_files.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
     with storage.local_copy(model.path) as file:
-        network = model_io.read_keras(file, model.path)
+        network = model_files.read_keras(file, model.path)
 
     @tf.function(reduce_retracing=True)
     def step(batch: Batch) -> dict[str, tf.Tensor]:
@@ -138,7 +143,7 @@ def _all_stages(model: model_io.Model, skeleton: Skeleton) -> tuple[Step, tuple[
     return step, loss.NAMES
 
 
-def _last_stage(model: model_io.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
+def _last_stage(model: model_files.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
     names = tuple(name for name in loss.NAMES if name != "loss")
 
     watched = _Watched(model)
@@ -158,7 +163,7 @@ class _Watched:
         model: that model.
     """
 
-    def __init__(self, model: model_io.Model) -> None:
+    def __init__(self, model: model_files.Model) -> None:
         self._run, self._noticed = model.run, False
         self.model = replace(model, run=self._numbers)
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from openpose import model_io, storage
+from openpose import model_files, storage
 from openpose.codec.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
@@ -95,7 +95,7 @@ class Predictor:
         passes: how often the network looks at each picture.
     """
 
-    model: model_io.Model
+    model: model_files.Model
     height: int = 368
     parameters: DecodeParameters = field(default_factory=DecodeParameters)
     passes: Passes = field(default_factory=Passes)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, frames, model_io, people_json, predict, progress, skeleton, storage
+from openpose import draw, frames, model_files, people_json, predict, progress, skeleton, storage
 from openpose.errors import InputError
 from openpose.finder import Finder, Found, Picture
 from openpose.predict import Passes, Predictor
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image", required=True, help="a picture, a video, a folder of them, or a pattern ('a/*.jpg')")
     parser.add_argument("--out", required=True, help="a folder for everything, or the drawn picture's file (.jpg, …)")
-    parser.add_argument("--pixels", choices=model_io.PIXELS, help="order of the channels that the model takes")
+    parser.add_argument("--pixels", choices=model_files.PIXELS, help="order of the channels that the model takes")
     parser.add_argument("--height", type=int, default=368, help="height at which the network sees it (%(default)s)")
     parser.add_argument("--flip", action="store_true", help="look at each picture and at its mirrored one: finds more")
     parser.add_argument(
@@ -76,7 +76,7 @@ def _predict(values: argparse.Namespace) -> "Run":
             raise InputError(f"--{name} is {value}; it must be 1 or more")
     passes = Passes(tuple(values.scales), values.flip)
     jobs = plan(frames.find(values.image), Path(values.out))
-    model = model_io.load(values.model, skeleton.get(SKELETON), values.pixels)
+    model = model_files.load(values.model, skeleton.get(SKELETON), values.pixels)
     run = Run(Predictor(model, values.height, passes=passes), values.batch, values.threads)
     run.do(jobs)
     return run

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, init_weights, interruption, model_io, networks, progress, storage
+from openpose import devices, init_weights, interruption, model_files, networks, progress, storage
 from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
 from openpose.input import batches
@@ -274,7 +274,7 @@ class _Loop:
         if self.score is None:
             return values
         stride = networks.get(self.parameters.model).stride
-        network = model_io.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
+        network = model_files.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
         predictor = Predictor(network, self.parameters.size)
         scored = {"valid_ap": self.score.ap(predictor, self.stopped)} if self.writes else {}
         return None if self.trainer.any_worker(None in scored.values()) else values | scored

@@ -13,7 +13,7 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import drawn_people, model_io, records, skeleton, storage
+from openpose import drawn_people, model_files, records, skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 
@@ -68,7 +68,7 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stages.append(values)
     model = keras.Model(image, stages)
     model.save(folder / "model.keras")
-    model_io.freeze(model, folder / "graph.pb")
+    model_files.freeze(model, folder / "graph.pb")
     return folder / "model.keras"
 
 

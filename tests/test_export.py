@@ -19,7 +19,7 @@ from components.export import compare
 from components.export.export import export
 from openpose import init_weights, networks, records, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_io import formats
+from openpose.model_files import formats
 from openpose.networks.layers import Norm
 
 OPENPOSE = skeleton.get("openpose18")

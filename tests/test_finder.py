@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import finder, model_io, skeleton
+from openpose import finder, model_files, skeleton
 from openpose.errors import InputError
 from openpose.predict import Predictor
 
@@ -29,7 +29,7 @@ class Network:
         return tf.zeros([count, height // 8, width // 8, OPENPOSE.num_maps])
 
     def predictor(self) -> Predictor:
-        return Predictor(model_io.Model(Path("network"), "rgb", OPENPOSE, self, 8), height=8)
+        return Predictor(model_files.Model(Path("network"), "rgb", OPENPOSE, self, 8), height=8)
 
 
 def picture(key: int, width: int) -> finder.Picture[int]:

@@ -15,10 +15,10 @@ import pytest
 import tensorflow as tf
 from onnx import TensorProto, helper
 
-from openpose import init_weights, model_io, networks, predict, skeleton, storage
+from openpose import init_weights, model_files, networks, predict, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_io import formats, saved_model, tflite_file
-from openpose.model_io.formats import FORMATS, Source
+from openpose.model_files import formats, saved_model, tflite_file
+from openpose.model_files.formats import FORMATS, Source
 from openpose.networks.layers import Norm
 
 OPENPOSE = skeleton.get("openpose18")
@@ -52,7 +52,7 @@ def write(name: str, made: Source, folder: Path) -> Path:
     return path
 
 
-def joined(model: model_io.Model, images: np.ndarray) -> np.ndarray:
+def joined(model: model_files.Model, images: np.ndarray) -> np.ndarray:
     return np.concatenate(model.maps(images), -1)
 
 
@@ -70,7 +70,7 @@ def files(made: Source, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_batch_and_size_in_rgb_from_any_format(files: dict[str, Path], made: Source, name: str) -> None:
-    loaded = model_io.load(files[name], OPENPOSE)
+    loaded = model_files.load(files[name], OPENPOSE)
     assert (loaded.pixels, loaded.stride) == ("bgr", 8)
     for images in (pictures(), pictures(1, (32, 24)), pictures()):
         expected = made.model(images)[-1].numpy()
@@ -86,7 +86,7 @@ def test_every_network_in_every_format(name: str, pixels: str, tmp_path: Path) -
     made = source(built(name), pixels)
     expected = made.model(pictures())[-1].numpy()
     for format, about in FORMATS.items():
-        found = joined(model_io.load(write(format, made, tmp_path), OPENPOSE), pictures())
+        found = joined(model_files.load(write(format, made, tmp_path), OPENPOSE), pictures())
         difference = np.abs(found - expected) / max(1, np.abs(expected).max())
         assert difference.max() <= about.largest, format
         assert difference.mean() <= about.mean, format
@@ -98,7 +98,7 @@ def test_norms_by_the_statistics_of_the_batch(name: str, tmp_path: Path) -> None
     made = source(built("mobilenet_thin", statistics_of_batch=True))
     assert made.model.get_layer("backbone0_norm").batch_statistics
     expected = made.model(pictures())[-1].numpy()
-    found = joined(model_io.load(write(name, made, tmp_path), OPENPOSE), pictures())
+    found = joined(model_files.load(write(name, made, tmp_path), OPENPOSE), pictures())
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
@@ -154,13 +154,13 @@ def test_jpeg_signature_gives_the_maps_of_the_picture(files: dict[str, Path], ma
 def test_files_of_something_else(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
     with pytest.raises(InputError, match=message):
-        model_io.load(tmp_path / name, OPENPOSE)
+        model_files.load(tmp_path / name, OPENPOSE)
 
 
 def test_folder_without_a_saved_model(tmp_path: Path) -> None:
     (tmp_path / "variables").touch()
     with pytest.raises(InputError, match=r"this folder is no SavedModel, it has no saved_model\.pb"):
-        model_io.load(tmp_path, OPENPOSE)
+        model_files.load(tmp_path, OPENPOSE)
 
 
 def other_onnx(path: Path, takes: list[Any], gives: list[Any], outputs: int = 1) -> Path:
@@ -181,12 +181,12 @@ def other_onnx(path: Path, takes: list[Any], gives: list[Any], outputs: int = 1)
 def test_onnx_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
     path = other_onnx(tmp_path / "two.onnx", ["N", "H", "W", 3], ["N", "H", "W", 3], outputs=2)
     with pytest.raises(InputError, match=r"takes pixels \[\?, \?, \?, 3\] and gives part0 .*, part1 \[\?, \?, \?, 3\]"):
-        model_io.load(path, OPENPOSE)
+        model_files.load(path, OPENPOSE)
     path = other_onnx(tmp_path / "nchw.onnx", [1, 3, 368, 368], [1, 3, 368, 368])
     with pytest.raises(
         InputError, match=r"takes \[1, 3, 368, 368\]; an OpenPose network takes pictures \[N, H, W, 3\]"
     ):
-        model_io.load(path, OPENPOSE)
+        model_files.load(path, OPENPOSE)
 
 
 def test_saved_model_of_something_else_lists_its_signatures(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_saved_model_of_something_else_lists_its_signatures(tmp_path: Path) -> N
     other = Other()
     tf.saved_model.save(other, str(tmp_path / "other"), signatures={"count": other.lengths})
     with pytest.raises(InputError, match=r"this one has: count \(text \[\?\] -> lengths \[\?\]\)"):
-        model_io.load(tmp_path / "other", OPENPOSE)
+        model_files.load(tmp_path / "other", OPENPOSE)
 
 
 def test_saved_model_of_another_program_with_variables(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_saved_model_of_another_program_with_variables(tmp_path: Path) -> None:
 
     other = Other()
     tf.saved_model.save(other, str(tmp_path / "other"), signatures={"serving_default": other.ask})
-    loaded = model_io.load(tmp_path / "other", OPENPOSE)
+    loaded = model_files.load(tmp_path / "other", OPENPOSE)
     assert (loaded.pixels, loaded.stride) == ("rgb", 8)
     np.testing.assert_allclose(joined(loaded, np.ones((1, 16, 16, 3))), 8 * 8 * 3)
 
@@ -233,7 +233,7 @@ def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tm
     )
     for name in ("model.keras", "graph.pb", "model.onnx"):
         with pytest.raises(InputError, match=wrong) as caught:
-            model_io.load(tmp_path / name, OPENPOSE)
+            model_files.load(tmp_path / name, OPENPOSE)
         assert str(caught.value).startswith(str(tmp_path / name))
 
 
@@ -241,12 +241,12 @@ def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tm
 def test_another_skeleton_with_as_many_maps(files: dict[str, Path], name: str) -> None:
     other = dataclasses.replace(OPENPOSE, name="dog18")
     with pytest.raises(InputError, match="is for the skeleton openpose18, not for dog18"):
-        model_io.load(files[name], other)
+        model_files.load(files[name], other)
 
 
 def test_model_of_one_size_says_so(tmp_path: Path) -> None:
     path = other_onnx(tmp_path / "fixed.onnx", [1, 368, 432, 3], [1, 368, 432, 57])
-    model = model_io.load(path, OPENPOSE)
+    model = model_files.load(path, OPENPOSE)
     assert model.stride == 8
     with pytest.raises(InputError, match=r"fixed\.onnx: takes \[1, 368, 432, 3\], no pictures of \[2, 48, 64, 3\]"):
         model.maps(pictures())
@@ -256,8 +256,8 @@ def test_lite_model_that_says_nothing_takes_rgb(files: dict[str, Path], tmp_path
     plain = (tmp_path / "plain.tflite", files["tflite"].read_bytes())
     plain[0].write_bytes(plain[1][: plain[1].index(b"PK\x03\x04")])
     assert tflite_file._facts(plain[0]) == {}
-    assert model_io.load(plain[0], OPENPOSE).pixels == "rgb"
-    assert model_io.load(plain[0], OPENPOSE, "bgr").pixels == "bgr"
+    assert model_files.load(plain[0], OPENPOSE).pixels == "rgb"
+    assert model_files.load(plain[0], OPENPOSE, "bgr").pixels == "bgr"
 
 
 def test_maps_that_are_no_numbers(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_maps_that_are_no_numbers(tmp_path: Path) -> None:
     model.get_layer("stage2_vectmap_5").set_weights([kernel, bias * np.nan])
     model.save(tmp_path / "model.keras")
     with pytest.raises(InputError, match=r"model\.keras: its maps hold NaN or infinity; did its training diverge\?"):
-        model_io.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
+        model_files.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
 
 
 @pytest.mark.slow
@@ -279,8 +279,10 @@ def test_models_in_a_bucket(files: dict[str, Path], bucket: str, name: str) -> N
             (target / saved_model.FILE).write_bytes((files[name] / saved_model.FILE).read_bytes())
         else:
             target.write_bytes(files[name].read_bytes())
-    loaded = model_io.load(f"{bucket}/model/{files[name].name}", OPENPOSE)
-    np.testing.assert_array_equal(joined(loaded, pictures()), joined(model_io.load(files[name], OPENPOSE), pictures()))
+    loaded = model_files.load(f"{bucket}/model/{files[name].name}", OPENPOSE)
+    np.testing.assert_array_equal(
+        joined(loaded, pictures()), joined(model_files.load(files[name], OPENPOSE), pictures())
+    )
 
 
 def test_formats_are_chosen_by_name() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import imagenet, init_weights, model_io, networks, skeleton
+from openpose import imagenet, init_weights, model_files, networks, skeleton
 from openpose.errors import InputError
 from openpose.networks import layers, vgg
 
@@ -47,7 +47,7 @@ def test_published_graph_gives_its_own_output(name: str, shared: Path) -> None:
     model = networks.build(name, OPENPOSE)
     loaded = init_weights.load(model, published(shared, name))
     assert (loaded.kept, loaded.unused) == ([], [])
-    graph = model_io.load(published(shared, name), OPENPOSE)
+    graph = model_files.load(published(shared, name), OPENPOSE)
     for batch in [*(picture[None] for picture in pictures(shared, 6)), np.stack(pictures(shared, 3, (360, 360)))]:
         expected = np.concatenate(graph.maps(batch), axis=-1)
         output = networks.stage_outputs(model, batch, training=False)[-1]
@@ -87,7 +87,7 @@ def test_norms_without_statistics_get_those_of_pictures(shared: Path) -> None:
     before = calibrated(model, "mobilenet_v2_small", shared)
     after = networks.stage_outputs(model, some_pictures(shared), training=False)[-1].numpy()
     assert np.abs(after - before).mean() < 0.5 * np.abs(before).mean()
-    alone = networks.stage_outputs(model_io.fold_batch_norm(model), some_pictures(shared)[:1], training=False)[-1]
+    alone = networks.stage_outputs(model_files.fold_batch_norm(model), some_pictures(shared)[:1], training=False)[-1]
     np.testing.assert_allclose(alone, after[:1], rtol=0, atol=1e-4)
 
 
@@ -125,9 +125,9 @@ def test_norms_of_the_batch_are_saved_and_exported_as_such(shared: Path, tmp_pat
     batch = np.stack(pictures(shared, 2, (64, 64)))
     expected = networks.stage_outputs(model, batch, training=False)[-1]
     model.save(tmp_path / "model.keras")
-    model_io.freeze(model, tmp_path / "graph.pb")
+    model_files.freeze(model, tmp_path / "graph.pb")
     for file in ("model.keras", "graph.pb"):
-        maps = np.concatenate(model_io.load(tmp_path / file, OPENPOSE).maps(batch), -1)
+        maps = np.concatenate(model_files.load(tmp_path / file, OPENPOSE).maps(batch), -1)
         np.testing.assert_allclose(maps, expected, atol=1e-3)
     again = networks.build("mobilenet_v2_small", OPENPOSE, stages=1)
     assert init_weights.load(again, tmp_path / "model.keras").uncalibrated == loaded.uncalibrated
@@ -286,5 +286,5 @@ def test_graph_of_cmu_gives_its_own_output(tmp_path: Path) -> None:
     loaded = init_weights.load(model, tmp_path / "graph.pb")
     assert (loaded.kept, loaded.unused, loaded.uncalibrated) == ([], [], [])
     batch = np.random.default_rng(0).uniform(0, 255, (1, 48, 64, 3)).astype(np.float32)
-    expected = np.concatenate(model_io.load(tmp_path / "graph.pb", OPENPOSE).maps(batch), -1)
+    expected = np.concatenate(model_files.load(tmp_path / "graph.pb", OPENPOSE).maps(batch), -1)
     np.testing.assert_allclose(networks.stage_outputs(model, batch, training=False)[-1], expected, atol=1e-4)

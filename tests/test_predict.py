@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from openpose import model_io, predict, skeleton
+from openpose import model_files, predict, skeleton
 from openpose.codec import encode
 from openpose.errors import InputError
 from tests.one_person import CELLS, jpeg_bytes, photo, true_person, write_graph
@@ -24,7 +24,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def predictor(graph: Path) -> predict.Predictor:
-    return predict.Predictor(model_io.load(graph, OPENPOSE, "rgb"))
+    return predict.Predictor(model_files.load(graph, OPENPOSE, "rgb"))
 
 
 def test_people_are_in_pixels_of_the_picture(predictor: predict.Predictor) -> None:
@@ -101,7 +101,7 @@ def colours_as_parts(image: tf.Tensor) -> tf.Tensor:
 
 
 def colourful(passes: predict.Passes) -> predict.Predictor:
-    model = model_io.Model(Path("colours"), "rgb", OPENPOSE, colours_as_parts, 8)
+    model = model_files.Model(Path("colours"), "rgb", OPENPOSE, colours_as_parts, 8)
     return predict.Predictor(model, 184, passes=passes)
 
 
@@ -186,6 +186,6 @@ def test_published_graph_on_a_real_photograph(shared: Path, tmp_path: Path) -> N
     if not weights.is_file():
         pytest.skip(f"needs the published weights in {weights}")
     photograph = predict.read_picture(shared / "coco" / "val2017" / "000000005060.jpg")
-    people = predict.Predictor(model_io.load(weights, OPENPOSE)).people(photograph)
+    people = predict.Predictor(model_files.load(weights, OPENPOSE)).people(photograph)
     assert len(people) == 1
     assert (people.keypoints[0, :, 2] > 0).sum() >= 16

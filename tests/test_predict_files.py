@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from openpose import model_io, predict, predict_files, skeleton
+from openpose import model_files, predict, predict_files, skeleton
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
@@ -246,7 +246,7 @@ def test_graph_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[s
     other, source = write_graph(tmp_path / "other.pb", "classes"), save(tmp_path / "photo.jpg")
     assert command(other, source, tmp_path / "out.jpg") == 1
     error = capsys.readouterr().err
-    assert model_io.GRAPH_OUTPUT in error
+    assert model_files.GRAPH_OUTPUT in error
     assert "classes" in error
 
 

@@ -8,8 +8,8 @@ from components.evaluate.verdict import Demands
 from components.tfrecord_targets.tfrecord_targets import DENSE, plan
 from openpose import networks, schedule, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_io import formats as model_formats
-from openpose.model_io.inference import check_pixels
+from openpose.model_files import formats as model_formats
+from openpose.model_files.inference import check_pixels
 from openpose.registry import Registry
 from openpose.train_parameters import RunParameters, TrainParameters
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from components import status
 from components.evaluate.verdict import Demands, judge
-from openpose import measure, model_io, report, skeleton, storage
+from openpose import measure, model_files, report, skeleton, storage
 from openpose.errors import InputError
 from openpose.input.batches import InputParameters
 from openpose.measure import Measured
@@ -104,7 +104,7 @@ def evaluate(
         work = storage.Work(folder, "evaluation", inputs, "evaluations/")
         manifest = step.finished(work)
         if manifest is None:
-            network = model_io.load(subject.file, person, pixels or None)
+            network = model_files.load(subject.file, person, pixels or None)
             of_losses = trained.inputs() if trained else measure.loss_inputs(split, network.stride)
             measured = measure.measure(network, split, of_losses, height, person, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, demands, champion)
@@ -138,7 +138,7 @@ def _checksum(place: storage.Place) -> str:
 def _finish(
     work: storage.Work,
     subject: Subject,
-    network: model_io.Model,
+    network: model_files.Model,
     split: dict[str, Any],
     of_losses: InputParameters,
     measured: Measured,
@@ -189,7 +189,7 @@ def _finish(
     )
 
 
-def _notes(network: model_io.Model, measured: Measured, champion: dict[str, Any] | None, revision: str) -> list[str]:
+def _notes(network: model_files.Model, measured: Measured, champion: dict[str, Any] | None, revision: str) -> list[str]:
     """What a reader should know about the figures."""
     notes = []
     if not measure.has_all_stages(network.path):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_io, records, score, storage
+from openpose import model_files, records, score, storage
 from openpose.errors import InputError
-from openpose.model_io import saved_model
-from openpose.model_io.formats import FORMATS
+from openpose.model_files import saved_model
+from openpose.model_files.formats import FORMATS
 from openpose.predict import Maps, Predictor
 from openpose.skeleton import Skeleton
 
@@ -117,7 +117,7 @@ class Comparison:
 
     def __init__(self, model: storage.Place, shown: Pictures, skeleton: Skeleton, height: int) -> None:
         self._shown, self._skeleton, self._height = shown, skeleton, height
-        self._keras = Predictor(model_io.load(model, skeleton), height)
+        self._keras = Predictor(model_files.load(model, skeleton), height)
         self._maps = [self._keras.maps(image) for image in shown.images]
         self._unit = max(1.0, *(float(np.abs(_joined(maps)).max()) for maps in self._maps))
         self.stride = self._keras.model.stride
@@ -143,7 +143,7 @@ class Comparison:
         if name == JPEG:
             ask = _asked_jpeg(path, self._skeleton, self.stride)
         else:
-            ask = _asked_image(Predictor(model_io.load(path, self._skeleton), self._height))
+            ask = _asked_image(Predictor(model_files.load(path, self._skeleton), self._height))
         sizes = storage.sizes(path) if path.is_dir() else {"": path.stat().st_size}
         sums = {(Path(format.file) / file).as_posix(): storage.sha256(path / file) for file in sorted(sizes)}
         title = f"{format.title}, from JPEG" if name == JPEG else format.title

@@ -8,11 +8,11 @@ import numpy as np
 from components import status
 from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
-from openpose import model_io, progress, records, skeleton, storage
+from openpose import model_files, progress, records, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_io import formats as model_formats
-from openpose.model_io import inference, saved_model
-from openpose.model_io.formats import Format, Source
+from openpose.model_files import formats as model_formats
+from openpose.model_files import inference, saved_model
+from openpose.model_files.formats import Format, Source
 from openpose.skeleton import Skeleton
 
 CALIBRATION_IMAGES = 32
@@ -103,7 +103,7 @@ def _export(
     with storage.atomic_folder(work.folder) as temporary:
         comparison = Comparison(storage.path(trained["model"]), shown, person, size)
         with storage.local_copy(storage.path(trained["model"])) as file:
-            model = model_io.read_keras(file, storage.path(trained["model"]))
+            model = model_files.read_keras(file, storage.path(trained["model"]))
         pictures = _calibration(calibration, person, size, comparison.stride) if calibration else []
         source = Source(model, pixels, person.name, comparison.stride, size, pictures)
         measured = _write(source, chosen, comparison, temporary)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from components.finish.finish import finish
-from openpose import model_io, skeleton
+from openpose import model_files, skeleton
 from pipelines import in_place, local
 from pipelines.images import revision
 from pipelines.training import training
@@ -61,7 +61,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     (champion,) = (tmp_path / "out dir/registry/openpose").glob("0*.json")
     assert summary["champion"] == champion.name
     assert (tmp_path / "out dir/registry/openpose/latest/graph.pb").samefile(summary["graph"])
-    graph = model_io.load(summary["graph"], skeleton.get("openpose18"))
+    graph = model_files.load(summary["graph"], skeleton.get("openpose18"))
     assert graph.maps(np.zeros((1, 64, 64, 3)))[0].shape == (1, 8, 8, 19)
 
     printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_io import frozen_graph, inference, keras_file, onnx_file, saved_model, tflite_file
-from openpose.model_io.frozen_graph import read_graph
-from openpose.model_io.frozen_graph import write as freeze
-from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT, PIXELS, fold_batch_norm
-from openpose.model_io.keras_file import read as read_keras
-from openpose.model_io.opened import Opened, shape_text
+from openpose.model_files import frozen_graph, inference, keras_file, onnx_file, saved_model, tflite_file
+from openpose.model_files.frozen_graph import read_graph
+from openpose.model_files.frozen_graph import write as freeze
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PIXELS, fold_batch_norm
+from openpose.model_files.keras_file import read as read_keras
+from openpose.model_files.opened import Opened, shape_text
 from openpose.skeleton import Skeleton
 
 __all__ = [

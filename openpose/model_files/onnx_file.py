@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT
-from openpose.model_io.opened import Opened, shape_text
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
+from openpose.model_files.opened import Opened, shape_text
 
 OPSET = 18  # of 2022: what runs it may be as old
 

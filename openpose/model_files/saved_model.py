@@ -17,9 +17,9 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_io import frozen_graph
-from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
-from openpose.model_io.opened import Opened, shape_text
+from openpose.model_files import frozen_graph
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
+from openpose.model_files.opened import Opened, shape_text
 
 FILE = "saved_model.pb"
 MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"

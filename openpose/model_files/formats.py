@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from openpose.errors import InputError
-from openpose.model_io import frozen_graph, inference, onnx_file, saved_model, tflite_file
+from openpose.model_files import frozen_graph, inference, onnx_file, saved_model, tflite_file
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_io.inference import PICTURES, last_stage
-from openpose.model_io.opened import Opened
+from openpose.model_files.inference import PICTURES, last_stage
+from openpose.model_files.opened import Opened
 
 
 def read(file: Path, place: storage.Place) -> keras.Model:

@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from openpose import quiet, storage
 from openpose.errors import InputError
-from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
-from openpose.model_io.opened import Opened, shape_text
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
+from openpose.model_files.opened import Opened, shape_text
 
 _FACTS = "openpose.json"
 

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_io import inference
-from openpose.model_io.inference import GRAPH_INPUT, GRAPH_OUTPUT
-from openpose.model_io.opened import Opened
+from openpose.model_files import inference
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
+from openpose.model_files.opened import Opened
 
 # Constants in our graphs that say which order of the pixels they take, and whose maps they give; older clients pass
 # them over.
