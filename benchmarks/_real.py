@@ -10,7 +10,7 @@ from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose import model_files, skeleton, storage
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.valid_score import ValidScore
 
 OPENPOSE = skeleton.get("openpose18")

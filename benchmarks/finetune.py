@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import _real
 from openpose import model_files, score, storage
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.valid_score import ValidScore
 
 BOUND = 0.0

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, drawn_people, model_files, predict, skeleton, storage
-from openpose.predict import Predictor
+from openpose import draw, drawn_people, model_files, skeleton, storage
+from openpose.predict import predictor as predict
+from openpose.predict.predictor import Predictor
 
 WIDTH = 4  # pictures side by side
 

@@ -16,7 +16,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.batches import InputParameters
 from openpose.networks import loss
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.report import Example
 from openpose.skeleton import Skeleton
 

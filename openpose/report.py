@@ -19,7 +19,7 @@ from openpose import draw
 from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.error_kinds import KINDS, ErrorCounts
-from openpose.predict import Maps
+from openpose.predict.predictor import Maps
 from openpose.score import true_people
 from openpose.skeleton import Skeleton
 

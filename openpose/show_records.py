@@ -12,12 +12,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import draw, predict, progress, records, score, storage
+from openpose import draw, progress, records, score, storage
 from openpose import skeleton as skeletons
 from openpose.coco import annotations
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.batches import InputParameters
+from openpose.predict import predictor
 from openpose.skeleton import Skeleton
 
 DRAWN = 12
@@ -194,7 +195,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
                     break
                 image = _drawn(serialized, skeleton, parameters)
                 name = Path(records.to_picture(serialized, skeleton).file_name).stem
-                predict.write_picture(folder / f"{drawn:03d}-{name}.jpg", image)
+                predictor.write_picture(folder / f"{drawn:03d}-{name}.jpg", image)
                 drawn += 1
     print(f"drew {drawn} images in {folder}")
 

@@ -20,7 +20,7 @@ from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.networks import loss
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.skeleton import Skeleton
 from openpose.train_log import TrainLog
 from openpose.train_parameters import RunParameters, TrainParameters

@@ -5,7 +5,7 @@ from typing import Any
 
 from openpose import records, score
 from openpose.errors import InputError
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.skeleton import Skeleton
 
 

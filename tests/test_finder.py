@@ -10,9 +10,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import finder, model_files, skeleton
+from openpose import model_files, skeleton
 from openpose.errors import InputError
-from openpose.predict import Predictor
+from openpose.predict import in_batches
+from openpose.predict.predictor import Predictor
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -32,8 +33,8 @@ class Network:
         return Predictor(model_files.Model(Path("network"), "rgb", OPENPOSE, self, 8), height=8)
 
 
-def picture(key: int, width: int) -> finder.Picture[int]:
-    return finder.Picture(key, lambda: np.full((8, width, 3), key, np.uint8))
+def picture(key: int, width: int) -> in_batches.Picture[int]:
+    return in_batches.Picture(key, lambda: np.full((8, width, 3), key, np.uint8))
 
 
 @settings(max_examples=30, deadline=None)
@@ -41,7 +42,7 @@ def picture(key: int, width: int) -> finder.Picture[int]:
 def test_each_comes_out_once_with_its_own_picture(widths: list[int], batch: int) -> None:
     network = Network()
     with ThreadPoolExecutor(2) as threads:
-        find = finder.Finder(network.predictor(), batch, threads, pytest.fail).find
+        find = in_batches.Finder(network.predictor(), batch, threads, pytest.fail).find
         found = list(find((picture(key, width) for key, width in enumerate(widths)), lambda one: one))
     assert sorted(one.key for one in found) == list(range(len(widths)))
     assert all((one.image == one.key).all() and one.image.shape[1] == widths[one.key] for one in found)
@@ -56,14 +57,14 @@ def test_few_are_in_memory() -> None:
     """Of a thousand pictures of many sizes only some batches are read ahead of what came out."""
     begun = ended = most = 0
 
-    def pictures() -> Iterator[finder.Picture[int]]:
+    def pictures() -> Iterator[in_batches.Picture[int]]:
         nonlocal begun, most
         for key in range(1000):
             begun, most = begun + 1, max(most, begun + 1 - ended)
             yield picture(key % 256, 8 * (1 + key % 7))
 
     with ThreadPoolExecutor(2) as threads:
-        for _ in finder.Finder(Network().predictor(), 4, threads, pytest.fail).find(pictures(), lambda one: one):
+        for _ in in_batches.Finder(Network().predictor(), 4, threads, pytest.fail).find(pictures(), lambda one: one):
             ended += 1
     assert ended == begun == 1000
     assert most <= 32
@@ -74,15 +75,17 @@ def test_what_cannot_be_read_is_told_and_left_out() -> None:
         raise InputError("b.jpg: broken")
 
     told: list[str] = []
-    pictures = [picture(1, 16), finder.Picture(2, broken), picture(3, 16)]
+    pictures = [picture(1, 16), in_batches.Picture(2, broken), picture(3, 16)]
     with ThreadPoolExecutor(2) as threads:
-        found = list(finder.Finder(Network().predictor(), 2, threads, told.append).find(pictures, lambda one: one.key))
+        found = list(
+            in_batches.Finder(Network().predictor(), 2, threads, told.append).find(pictures, lambda one: one.key)
+        )
     assert (found, told) == ([1, 3], ["b.jpg: broken"])
 
 
 def test_what_cannot_be_written_ends_it() -> None:
-    def write(found: finder.Found[int]) -> None:
+    def write(found: in_batches.Found[int]) -> None:
         raise InputError("no space left")
 
     with ThreadPoolExecutor(2) as threads, pytest.raises(InputError, match="no space left"):
-        list(finder.Finder(Network().predictor(), 2, threads, pytest.fail).find([picture(1, 16)], write))
+        list(in_batches.Finder(Network().predictor(), 2, threads, pytest.fail).find([picture(1, 16)], write))

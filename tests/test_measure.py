@@ -14,7 +14,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.measure import Measured
 from openpose.networks import loss
-from openpose.predict import Maps
+from openpose.predict.predictor import Maps
 from openpose.report import Example
 from openpose.skeleton import OPENPOSE18 as PERSON
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from openpose import model_files, predict, skeleton
+from openpose import model_files, skeleton
 from openpose.codec import encode
 from openpose.errors import InputError
+from openpose.predict import predictor as predict
 from tests.one_person import CELLS, jpeg_bytes, photo, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")

@@ -8,7 +8,7 @@ import pytest
 from openpose import report
 from openpose.codec.decode import People
 from openpose.error_kinds import KINDS, ErrorCounts
-from openpose.predict import Maps
+from openpose.predict.predictor import Maps
 from openpose.skeleton import OPENPOSE18
 
 NAMES = ("loss", "loss_lastlayer", "loss_lastlayer_paf", "loss_lastlayer_heat")

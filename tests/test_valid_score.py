@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from openpose import records, score, skeleton
 from openpose.errors import InputError
-from openpose.predict import Predictor
+from openpose.predict.predictor import Predictor
 from openpose.valid_score import ValidScore
 
 OPENPOSE = skeleton.get("openpose18")

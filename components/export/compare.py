@@ -14,7 +14,7 @@ from openpose import model_files, records, score, storage
 from openpose.errors import InputError
 from openpose.model_files import saved_model
 from openpose.model_files.formats import FORMATS
-from openpose.predict import Maps, Predictor
+from openpose.predict.predictor import Maps, Predictor
 from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature

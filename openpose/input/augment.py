@@ -86,7 +86,8 @@ def averaged_pixels(matrix: tf.Tensor) -> tf.Tensor:
     """How many of the source image's pixels, in each direction, are to become one before they go through the matrix.
 
     Bilinear resampling looks at two by two pixels. Where it makes an image smaller than half it skips others, and the
-    network would be trained on ragged pictures; the ones that it is used on are averaged (`openpose/predict.py`).
+    network would be trained on ragged pictures; the ones that it is used on are averaged
+    (`openpose/predict/predictor.py`).
 
     Returns:
         int64 []: a power of two, with which between half and all of the way to the input's size remains.

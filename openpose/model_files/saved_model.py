@@ -23,7 +23,7 @@ from openpose.model_files.opened import Opened, shape_text
 
 FILE = "saved_model.pb"
 MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"
-# As `openpose.predict` prepares a picture.
+# As `openpose.predict.predictor` prepares a picture.
 _GREY = 128.0
 _MAX_ASPECT = 8
 
@@ -123,7 +123,7 @@ def _settle(file: Path) -> None:
 
 
 def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `openpose.predict` makes of a picture before the network sees it, in TensorFlow's operations.
+    """What `openpose.predict.predictor` makes of a picture before the network sees it, in TensorFlow's operations.
 
     Args:
         encoded: string [], JPEG or PNG.

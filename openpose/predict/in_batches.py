@@ -10,7 +10,7 @@ import numpy as np
 
 from openpose.codec.decode import People
 from openpose.errors import InputError
-from openpose.predict import Maps, Predictor, Views
+from openpose.predict.predictor import Maps, Predictor, Views
 
 _WAITING = 2  # batches' worth of pictures that may wait for others of their size
 

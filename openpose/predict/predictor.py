@@ -229,9 +229,3 @@ def picture_format(path: str | Path) -> str:
 def can_write(path: str | Path) -> bool:
     """Whether the file's ending is that of a format of pictures that can be written."""
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.SAVE
-
-
-if __name__ == "__main__":
-    from openpose import predict_files  # which needs this module
-
-    sys.exit(predict_files.main())

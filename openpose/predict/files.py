@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, frames, model_files, people_json, predict, progress, skeleton, storage
+from openpose import draw, model_files, progress, skeleton, storage
 from openpose.errors import InputError
-from openpose.finder import Finder, Found, Picture
-from openpose.predict import Passes, Predictor
+from openpose.predict import predictor as predict
+from openpose.predict import results
+from openpose.predict import video as frames
+from openpose.predict.in_batches import Finder, Found, Picture
+from openpose.predict.predictor import Passes, Predictor
 
 _DRAWN = ".jpg"  # ending of a drawn picture when that of its source is no format to write
 _DRAWN_VIDEO = ".mp4"
@@ -173,7 +176,7 @@ class Run:
     def __init__(self, predictor: Predictor, batch: int, threads: int) -> None:
         self._predictor, self._batch, self._threads = predictor, batch, threads
         self._skeleton = predictor.model.skeleton
-        self._coco = people_json.CocoPeople(self._skeleton)
+        self._coco = results.CocoPeople(self._skeleton)
         self._last_id = self.pictures = self.people = 0
         self.failures: list[str] = []
         self.warnings: list[str] = []
@@ -265,7 +268,7 @@ class Run:
     def _write_json(self, found: Found[Entry]) -> None:
         """OpenPose's JSON of one picture; several threads do it at once."""
         if (folder := found.key.job.folder) is not None:
-            text = json.dumps(people_json.openpose(found.people), separators=(",", ":"))
+            text = json.dumps(results.openpose(found.people), separators=(",", ":"))
             storage.write_text(folder / "openpose" / f"{found.key.name}_keypoints.json", text + "\n")
 
     def _count(self, found: Found[Entry]) -> None:
