@@ -10,8 +10,8 @@ from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose import model_files, skeleton, storage
+from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
-from openpose.valid_score import ValidScore
 
 OPENPOSE = skeleton.get("openpose18")
 WHY_GPU = "skipped: it takes half an hour without a GPU; --cpu does it all the same"

@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 
 from benchmarks.oracle import ANNOTATIONS, SHARED
-from openpose import model_files, progress, score, skeleton
+from openpose import model_files, progress, skeleton
 from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
+from openpose.evaluation import score
 from openpose.predict.predictor import Maps, Passes, Predictor, read_picture
 
 NAME = "decode"

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _real
-from openpose import model_files, score, storage
+from openpose import model_files, storage
+from openpose.evaluation import score
+from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
-from openpose.valid_score import ValidScore
 
 BOUND = 0.0
 FIGURES = ("AP", "AP50", "AP75", "APm", "APl", "AR")

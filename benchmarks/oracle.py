@@ -23,12 +23,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openpose import drawn_people, score, skeleton
+from openpose import drawn_people, skeleton
 from openpose.coco import annotations
 from openpose.coco.annotations import Picture
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
 from openpose.errors import InputError
+from openpose.evaluation import score
 
 NAME = "oracle"
 BOUND_REAL, BOUND_SAMPLE = 0.89, 0.96  # of AP

@@ -18,9 +18,9 @@ from PIL import Image
 from openpose import draw
 from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
-from openpose.error_kinds import KINDS, ErrorCounts
+from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
+from openpose.evaluation.score import true_people
 from openpose.predict.predictor import Maps
-from openpose.score import true_people
 from openpose.skeleton import Skeleton
 
 PICTURE_HEIGHT, PICTURE_MAX_WIDTH = 300, 500  # pixels of a picture in a report

@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import draw, progress, records, score, storage
+from openpose import draw, progress, records, storage
 from openpose import skeleton as skeletons
 from openpose.coco import annotations
 from openpose.errors import InputError
+from openpose.evaluation import score
 from openpose.input import batches
 from openpose.input.batches import InputParameters
 from openpose.predict import predictor

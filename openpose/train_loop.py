@@ -18,6 +18,7 @@ import tensorflow as tf
 from openpose import devices, init_weights, interruption, model_files, networks, progress, storage
 from openpose.checkpoints import Checkpoints
 from openpose.errors import InputError
+from openpose.evaluation.valid_score import ValidScore
 from openpose.input import batches
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
@@ -25,7 +26,6 @@ from openpose.skeleton import Skeleton
 from openpose.train_log import TrainLog
 from openpose.train_parameters import RunParameters, TrainParameters
 from openpose.train_step import Trainer
-from openpose.valid_score import ValidScore
 
 TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
 PICTURES_SECONDS = 60

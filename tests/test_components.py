@@ -30,8 +30,9 @@ from components.export.export import export, rejection
 from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import collect_records, plan, tfrecord_targets
 from components.train.train import train
-from openpose import score, storage
+from openpose import storage
 from openpose.errors import InputError
+from openpose.evaluation import score
 from openpose.skeleton import OPENPOSE18
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openpose import score, skeleton
+from openpose import skeleton
 from openpose.coco import annotations
 from openpose.codec import decode, encode
 from openpose.errors import InputError
+from openpose.evaluation import score
 
 OPENPOSE = skeleton.get("openpose18")
 STRIDE = 8

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openpose import error_kinds, skeleton
-from openpose.error_kinds import KINDS, Comparison, PictureTruth
+from openpose import skeleton
+from openpose.evaluation import keypoint_errors
+from openpose.evaluation.keypoint_errors import KINDS, Comparison, PictureTruth
 
 OPENPOSE = skeleton.get("openpose18")
 PARTS = OPENPOSE.source_parts
@@ -26,7 +27,7 @@ def truth(*people: np.ndarray, ignored: np.ndarray = NOWHERE) -> PictureTruth:
 
 
 def compare(true: PictureTruth, *found: np.ndarray) -> Comparison:
-    return error_kinds.compare(true, np.array(found).reshape(-1, 17, 3), OPENPOSE)
+    return keypoint_errors.compare(true, np.array(found).reshape(-1, 17, 3), OPENPOSE)
 
 
 def kinds(compared: Comparison) -> dict[str, int]:
@@ -125,6 +126,6 @@ def test_every_labelled_keypoint_is_of_one_kind(people: int, found: int, seed: i
     assert (compared.counts.labelled == true.labelled.sum(0)).all()
     assert (compared.counts.background <= compared.counts.found).all()
     assert compared.quality is None or 0 <= compared.quality <= 1
-    both = error_kinds.total([compared.counts, compared.counts], OPENPOSE)
+    both = keypoint_errors.total([compared.counts, compared.counts], OPENPOSE)
     assert (both.kinds == 2 * compared.counts.kinds).all()
     assert sum(both.as_dict(OPENPOSE)["nose"][kind] for kind in KINDS) == 2 * true.labelled[:, 0].sum()

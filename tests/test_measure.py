@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import measure, model_files, networks, skeleton
+from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
+from openpose.evaluation import measure
+from openpose.evaluation.measure import Measured
 from openpose.input import batches
-from openpose.measure import Measured
 from openpose.networks import loss
 from openpose.predict.predictor import Maps
 from openpose.report import Example

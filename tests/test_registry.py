@@ -10,7 +10,7 @@ import pytest
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.registry import Registry
+from openpose.evaluation.registry import Registry
 
 
 def entry(model: str, data: str = "coco", beaten: str | None = None) -> dict[str, Any]:

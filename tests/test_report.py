@@ -7,7 +7,7 @@ import pytest
 
 from openpose import report
 from openpose.codec.decode import People
-from openpose.error_kinds import KINDS, ErrorCounts
+from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
 from openpose.predict.predictor import Maps
 from openpose.skeleton import OPENPOSE18
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpose import score, skeleton
+from openpose import skeleton
 from openpose.codec.decode import People
 from openpose.errors import InputError
+from openpose.evaluation import score
 
 OPENPOSE = skeleton.get("openpose18")
 

@@ -5,10 +5,11 @@ from typing import Any, cast
 import pytest
 import tensorflow as tf
 
-from openpose import records, score, skeleton
+from openpose import records, skeleton
 from openpose.errors import InputError
+from openpose.evaluation import score
+from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
-from openpose.valid_score import ValidScore
 
 OPENPOSE = skeleton.get("openpose18")
 

@@ -8,9 +8,9 @@ from components.evaluate.verdict import Demands
 from components.tfrecord_targets.tfrecord_targets import DENSE, plan
 from openpose import networks, schedule, skeleton, storage
 from openpose.errors import InputError
+from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
 from openpose.model_files.inference import check_pixels
-from openpose.registry import Registry
 from openpose.train_parameters import RunParameters, TrainParameters
 
 #: Parameters that say where and how fast, but not what comes out.

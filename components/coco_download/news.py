@@ -4,7 +4,7 @@ from typing import Any
 
 from components import status
 from openpose import storage
-from openpose.registry import Registry
+from openpose.evaluation.registry import Registry
 
 NEW, NOTHING_NEW = "new", "nothing new"
 

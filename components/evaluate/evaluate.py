@@ -6,11 +6,12 @@ from typing import Any
 
 from components import status
 from components.evaluate.verdict import Demands, judge
-from openpose import measure, model_files, report, skeleton, storage
+from openpose import model_files, report, skeleton, storage
 from openpose.errors import InputError
+from openpose.evaluation import measure
+from openpose.evaluation.measure import Measured
+from openpose.evaluation.registry import Registry
 from openpose.input.batches import InputParameters
-from openpose.measure import Measured
-from openpose.registry import Registry
 from openpose.train_log import read_steps
 from openpose.train_parameters import TrainParameters
 

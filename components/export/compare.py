@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_files, records, score, storage
+from openpose import model_files, records, storage
 from openpose.errors import InputError
+from openpose.evaluation import score
 from openpose.model_files import saved_model
 from openpose.model_files.formats import FORMATS
 from openpose.predict.predictor import Maps, Predictor

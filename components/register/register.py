@@ -6,7 +6,7 @@ from typing import Any
 from components import status
 from openpose import storage
 from openpose.errors import InputError
-from openpose.registry import Registry
+from openpose.evaluation.registry import Registry
 
 
 def register(root: str, evaluation: str, model: str, made_of: str = "") -> dict[str, Any]:

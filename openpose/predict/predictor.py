@@ -1,7 +1,6 @@
 """People in a picture, by a network and the decoder. The command `python -m openpose.predict` is `predict_files`."""
 
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from openpose import score
 from openpose.codec.decode import People
+from openpose.evaluation import score
 from openpose.skeleton import Skeleton
 
 OPENPOSE_VERSION = 1.3  # of the format, as OpenPose 1.5 and later write it

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import error_kinds, model_files, networks, progress, records, score, storage
+from openpose import model_files, networks, progress, records, storage
 from openpose.codec.decode import People
 from openpose.codec.encode import TargetParameters
-from openpose.error_kinds import Comparison, ErrorCounts, PictureTruth
 from openpose.errors import InputError
+from openpose.evaluation import keypoint_errors, score
+from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
 from openpose.input import batches
 from openpose.input.batches import InputParameters
 from openpose.networks import loss
@@ -94,7 +95,7 @@ def measure(
         figures,
         run.images_per_second,
         score.part_precision(truth, run.detections, skeleton),
-        error_kinds.total(run.counts, skeleton),
+        keypoint_errors.total(run.counts, skeleton),
         run.detections,
         best,
         worst,
@@ -209,7 +210,7 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
                 run.no_numbers.append(name)
                 found = People(found.keypoints[:0], found.scores[:0])
             run.detections += score.results(int(record["id"]), found, skeleton)
-            compared = error_kinds.compare(
+            compared = keypoint_errors.compare(
                 _truth(record), skeleton.to_source_keypoints(found.keypoints).astype(float), skeleton
             )
             run.counts.append(compared.counts)

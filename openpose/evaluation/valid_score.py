@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from openpose import records, score
+from openpose import records
 from openpose.errors import InputError
+from openpose.evaluation import score
 from openpose.predict.predictor import Predictor
 from openpose.skeleton import Skeleton
 
