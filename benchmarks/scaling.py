@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from benchmarks import train_step
 from openpose.networks.layers import Norm
-from openpose.train_parameters import TrainParameters
-from openpose.train_step import Trainer
+from openpose.training.parameters import TrainParameters
+from openpose.training.step import Trainer
 
 BOUND = 0.5
 GPUS = (1, 2, 4, 8, 16, 32, 64)

@@ -16,10 +16,11 @@ import tensorflow as tf
 from benchmarks import input as input_benchmark
 from benchmarks import train_step
 from benchmarks.index_memory import peak_mb
-from openpose import skeleton, train_loop
+from openpose import skeleton
 from openpose.errors import InputError
-from openpose.train_parameters import RunParameters, TrainParameters
-from openpose.train_step import Trainer
+from openpose.training import loop
+from openpose.training.parameters import RunParameters, TrainParameters
+from openpose.training.step import Trainer
 
 BOUND_GROWTH, BOUND_MB = 1.05, 1500
 STEPS, EVERY, SETTLED = 2_000, 200, 400
@@ -66,7 +67,7 @@ def growth_over_steps(manifest: dict[str, Any], folder: Path) -> float:
         used.append(resident_mb())
 
     run = RunParameters(save_steps=EVERY, log_steps=EVERY)
-    train_loop.train(manifest, manifest, folder, parameters, OPENPOSE, run=run, saved=saved)
+    loop.train(manifest, manifest, folder, parameters, OPENPOSE, run=run, saved=saved)
     print("MB at each checkpoint:", " ".join(f"{megabytes:.0f}" for megabytes in used))
     settled = used[len(used) * SETTLED // STEPS]
     return used[-1] / settled

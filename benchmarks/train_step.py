@@ -19,8 +19,8 @@ import tensorflow as tf
 from openpose import networks, skeleton
 from openpose.networks import loss
 from openpose.networks.layers import Norm
-from openpose.train_parameters import TrainParameters
-from openpose.train_step import Trainer
+from openpose.training.parameters import TrainParameters
+from openpose.training.step import Trainer
 
 BOUND = 1.25
 SIZE, BATCH, STRIDE = 368, 8, 8

@@ -16,7 +16,7 @@ from components.check.check import check, recipe
 from components.finish.finish import MARK, describe, finish
 from openpose import storage
 from openpose.errors import InputError
-from openpose.train_parameters import TrainParameters
+from openpose.training.parameters import TrainParameters
 
 DEMANDS = {"min_ap": 0.0, "max_valid_loss": 0.0, "tolerance": 0.01}
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openpose import data_service, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
-from openpose.train_loop import TrainResult, train
-from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.training import data_service
+from openpose.training.loop import TrainResult, train
+from openpose.training.parameters import RunParameters, TrainParameters
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = TrainParameters(
@@ -24,7 +25,7 @@ Manifests = dict[str, dict[str, Any]]
 
 def start(*arguments: str) -> tuple["subprocess.Popen[str]", str]:
     """Starts a dispatcher or worker; returns it with what it says about itself."""
-    command = [sys.executable, "-m", "openpose.data_service", *arguments]
+    command = [sys.executable, "-m", "openpose.training.data_service", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline()

@@ -17,10 +17,11 @@ import pytest
 
 from components.export import compare
 from components.export.export import export
-from openpose import init_weights, networks, records, skeleton, storage
+from openpose import networks, records, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats
 from openpose.networks.layers import Norm
+from openpose.training import initial_weights
 
 OPENPOSE = skeleton.get("openpose18")
 SIZE = 64
@@ -78,7 +79,7 @@ def write_model(path: Path, spoil: float = 1.0) -> None:
     for norm in norms:
         norm.batch_statistics = True
     noise = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
-    init_weights.calibrate(model, [norm.name for norm in norms], [noise])
+    initial_weights.calibrate(model, [norm.name for norm in norms], [noise])
     for layer in model.layers:
         if layer.name in ("stage2_heatmap_5", "stage2_vectmap_5"):
             kernel, bias = layer.get_weights()

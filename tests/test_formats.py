@@ -15,12 +15,13 @@ import pytest
 import tensorflow as tf
 from onnx import TensorProto, helper
 
-from openpose import init_weights, model_files, networks, skeleton, storage
+from openpose import model_files, networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats, saved_model, tflite_file
 from openpose.model_files.formats import FORMATS, Source
 from openpose.networks.layers import Norm
 from openpose.predict import predictor
+from openpose.training import initial_weights
 
 OPENPOSE = skeleton.get("openpose18")
 # The others differ from one of these in widths only.
@@ -39,7 +40,7 @@ def built(name: str, statistics_of_batch: bool = False) -> keras.Model:
     for norm in norms:
         norm.batch_statistics = True
     if not statistics_of_batch:
-        init_weights.calibrate(model, [norm.name for norm in norms], [pictures()])
+        initial_weights.calibrate(model, [norm.name for norm in norms], [pictures()])
     return model
 
 

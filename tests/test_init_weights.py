@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import imagenet, init_weights, model_files, networks, skeleton
+from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
 from openpose.networks import layers, vgg
+from openpose.training import initial_weights
+from openpose.training.initial_weights import imagenet
 
 OPENPOSE = skeleton.get("openpose18")
 GRAPHS = ("mobilenet_thin", "mobilenet_v2_small")
@@ -45,7 +47,7 @@ def values(model: keras.Model) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_published_graph_gives_its_own_output(name: str, shared: Path) -> None:
     model = networks.build(name, OPENPOSE)
-    loaded = init_weights.load(model, published(shared, name))
+    loaded = initial_weights.load(model, published(shared, name))
     assert (loaded.kept, loaded.unused) == ([], [])
     graph = model_files.load(published(shared, name), OPENPOSE)
     for batch in [*(picture[None] for picture in pictures(shared, 6)), np.stack(pictures(shared, 3, (360, 360)))]:
@@ -56,10 +58,10 @@ def test_published_graph_gives_its_own_output(name: str, shared: Path) -> None:
 
 def calibrated(model: keras.Model, name: str, shared: Path) -> np.ndarray:
     """Loads and calibrates; gives the maps of `some_pictures` before the calibration."""
-    loaded = init_weights.load(model, published(shared, name))
+    loaded = initial_weights.load(model, published(shared, name))
     before = networks.stage_outputs(model, some_pictures(shared), training=False)[-1].numpy()
     train = np.stack(pictures(shared, 16, (256, 256), "train2017"))
-    init_weights.calibrate(model, loaded.uncalibrated, [train[:8], train[8:]])
+    initial_weights.calibrate(model, loaded.uncalibrated, [train[:8], train[8:]])
     return before
 
 
@@ -106,13 +108,13 @@ def test_graph_of_another_network_or_size_is_refused(
     model = networks.build(name, OPENPOSE, width, stages)
     before = values(model)
     with pytest.raises(InputError, match=rf"graph_opt\.pb does not fit this {name} \((.|\n)*{lines}"):
-        init_weights.load(model, published(shared, "mobilenet_thin"))
+        initial_weights.load(model, published(shared, "mobilenet_thin"))
     assert all(map(np.array_equal, before, values(model)))
 
 
 def test_partial_loading_takes_what_fits_and_lists_the_rest(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = networks.build("mobilenet_thin", OPENPOSE, stages=2)
-    loaded = init_weights.load(model, published(shared, "mobilenet_thin"), partial=True)
+    loaded = initial_weights.load(model, published(shared, "mobilenet_thin"), partial=True)
     assert loaded.kept == []
     assert len(loaded.unused) == 4 * 2 * (5 * 3)  # stages, branches; two kernels and a bias of each layer
     assert f"  not used: {', '.join(loaded.unused)}\n" in capsys.readouterr().out
@@ -121,7 +123,7 @@ def test_partial_loading_takes_what_fits_and_lists_the_rest(shared: Path, capsys
 @pytest.mark.slow
 def test_norms_of_the_batch_are_saved_and_exported_as_such(shared: Path, tmp_path: Path) -> None:
     model = networks.build("mobilenet_v2_small", OPENPOSE, stages=1)
-    loaded = init_weights.load(model, published(shared, "mobilenet_v2_small"), partial=True)
+    loaded = initial_weights.load(model, published(shared, "mobilenet_v2_small"), partial=True)
     batch = np.stack(pictures(shared, 2, (64, 64)))
     expected = networks.stage_outputs(model, batch, training=False)[-1]
     model.save(tmp_path / "model.keras")
@@ -130,7 +132,7 @@ def test_norms_of_the_batch_are_saved_and_exported_as_such(shared: Path, tmp_pat
         maps = np.concatenate(model_files.load(tmp_path / file, OPENPOSE).maps(batch), -1)
         np.testing.assert_allclose(maps, expected, atol=1e-3)
     again = networks.build("mobilenet_v2_small", OPENPOSE, stages=1)
-    assert init_weights.load(again, tmp_path / "model.keras").uncalibrated == loaded.uncalibrated
+    assert initial_weights.load(again, tmp_path / "model.keras").uncalibrated == loaded.uncalibrated
     np.testing.assert_allclose(networks.stage_outputs(again, batch, training=False)[-1], expected, atol=1e-3)
 
 
@@ -139,13 +141,13 @@ def test_keras_model_of_ours_gives_all_its_weights(tmp_path: Path) -> None:
     small: dict[str, Any] = {"name": "mobilenet_thin", "skeleton": OPENPOSE, "width": 0.2}
     source, model = networks.build(**small, stages=2), networks.build(**small, stages=2)
     source.save(tmp_path / "model.keras")
-    loaded = init_weights.load(model, str(tmp_path / "model.keras"))
+    loaded = initial_weights.load(model, str(tmp_path / "model.keras"))
     assert (loaded.kept, loaded.unused, loaded.uncalibrated) == ([], [], [])
     assert all(map(np.array_equal, values(source), values(model)))
     deeper = networks.build(**small, stages=3)
     with pytest.raises(InputError, match=r"does not fit this mobilenet_thin (.|\n)*no weights for: stage3_heatmap_1_"):
-        init_weights.load(deeper, tmp_path / "model.keras")
-    assert all(name.startswith("stage3") for name in init_weights.load(deeper, tmp_path / "model.keras", True).kept)
+        initial_weights.load(deeper, tmp_path / "model.keras")
+    assert all(name.startswith("stage3") for name in initial_weights.load(deeper, tmp_path / "model.keras", True).kept)
 
 
 def application(network: str, file: Path) -> keras.Model:
@@ -175,7 +177,7 @@ def application(network: str, file: Path) -> keras.Model:
 def test_imagenet_backbone_does_the_same(network: str, ours: str, theirs: str, tmp_path: Path) -> None:
     source = application(network, tmp_path / "a.h5")
     model = networks.build(network, OPENPOSE, stages=1)
-    loaded = init_weights.load(model, tmp_path / "a.h5")
+    loaded = initial_weights.load(model, tmp_path / "a.h5")
     assert not [name for name in loaded.kept if name.startswith("backbone")]
     picture = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
     prepare = keras.applications.vgg19 if network in ("cmu", "vgg") else keras.applications.mobilenet
@@ -190,7 +192,7 @@ def test_imagenet_backbone_does_the_same(network: str, ours: str, theirs: str, t
 def test_norm_within_imagenets_separable_convolution_is_folded(tmp_path: Path) -> None:
     source = application("mobilenet_fast", tmp_path / "a.h5")
     model = networks.build("mobilenet_fast", OPENPOSE, stages=1)
-    loaded = init_weights.load(model, tmp_path / "a.h5")
+    loaded = initial_weights.load(model, tmp_path / "a.h5")
     assert loaded.unused[0] == "conv_dw_8"  # nothing of those before is left
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 16)).astype(np.float32)
     expected = output = x
@@ -206,12 +208,12 @@ def test_imagenet_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     application("mobilenet_fast", tmp_path / "a.h5")
     thin = networks.build("mobilenet_thin", OPENPOSE, stages=1)
     with pytest.raises(InputError, match=r"a\.h5: not weights of MobileNet ×0.75 without its classifier"):
-        init_weights.load(thin, tmp_path / "a.h5")
+        initial_weights.load(thin, tmp_path / "a.h5")
     narrow = networks.build("mobilenet_fast", OPENPOSE, width=0.5, stages=1)
     with pytest.raises(
         InputError, match=r"MobileNet ×0.5 fits it with width 1\):\n  of other shapes: backbone0 3×3×3×16"
     ):
-        init_weights.load(narrow, tmp_path / "a.h5")
+        initial_weights.load(narrow, tmp_path / "a.h5")
 
 
 @pytest.mark.skipif("http_proxy" in os.environ, reason="needs to point a proxy at nothing")
@@ -222,7 +224,7 @@ def test_imagenet_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         InputError, match=r"of MobileNet ×0.75 cannot be fetched \(.*mobilenet_7_5_224_tf_no_top.h5.*elsewhere"
     ):
-        init_weights.load(model, "imagenet")
+        initial_weights.load(model, "imagenet")
 
 
 def test_what_holds_no_weights_is_said(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_what_holds_no_weights_is_said(tmp_path: Path) -> None:
         if not name.startswith("none"):
             (tmp_path / name).write_text("hello")
         with pytest.raises(InputError, match=f"{re.escape(name)}: {message}"):
-            init_weights.load(model, tmp_path / name)
+            initial_weights.load(model, tmp_path / name)
 
 
 def graph_of_cmu(file: Path, width: float) -> None:
@@ -283,7 +285,7 @@ def graph_of_cmu(file: Path, width: float) -> None:
 def test_graph_of_cmu_gives_its_own_output(tmp_path: Path) -> None:
     graph_of_cmu(tmp_path / "graph.pb", width=0.1)
     model = networks.build("cmu", OPENPOSE, width=0.1, stages=2)
-    loaded = init_weights.load(model, tmp_path / "graph.pb")
+    loaded = initial_weights.load(model, tmp_path / "graph.pb")
     assert (loaded.kept, loaded.unused, loaded.uncalibrated) == ([], [], [])
     batch = np.random.default_rng(0).uniform(0, 255, (1, 48, 64, 3)).astype(np.float32)
     expected = np.concatenate(model_files.load(tmp_path / "graph.pb", OPENPOSE).maps(batch), -1)

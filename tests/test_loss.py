@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import schedule, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
 from openpose.networks import loss
+from openpose.training import learning_rate
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -37,7 +38,7 @@ def test_shares_of_a_global_batch_add_up() -> None:
 
 
 def rates(text: str, decay: str, steps: list[int], **options: int) -> list[float]:
-    made = schedule.make(text, decay, steps_per_epoch=100, epochs=20, **options)
+    made = learning_rate.make(text, decay, steps_per_epoch=100, epochs=20, **options)
     return [float(made(step)) for step in steps]
 
 
@@ -58,9 +59,9 @@ def test_cosine_warms_up_and_ends_at_zero() -> None:
 @pytest.mark.parametrize("text", ["fast", "", "0.1,,0.2", "-1", "nan", "0"])
 def test_rate_that_is_none(text: str) -> None:
     with pytest.raises(InputError, match="give one positive number"):
-        schedule.make(text, "cosine", 10, 10)
+        learning_rate.make(text, "cosine", 10, 10)
 
 
 def test_unknown_decay_lists_the_known() -> None:
     with pytest.raises(InputError, match="'linear'; choose one of: exponential, cosine"):
-        schedule.make("0.1", "linear", 10, 10)
+        learning_rate.make("0.1", "linear", 10, 10)

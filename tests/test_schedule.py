@@ -2,11 +2,11 @@
 
 import pytest
 
-from openpose import schedule
+from openpose.training import learning_rate
 
 
 def rates(text: str, decay: str, steps: list[int], warmup_steps: int) -> list[float]:
-    made = schedule.make(text, decay, steps_per_epoch=100, epochs=20, warmup_steps=warmup_steps)
+    made = learning_rate.make(text, decay, steps_per_epoch=100, epochs=20, warmup_steps=warmup_steps)
     return [float(made(step)) for step in steps]
 
 

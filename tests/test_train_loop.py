@@ -19,8 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from openpose import skeleton
 from openpose.errors import InputError
 from openpose.networks import loss
-from openpose.train_loop import TrainResult, train
-from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.training.loop import TrainResult, train
+from openpose.training.parameters import RunParameters, TrainParameters
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(

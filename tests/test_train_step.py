@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import devices, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.networks import loss
-from openpose.train_parameters import TrainParameters
-from openpose.train_step import Trainer
+from openpose.training import devices
+from openpose.training.parameters import TrainParameters
+from openpose.training.step import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENPOSE = skeleton.get("openpose18")

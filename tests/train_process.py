@@ -15,10 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, skeleton, storage, train_step
+from openpose import skeleton, storage
 from openpose.networks import loss
-from openpose.train_loop import train
-from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.training import devices, step
+from openpose.training.loop import train
+from openpose.training.parameters import RunParameters, TrainParameters
 
 
 def main(given: dict) -> None:
@@ -49,7 +50,7 @@ def main(given: dict) -> None:
 def compute_in_float64() -> None:
     """Computes so precisely that rounding neither hides a difference nor makes one."""
     keras.config.set_floatx("float64")
-    train_step._POLICIES["float32"] = "float64"
+    step._POLICIES["float32"] = "float64"
     losses = loss.losses
 
     def precise(outputs: list, maps: tf.Tensor, mask: tf.Tensor, *others: Any) -> dict[str, tf.Tensor]:

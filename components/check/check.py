@@ -6,12 +6,13 @@ from typing import Any
 from components import status
 from components.evaluate.verdict import Demands
 from components.tfrecord_targets.tfrecord_targets import DENSE, plan
-from openpose import networks, schedule, skeleton, storage
+from openpose import networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
 from openpose.model_files.inference import check_pixels
-from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.training import learning_rate
+from openpose.training.parameters import RunParameters, TrainParameters
 
 #: Parameters that say where and how fast, but not what comes out.
 NOT_DECIDING = ("root", "machine", "watcher", "workers", "machines", "gpus", "save_minutes", "ap_images")
@@ -92,7 +93,7 @@ def _complaints(*checks: Callable[[], object]) -> list[str]:
 def _check_training(values: dict[str, Any]) -> None:
     parameters = TrainParameters(**values)
     parameters.inputs()
-    schedule.make(parameters.learning_rate, parameters.decay, 1, parameters.epochs)
+    learning_rate.make(parameters.learning_rate, parameters.decay, 1, parameters.epochs)
     networks.build(parameters.model, skeleton.OPENPOSE18, parameters.width, parameters.stages or None)
 
 

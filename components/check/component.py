@@ -65,7 +65,7 @@ def check(
     from components import artifacts
     from components.check.check import check, recipe
     from components.evaluate.verdict import Demands
-    from openpose.train_parameters import TrainParameters
+    from openpose.training.parameters import TrainParameters
 
     with artifacts.clear_errors():
         training, demands = (artifacts.given(kind, inputs) for kind in (TrainParameters, Demands))

@@ -12,8 +12,8 @@ from openpose.evaluation import measure
 from openpose.evaluation.measure import Measured
 from openpose.evaluation.registry import Registry
 from openpose.input.batches import InputParameters
-from openpose.train_log import read_steps
-from openpose.train_parameters import TrainParameters
+from openpose.training.log import read_steps
+from openpose.training.parameters import TrainParameters
 
 EXAMPLES = 12  # of the best pictures, and of the worst
 CURVE_POINTS = 200

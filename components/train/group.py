@@ -25,8 +25,9 @@ from urllib3.exceptions import HTTPError
 from components.train import pods
 from components.train.machine import MACHINE, POD, Machine
 from components.train.pods import Object
-from openpose import interruption, progress
+from openpose import progress
 from openpose.errors import InputError
+from openpose.training import sigterm
 
 FAILURES = 3  # so often a machine may fail, then the training has failed
 LEASE = 180  # seconds for which a group outlives a step that does not renew it
@@ -59,7 +60,7 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
             f"machines is {machines}, but this is no step of a pipeline on a cluster, which could start a pod on each; "
             "elsewhere give each machine the same command with its TF_CONFIG"
         ) from error
-    with interruption.noted() as stop:
+    with sigterm.noted() as stop:
         Group(client.ApiClient(), namespace, pod, command, machines, gpus, machine, stop).run()
 
 
@@ -170,7 +171,7 @@ class Group:
             Interrupted: SIGTERM came.
         """
         if self.stop.wait(POLL):
-            raise interruption.Interrupted
+            raise sigterm.Interrupted
 
     def _ask(self, call: Callable[..., Any], **named: Any) -> Object:
         """What Kubernetes answers, as it stands in YAML; waits while it is away."""

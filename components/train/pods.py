@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.train.machine import MACHINE, POD, Machine
-from openpose import devices
+from openpose.training import devices
 
 RUN = "pipeline/runid"  # Kubeflow's label of the pods of a run, which the network policy goes by
 INDEX = "batch.kubernetes.io/job-completion-index"

@@ -16,11 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from components import command, status
-from openpose import devices, report, skeleton, storage
+from openpose import report, skeleton, storage
 from openpose.errors import InputError
 from openpose.networks import loss
-from openpose.train_loop import train as run_training
-from openpose.train_parameters import RunParameters, TrainParameters
+from openpose.training import devices
+from openpose.training.loop import train as run_training
+from openpose.training.parameters import RunParameters, TrainParameters
 
 Parameters = TypeVar("Parameters", TrainParameters, RunParameters)
 PROGRAM = "python -m components.train"
@@ -116,7 +117,7 @@ def train(
         keep: So many of the newest checkpoints are kept, and that of the best epoch.
         log_steps: Steps from one line of the log to the next.
         logs: Folder for TensorBoard's files in place of the run's own.
-        remote_data: Address grpc://host:port of a data service (openpose.data_service) that makes the batches.
+        remote_data: Address grpc://host:port of a data service (openpose.training.data_service) that makes the batches.
         xla: Compile the step with XLA: faster on a GPU after some minutes of compiling. On one device only.
         ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
         rollbacks: How often it may go back to the last checkpoint and on at half the learning rate when a loss is no

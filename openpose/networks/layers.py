@@ -13,7 +13,7 @@ class Norm(layers.BatchNormalization):
 
     Args:
         batch_statistics: inference normalises by the statistics of its batch too. That is for weights that came
-            without moving ones; `openpose.init_weights.calibrate` ends it.
+            without moving ones; `openpose.training.initial_weights.calibrate` ends it.
         momentum: share of the moving statistics that a step keeps. PyTorch's default, which Lightweight OpenPose was
             trained with; with Keras's 0.99 they lag hundreds of steps behind, which a short training is made of.
 

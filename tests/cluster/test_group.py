@@ -22,8 +22,8 @@ from kubernetes import client, config
 from components.train import group, pods
 from components.train.group import Group
 from components.train.machine import Machine
-from openpose import interruption
 from openpose.errors import InputError
+from openpose.training import sigterm
 from pipelines import images, kfp_api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -248,7 +248,7 @@ def test_nothing_is_left_when_the_step_is_stopped(api: client.ApiClient, step: s
     with beside(started(api, step, "time.sleep(3600)", stop=stop).run) as ended:
         wait(120, lambda: running(step))
         stop.set()
-    assert isinstance(ended[0], interruption.Interrupted)
+    assert isinstance(ended[0], sigterm.Interrupted)
     wait(pods.GRACE + 60, lambda: not left(step))
 
 

@@ -14,8 +14,8 @@ from kubernetes import client
 
 from components.train import group
 from components.train.machine import Machine
-from openpose import interruption
 from openpose.errors import InputError
+from openpose.training import sigterm
 from tests.pipeline import kubernetes_server
 from tests.pipeline.kubernetes_server import Server
 
@@ -196,7 +196,7 @@ def test_job_that_somebody_deleted_counts_as_a_failure(
 def test_stopped_step_deletes_its_machines(kubernetes: Server, train: Callable[..., None]) -> None:
     kubernetes.tries, stop = [[{0: RUNS, 1: RUNS}]], threading.Event()
     threading.Timer(0.3, stop.set).start()
-    with pytest.raises(interruption.Interrupted) as ended:
+    with pytest.raises(sigterm.Interrupted) as ended:
         train(stop=stop)
     assert ended.value.code == 143
     assert not kubernetes.jobs

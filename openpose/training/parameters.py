@@ -23,7 +23,7 @@ class TrainParameters:
         model: name of the network.
         width: factor on its number of channels; 1 is the published network.
         stages: number of its stages; 0 for the published number.
-        init: weights to start from (`openpose.init_weights`): a file or imagenet; nothing for random ones.
+        init: weights to start from (`openpose.training.initial_weights`): a file or imagenet; nothing for random ones.
         init_partial: take what fits of them.
         size: height of the input, pixels, and its width when that is 0.
         input_width: width of the input, pixels; 0 for a square.
@@ -129,7 +129,7 @@ class RunParameters:
             checkpoint of its own yet.
         logs: folder for TensorBoard's files in place of the run's own `logs/`.
         log_steps: steps from one line of the log to the next.
-        remote_data: address grpc://host:port of a data service (`openpose.data_service`) that makes the batches.
+        remote_data: address grpc://host:port of a data service (`training/data_service.py`) that makes the batches.
         xla: compile the step with XLA: faster on GPUs after a compilation of minutes. On one device only.
         ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
         rollbacks: how often the training may go back to its last checkpoint and on from there at half the learning

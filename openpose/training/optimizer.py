@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import keras
 import tensorflow as tf
 
-from openpose.train_parameters import TrainParameters
+from openpose.training.parameters import TrainParameters
 
 
 def make(

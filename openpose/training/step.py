@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from openpose import data_service, networks, optimize, schedule
+from openpose import networks
 from openpose.errors import InputError
 from openpose.input import batches, render
 from openpose.networks import loss
 from openpose.networks.layers import Norm
 from openpose.skeleton import Skeleton
-from openpose.train_parameters import TrainParameters
+from openpose.training import data_service, learning_rate, optimizer
+from openpose.training.parameters import TrainParameters
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -66,12 +67,12 @@ class Trainer:
             for layer in self.model.layers:
                 if isinstance(layer, Norm):
                     layer.synchronized, layer.frozen = self.replicas > 1, parameters.freeze_norms
-            self.rate = schedule.Scaled(
-                schedule.make(
+            self.rate = learning_rate.Scaled(
+                learning_rate.make(
                     parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
                 )
             )
-            self.optimizer = optimize.make(parameters, self.rate, self.model)
+            self.optimizer = optimizer.make(parameters, self.rate, self.model)
         compiled = tf.function(self._losses_and_gradients, jit_compile=True)
         # Without XLA no function of its own: synchronised batch norm must not be in a nested one.
         self._backward = compiled if xla else self._losses_and_gradients
@@ -181,10 +182,10 @@ class Trainer:
 
     def _train_replica(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         values, gradients = self._accumulated(self.samples(batch))
-        gradients = optimize.summed(gradients)
+        gradients = optimizer.summed(gradients)
         norm, scale = tf.linalg.global_norm(gradients), self._loss_scale()
         if self.parameters.clip_norm:
-            gradients = optimize.clip(gradients, norm, self.parameters.clip_norm * scale)
+            gradients = optimizer.clip(gradients, norm, self.parameters.clip_norm * scale)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return values | {"gradient_norm": norm / scale / self.replicas}
 

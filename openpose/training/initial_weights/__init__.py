@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import imagenet, model_files, storage, tf_pose_graph
+from openpose import model_files, storage
 from openpose.errors import InputError
 from openpose.networks.layers import Norm
+from openpose.training.initial_weights import imagenet, tf_pose_graph
 
 IMAGENET = "imagenet"
 

@@ -15,17 +15,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import devices, init_weights, interruption, model_files, networks, progress, storage
-from openpose.checkpoints import Checkpoints
+from openpose import model_files, networks, progress, storage
 from openpose.errors import InputError
 from openpose.evaluation.valid_score import ValidScore
 from openpose.input import batches
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.skeleton import Skeleton
-from openpose.train_log import TrainLog
-from openpose.train_parameters import RunParameters, TrainParameters
-from openpose.train_step import Trainer
+from openpose.training import devices, initial_weights, sigterm
+from openpose.training.checkpoints import Checkpoints
+from openpose.training.log import TrainLog
+from openpose.training.parameters import RunParameters, TrainParameters
+from openpose.training.step import Trainer
 
 TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
 PICTURES_SECONDS = 60
@@ -75,7 +76,7 @@ def train(
         Interrupted: SIGTERM came; a checkpoint has been written.
     """
     strategy, run = strategy or tf.distribute.get_strategy(), run or RunParameters()
-    with interruption.noted() as stop:
+    with sigterm.noted() as stop:
         start = partial(
             _Loop, train_records, valid_records, folder, parameters, skeleton, strategy, run, saved, stop.is_set
         )
@@ -209,11 +210,11 @@ class _Loop:
         if not self.parameters.init:
             return
         model = self.trainer.model
-        loaded = init_weights.load(model, self.parameters.init, self.parameters.init_partial)
+        loaded = initial_weights.load(model, self.parameters.init, self.parameters.init_partial)
         batch = min(self.parameters.batch, CALIBRATION_PICTURES)
         samples = batches.training(self.train_records, self.skeleton, self.parameters.inputs(), batch)
         some = samples.take(CALIBRATION_PICTURES // batch).as_numpy_iterator()
-        init_weights.calibrate(model, loaded.uncalibrated, (sample["image"].astype(np.float32) for sample in some))
+        initial_weights.calibrate(model, loaded.uncalibrated, (sample["image"].astype(np.float32) for sample in some))
 
     def _train_epoch(self, samples: Iterator[Any], bar: progress.Bar) -> None:
         """Trains the rest of an epoch: nothing, when all that it lacks is its validation."""
@@ -318,7 +319,7 @@ class _Loop:
     def _stop_if_asked(self) -> None:
         if self.trainer.any_worker(self.stopped()):
             self._save()
-            raise interruption.Interrupted
+            raise sigterm.Interrupted
 
     def _gets_no_better(self) -> bool:
         patience = self.parameters.early_stop

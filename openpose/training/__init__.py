@@ -1,0 +1,1 @@
+"""The training: parameters, step, loop, checkpoints, log."""
