@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from openpose import show_records, storage
+from openpose import storage
+from openpose.report import show_records
 
 ROOT = Path(__file__).resolve().parent.parent
 

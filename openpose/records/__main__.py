@@ -2,7 +2,7 @@
 
 import sys
 
-from openpose import show_records
+from openpose.report import show_records
 
 if __name__ == "__main__":
     sys.exit(show_records.main())
