@@ -115,7 +115,7 @@ def test_best_and_worst_of_many() -> None:
     nothing = Maps(np.zeros((1, 1, 19)), np.zeros((1, 1, 38)), 8, (1.0, 1.0))
     true = skeleton.get("openpose18")
     people = measure.People(np.zeros((1, true.num_parts, 3), np.float32), np.ones(1, np.float32))
-    counts = measure.error_kinds.total([], true)
+    counts = measure.keypoint_errors.total([], true)
     for quality in np.random.default_rng(0).permutation(100):
         compared = measure.Comparison(counts, quality / 100, 0, 0)
         gallery.add(Example(str(quality), np.zeros((8, 8, 3), np.uint8), people, people, nothing), compared)
