@@ -12,7 +12,7 @@ import pytest
 from openpose import storage
 from openpose.report import show_records
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=2, size=64, batch=4, epochs=3, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 SETTINGS = RunParameters(ap_images=4)
@@ -188,7 +188,7 @@ LONG = changed(stages=1, epochs=12).as_dict()
 
 def start(manifests: Manifests, folder: Path, parameters: dict[str, Any], **more: Any) -> "subprocess.Popen[str]":
     given = {**manifests, "folder": str(folder), "parameters": parameters, **more}
-    command = [sys.executable, "-m", "tests.train_process", json.dumps(given)]
+    command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 

@@ -30,7 +30,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.records import cache as shards
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.OPENPOSE18
 NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
 

@@ -16,7 +16,7 @@ from openpose.training import data_service
 from openpose.training.loop import TrainResult, train
 from openpose.training.parameters import RunParameters, TrainParameters
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=2, learning_rate="0.003"
 )

@@ -12,7 +12,7 @@ import pytest
 
 from components.train import tf_pose
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from openpose.training import devices
 from openpose.training.parameters import TrainParameters
 from openpose.training.step import Trainer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=4, learning_rate="0.003"
@@ -65,7 +65,7 @@ def start_apart(
 ) -> list["subprocess.Popen[bytes]"]:
     """Starts a training in processes of their own."""
     text = json.dumps({**manifests, "folder": str(folder), "run": {"log_steps": 1}, **given})
-    command = [sys.executable, "-m", "tests.train_process", text]
+    command = [sys.executable, "-m", "tests.training.train_process", text]
     return [subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) for environment in environments]
 
 
@@ -197,7 +197,7 @@ def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict
 @pytest.mark.slow
 def test_batch_that_does_not_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
     given = {**sample_records, "folder": str(tmp_path), "parameters": PARAMETERS.as_dict(), "devices": 3}
-    command = [sys.executable, "-m", "tests.train_process", json.dumps(given)]
+    command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "InputError: batch 4 does not divide among 3 replicas" in done.stderr
 

@@ -35,7 +35,7 @@ from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.skeleton import OPENPOSE18
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = {flag["name"]: flag.get("default") for flag in command.flags(train)}
 TRAIN = "annotations/person_keypoints_train2017.json"
 

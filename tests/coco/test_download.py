@@ -19,9 +19,9 @@ from openpose import storage
 from openpose.coco import download
 from openpose.coco.download import Fetched, Remote, fetch
 from openpose.errors import InputError
-from tests.faulty_server import Fault, FaultyServer, File, running
+from tests.coco.faulty_server import Fault, FaultyServer, File, running
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = """
 import resource, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A training in a process of its own, to be killed or to share the work: `python -m tests.train_process JSON`.
+"""A training in a process of its own, to be killed or to share the work: `python -m tests.training.train_process JSON`.
 
 The JSON has `train` and `val` (records manifests), `folder`, `parameters`, `run`, `devices` (the number of logical CPU
 devices that share the work), `float64` and `seen` (seconds after which workers see each other's files). The final

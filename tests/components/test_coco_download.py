@@ -21,9 +21,9 @@ from openpose import storage
 from openpose.coco import pictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from tests.faulty_server import Fault, FaultyServer, File, running
+from tests.coco.faulty_server import Fault, FaultyServer, File, running
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture

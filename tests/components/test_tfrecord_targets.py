@@ -15,7 +15,7 @@ import pytest
 from components.coco_download.coco_download import coco_download
 from openpose import drawn_people
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ("--split", "train", "--images-per-shard", "25", "--dense", "both", "--size", "64")
 
 
