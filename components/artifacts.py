@@ -20,7 +20,7 @@ def clear_errors() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
-def given(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def select_inputs(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a component's inputs that a step (or a dataclass) takes, as numbers of the kind that it declares.
 
     KFP hands 3 on as 3.0 and 3.0 as 3, and what a step makes is found again by its inputs' fingerprint.

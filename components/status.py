@@ -22,12 +22,12 @@ class Step:
 
     def __init__(self) -> None:
         self.found = False
-        self.manifest_path: storage.Place | None = None
+        self.manifest_path: storage.StoragePath | None = None
 
-    def finished(self, work: storage.Work) -> dict[str, Any] | None:
+    def cached(self, work: storage.StepOutput) -> dict[str, Any] | None:
         """The work's manifest when it is done already; says so."""
         self.manifest_path = work.manifest_path
-        manifest = work.finished()
+        manifest = work.cached()
         if manifest is not None:
             self.found = True
             print(f"found {work.kind} in {work.folder}: nothing to do", flush=True)
@@ -35,13 +35,13 @@ class Step:
 
 
 @contextmanager
-def step(root: storage.Place, name: str) -> Iterator[Step]:
+def step(root: storage.StoragePath, name: str) -> Iterator[Step]:
     """Notes how the step in the block went: `<root>/status/<name>.json` with its state, seconds and error."""
     current, start = Step(), time.time()
     state, error = "failed", "it was stopped"
     _note(root, name, start, "running", "", current)
     try:
-        with storage.trouble_is_clear(root):
+        with storage.user_errors(root):
             yield current
         state, error = "found" if current.found else "done", ""
     except InputError as problem:
@@ -54,7 +54,7 @@ def step(root: storage.Place, name: str) -> Iterator[Step]:
         _note(root, name, start, state, error, current)
 
 
-def _note(root: storage.Place, name: str, start: float, state: str, error: str, step: Step) -> None:
+def _note(root: storage.StoragePath, name: str, start: float, state: str, error: str, step: Step) -> None:
     document = {
         "step": name,
         "state": state,
@@ -69,11 +69,11 @@ def _note(root: storage.Place, name: str, start: float, state: str, error: str, 
         print(f"warning: {problem}", file=sys.stderr)
 
 
-def _folder(root: storage.Place) -> storage.Place:
+def _folder(root: storage.StoragePath) -> storage.StoragePath:
     return root / "status" / os.environ.get(RUN, "")
 
 
-def steps(root: storage.Place) -> dict[str, dict[str, Any]]:
+def steps(root: storage.StoragePath) -> dict[str, dict[str, Any]]:
     """What the steps of this run have left, by their names, in the order in which they started."""
     folder = _folder(root)
     names = [name for name in storage.sizes(folder) if name.endswith(".json") and "/" not in name]

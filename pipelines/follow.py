@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TextIO
 
-from components.coco_download.news import NOTHING_NEW
+from components.coco_download.champion_check import NOTHING_NEW
 from components.finish.finish import MARK, describe
 from openpose import progress
 from openpose.errors import InputError

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data, out, runner = options.pop("data"), options.pop("out").absolute(), options.pop("runner")
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        storage.root_folder(out)
+        storage.open_root(out)
         with in_place.alone(out) as lock:
             return run(data, out, given, lock, built_image() if runner == "docker" else None)
     except InputError as error:

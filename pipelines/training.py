@@ -11,8 +11,8 @@ from typing import Any
 from kfp import compiler, dsl
 
 from components.check.component import check
+from components.coco_download.champion_check import NEW
 from components.coco_download.component import coco_download
-from components.coco_download.news import NEW
 from components.evaluate.component import evaluate
 from components.export.component import explain_rejection, export
 from components.finish.component import finish

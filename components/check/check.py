@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components import status
-from components.evaluate.verdict import Demands
+from components.evaluate.verdict import AcceptanceThresholds
 from components.tfrecord_targets.tfrecord_targets import DENSE, plan
 from openpose import networks, skeleton, storage
 from openpose.errors import InputError
@@ -38,7 +38,7 @@ def check(
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         train: What decides the training, by the names of `TrainParameters`.
-        demands: What the verdict asks for, by the names of `Demands`.
+        demands: What the verdict asks for, by the names of `AcceptanceThresholds`.
         workers: How many workers share the training split's records.
         dense: Which splits carry heatmap, vectmap and mask.
         save_minutes: A checkpoint after so many minutes.
@@ -54,12 +54,12 @@ def check(
     Raises:
         InputError: one or more cannot be used; the message has a line for each.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, "check"):
         wrong = _complaints(
             lambda: _check_training(train),
             lambda: RunParameters(save_minutes=save_minutes, ap_images=ap_images),
-            lambda: Demands(**demands),
+            lambda: AcceptanceThresholds(**demands),
             lambda: plan(workers),
             lambda: _check_choice("dense", dense, DENSE),
             lambda: _check_gpus(gpus, (machine or {}).get("accelerator", "")),

@@ -64,12 +64,12 @@ def check(
 
     from components import artifacts
     from components.check.check import check, recipe
-    from components.evaluate.verdict import Demands
+    from components.evaluate.verdict import AcceptanceThresholds
     from openpose.training.parameters import TrainParameters
 
     with artifacts.clear_errors():
-        training, demands = (artifacts.given(kind, inputs) for kind in (TrainParameters, Demands))
-        check(train=training, demands=demands, **artifacts.given(check, inputs))
+        training, demands = (artifacts.select_inputs(kind, inputs) for kind in (TrainParameters, AcceptanceThresholds))
+        check(train=training, demands=demands, **artifacts.select_inputs(check, inputs))
 
     class Checked(NamedTuple):
         cpu: str

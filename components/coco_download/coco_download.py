@@ -51,7 +51,7 @@ def coco_download(
     Raises:
         InputError: something is missing or cannot be used; the message names the file and the field.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     if not 0 <= val_share < 1:
         raise InputError(f"val_share is {val_share}; give a share of the images from 0 to less than 1, such as 0.1")
     names = _names(train_annotations, val_annotations, train_pictures, val_pictures, val_share)
@@ -74,8 +74,8 @@ def coco_download(
             "val_share": val_share,
             "seed": seed,
         }
-        work = storage.Work(folder, "data", inputs, "data/")
-        manifest = step.finished(work)
+        work = storage.StepOutput(folder, "data", inputs, "data/")
+        manifest = step.cached(work)
         if manifest is None:
             described = _index(work, files, shares, seed)
             for file, splits in shares.items():
@@ -106,11 +106,11 @@ def _names(
     return Names(annotations, stores)
 
 
-def _unpacked(files: Files, root: storage.Place, signatures: dict[str, str]) -> Files:
+def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str]) -> Files:
     """The files with their archives of pictures unpacked under the root, in a folder that goes with their content."""
     if not isinstance(root, Path):
         raise InputError(f"{root}: archives are unpacked in folders only; leave `unpack` out for a bucket")
-    places: dict[str, storage.Place] = {}
+    places: dict[str, storage.StoragePath] = {}
     for split, place in files.pictures.items():
         places[split] = place
         if isinstance(place, Path) and place.is_file():
@@ -140,20 +140,20 @@ class _Sums:
         return known["sha256"]
 
 
-def _known_sums(root: storage.Place) -> _Sums:
+def _known_sums(root: storage.StoragePath) -> _Sums:
     try:
         return _Sums(storage.read_json(root / SUMS))
     except InputError:  # there are none yet
         return _Sums({})
 
 
-def _state(place: storage.Place) -> list[int]:
+def _state(place: storage.StoragePath) -> list[int]:
     """What changes when a file does: its size and the time of its last change."""
     state = place.stat()
     return [state.st_size, state.st_mtime_ns if isinstance(place, Path) else int(state.st_mtime)]
 
 
-def _signature(place: storage.Place) -> str:
+def _signature(place: storage.StoragePath) -> str:
     with PictureStore(place) as store:
         return storage.fingerprint(store.signature())
 
@@ -180,7 +180,7 @@ def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, s
 
 
 def _index(
-    work: storage.Work, files: Files, shares: dict[str, dict[str, float]], seed: int
+    work: storage.StepOutput, files: Files, shares: dict[str, dict[str, float]], seed: int
 ) -> dict[str, dict[str, Any]]:
     """Writes the indexes of all splits and the report into the work's folder; describes the splits."""
     person = skeleton.OPENPOSE18

@@ -29,8 +29,8 @@ def coco_download(
     from typing import NamedTuple
 
     from components import artifacts
+    from components.coco_download.champion_check import NEW, NOTHING_NEW, is_made_already, made_of
     from components.coco_download.coco_download import coco_download
-    from components.coco_download.news import NEW, NOTHING_NEW, is_made_already, made_of
     from components.tfrecord_targets.tfrecord_targets import plan
 
     with artifacts.clear_errors():

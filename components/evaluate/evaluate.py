@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from components import status
-from components.evaluate.verdict import Demands, judge
+from components.evaluate.verdict import AcceptanceThresholds, judge
 from openpose import model_files, report, skeleton, storage
 from openpose.errors import InputError
 from openpose.evaluation import measure
@@ -31,7 +31,7 @@ class Subject:
     """
 
     name: str
-    file: storage.Place
+    file: storage.StoragePath
     checksum: str
     run: dict[str, Any] | None
 
@@ -74,9 +74,12 @@ def evaluate(
     Raises:
         InputError: a manifest or the model cannot be used.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, "evaluate") as step:
-        demands, split = Demands(min_ap, max_valid_loss, tolerance), storage.open_manifest(valid_records, "records")
+        demands, split = (
+            AcceptanceThresholds(min_ap, max_valid_loss, tolerance),
+            storage.open_manifest(valid_records, "records"),
+        )
         subject = _subject(run, model)
         if max_valid_loss and not measure.has_all_stages(subject.file):
             raise InputError(
@@ -102,8 +105,8 @@ def evaluate(
             **asdict(demands),
             "revision": revision,
         }
-        work = storage.Work(folder, "evaluation", inputs, "evaluations/")
-        manifest = step.finished(work)
+        work = storage.StepOutput(folder, "evaluation", inputs, "evaluations/")
+        manifest = step.cached(work)
         if manifest is None:
             network = model_files.load(subject.file, person, pixels or None)
             of_losses = trained.inputs() if trained else measure.loss_inputs(split, network.stride)
@@ -124,7 +127,7 @@ def _subject(run: str, model: str) -> Subject:
     return Subject(f"{place.parent.name}/{place.name}", place, _checksum(place), None)
 
 
-def _checksum(place: storage.Place) -> str:
+def _checksum(place: storage.StoragePath) -> str:
     """Of a model's file, or of all files of its folder."""
     names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
     if not names:
@@ -137,13 +140,13 @@ def _checksum(place: storage.Place) -> str:
 
 
 def _finish(
-    work: storage.Work,
+    work: storage.StepOutput,
     subject: Subject,
     network: model_files.Model,
     split: dict[str, Any],
     of_losses: InputParameters,
     measured: Measured,
-    demands: Demands,
+    demands: AcceptanceThresholds,
     champion: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Judges what was measured, and writes all of it."""

@@ -9,7 +9,7 @@ Verdict = tuple[str, str]  # accepted or rejected, and why in one sentence
 
 
 @dataclass(frozen=True)
-class Demands:
+class AcceptanceThresholds:
     """What a model must reach.
 
     Attributes:
@@ -29,7 +29,7 @@ class Demands:
 def judge(
     figures: Mapping[str, float | None],
     champion: Mapping[str, float | None] | None,
-    demands: Demands,
+    demands: AcceptanceThresholds,
     no_numbers: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a model, `accepted` or `rejected`, and why in one sentence.

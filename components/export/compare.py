@@ -116,7 +116,7 @@ class Comparison:
         InputError: the Keras model's maps hold NaN.
     """
 
-    def __init__(self, model: storage.Place, shown: Pictures, skeleton: Skeleton, height: int) -> None:
+    def __init__(self, model: storage.StoragePath, shown: Pictures, skeleton: Skeleton, height: int) -> None:
         self._shown, self._skeleton, self._height = shown, skeleton, height
         self._keras = Predictor(model_files.load(model, skeleton), height)
         self._maps = [self._keras.maps(image) for image in shown.images]

@@ -54,7 +54,7 @@ def export(
         raise InputError(f"images is {images}; formats are compared on at least 1")
     inference.check_pixels(pixels)
     chosen = model_formats.chosen(formats)
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, "export") as step:
         trained = storage.open_manifest(run, "run")
         judged = storage.open_manifest(evaluation, "evaluation")
@@ -67,15 +67,15 @@ def export(
             "images": images,
             "revision": revision,
         }
-        work = storage.Work(folder, "model", inputs, "models/")
-        manifest = step.finished(work)
+        work = storage.StepOutput(folder, "model", inputs, "models/")
+        manifest = step.cached(work)
         if manifest is None:
             calibration = _training_split(folder, trained, train_records) if "tflite_int8" in chosen else None
             manifest = _export(work, trained, judged, split, calibration, chosen)
         return manifest
 
 
-def _training_split(root: storage.Place, trained: dict[str, Any], train_records: str) -> dict[str, Any]:
+def _training_split(root: storage.StoragePath, trained: dict[str, Any], train_records: str) -> dict[str, Any]:
     """The manifest of the training split's records."""
     fingerprint = trained["inputs"]["records"][0]
     if train_records:
@@ -90,7 +90,7 @@ def _training_split(root: storage.Place, trained: dict[str, Any], train_records:
 
 
 def _export(
-    work: storage.Work,
+    work: storage.StepOutput,
     trained: dict[str, Any],
     judged: dict[str, Any],
     split: dict[str, Any],

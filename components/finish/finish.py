@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from components import status
-from components.coco_download.news import NOTHING_NEW
+from components.coco_download.champion_check import NOTHING_NEW
 from openpose import storage
 from openpose.errors import InputError
 
@@ -28,7 +28,7 @@ def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
         the verdict, `figures`, `graph`, `report`, `champion`, `logs`, and the `steps` with their states and seconds.
     """
     try:
-        folder = storage.root_folder(root)
+        folder = storage.open_root(root)
         summary = summarise(folder, state, message)
         storage.write_json(folder / "summaries" / f"{os.environ.get(status.RUN) or 'last'}.json", summary)
     except InputError as error:  # this step must say so and not fail too
@@ -39,7 +39,7 @@ def finish(root: str, state: str, message: str = "") -> dict[str, Any]:
     return summary
 
 
-def summarise(root: storage.Place | None, state: str, message: str) -> dict[str, Any]:
+def summarise(root: storage.StoragePath | None, state: str, message: str) -> dict[str, Any]:
     """The summary for programs, from the steps' notes."""
     steps = status.steps(root) if root else {}
     judged, exported, champion = (_manifest(steps.get(name)) for name in ("evaluate", "export", "register"))

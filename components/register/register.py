@@ -27,7 +27,7 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> dict[
     Raises:
         InputError: a manifest cannot be used, or the model was rejected.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, "register") as step:
         judged, exported = storage.open_manifest(evaluation, "evaluation"), storage.open_manifest(model, "model")
         if judged["verdict"] != "accepted":

@@ -49,12 +49,12 @@ def tfrecord_targets(
     Raises:
         InputError: something cannot be used; the message names the file and the field.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     if not 0 <= worker < workers:
         raise InputError(f"worker {worker} of {workers}: `worker` counts from 0 to workers - 1")
     with status.step(folder, f"tfrecord_targets-{split}-{worker}") as step:
         work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
-        manifest = step.finished(work.work)
+        manifest = step.cached(work.work)
         if manifest is None:
             with PictureStore(work.source["pictures"]) as pictures:
                 records.write_shards(
@@ -89,10 +89,10 @@ def collect_records(
     Raises:
         InputError: shards are missing, or too many images were bad over all workers.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, f"tfrecord_targets-{split}-collect") as step:
         work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
-        manifest = work.work.finished()
+        manifest = work.work.cached()
         step.found = manifest is not None
         manifest = manifest or work.finish()
         if manifest is None:
@@ -115,7 +115,7 @@ class _SplitWork:
 
     def __init__(
         self,
-        root: storage.Place,
+        root: storage.StoragePath,
         split: str,
         data: str,
         shard_mb: float,
@@ -141,7 +141,7 @@ class _SplitWork:
             "format": records.FORMAT,
             **asdict(self.parameters),
         }
-        self.work = storage.Work(root, "records", inputs, f"records/{split}-")
+        self.work = storage.StepOutput(root, "records", inputs, f"records/{split}-")
 
     def people(self) -> Split:
         return Split(self.source["people"], self.source["index"])

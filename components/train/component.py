@@ -50,7 +50,7 @@ def train(
     from components.train.train import train
 
     with artifacts.clear_errors():
-        manifest = train(**artifacts.given(train, inputs))
+        manifest = train(**artifacts.select_inputs(train, inputs))
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest["losses"])
         artifacts.write_page(page, manifest["report"])

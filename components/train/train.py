@@ -132,7 +132,7 @@ def train(
         InputError: parameters or records cannot be used; the message says which and why.
     """
     arguments = dict(locals())
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, f"train{devices.worker_suffix()}") as step:
         parameters = _chosen(TrainParameters, arguments | {"batch": batch_size})
         run = _chosen(RunParameters, arguments)
@@ -143,8 +143,8 @@ def train(
             "parameters": parameters.as_dict(),
             "revision": revision,
         }
-        work = storage.Work(folder, "run", inputs, "runs/")
-        manifest = step.finished(work)
+        work = storage.StepOutput(folder, "run", inputs, "runs/")
+        manifest = step.cached(work)
         if manifest is not None:
             return manifest
         places = {"root": folder, "train_records": _place(training), "valid_records": _place(validation)}
@@ -163,14 +163,14 @@ def train(
         return manifest
 
 
-def _train_on_machines(work: storage.Work, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _train_on_machines(work: storage.StepOutput, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Trains in pods of their own, each by this step's command; returns the manifest that the first has written."""
     from components.train import group  # here, as Kubernetes' client takes seconds to import
 
     each = command.line(train, PROGRAM, {**arguments, "machines": 1})
     group.train(shlex.split(each), arguments["machines"], arguments["gpus"])
-    deadline = time.monotonic() + storage.SEEN
-    while (manifest := work.finished()) is None and time.monotonic() < deadline:
+    deadline = time.monotonic() + storage.ATTRIBUTE_CACHE_SECONDS
+    while (manifest := work.cached()) is None and time.monotonic() < deadline:
         time.sleep(1)
     if manifest is None:
         raise InputError(f"the pods that trained left no run in {work.folder}; do all of them see that storage root?")
@@ -182,7 +182,7 @@ def _chosen(kind: type[Parameters], arguments: Mapping[str, Any]) -> Parameters:
     return kind(**{field.name: arguments[field.name] for field in fields(kind)})
 
 
-def _finish(work: storage.Work, logs: str, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
+def _finish(work: storage.StepOutput, logs: str, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
         model.save(temporary)
@@ -203,7 +203,7 @@ def _finish(work: storage.Work, logs: str, model: keras.Model, history: list[dic
     )
 
 
-def _place(manifest: dict[str, Any]) -> storage.Place:
+def _place(manifest: dict[str, Any]) -> storage.StoragePath:
     """Where a manifest lies, also when the step was given a copy of it, as KFP does."""
     return storage.path(manifest["folder"]) / "manifest.json"
 

@@ -68,7 +68,7 @@ class Fetched:
     found: bool  #: it was there already
 
 
-def fetch(remotes: Sequence[Remote], folder: storage.Place, deadline: float = 24 * 3600) -> list[Fetched]:
+def fetch(remotes: Sequence[Remote], folder: storage.StoragePath, deadline: float = 24 * 3600) -> list[Fetched]:
     """Fetches files that are not there yet, or are not any more what their source has.
 
     Args:
@@ -80,7 +80,7 @@ def fetch(remotes: Sequence[Remote], folder: storage.Place, deadline: float = 24
         InputError: a source refuses a file or cannot be reached, a file has the wrong size or checksum, the disk has
             not enough room or the deadline is over. What was fetched until then is kept.
     """
-    folder = storage.root_folder(folder)
+    folder = storage.open_root(folder)
     run = _Run(deadline)
     files = [_File(remote, folder, run) for remote in remotes]
     there = run.all(_File.ask, files, folder)
@@ -96,7 +96,7 @@ def fetch(remotes: Sequence[Remote], folder: storage.Place, deadline: float = 24
     return [found or next(fetched) for found in there]
 
 
-def _check_room(missing: list[_File], folder: storage.Place) -> None:
+def _check_room(missing: list[_File], folder: storage.StoragePath) -> None:
     if not isinstance(folder, Path):
         return
     needed = sum(max(0, (file.size or 0) - file.done) for file in missing)
@@ -133,7 +133,7 @@ class _Run:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._streams: list[remotes.Stream] = []
 
-    def all(self, work: Callable[[_File], Result], files: list[_File], folder: storage.Place) -> list[Result]:
+    def all(self, work: Callable[[_File], Result], files: list[_File], folder: storage.StoragePath) -> list[Result]:
         """The work's results for all files; the first error, the deadline and Ctrl-C stop all of it at once."""
         futures: list[Future[Result]] = [Future() for _ in files]
         todo = iter(list(zip(futures, files, strict=True)))
@@ -153,7 +153,7 @@ class _Run:
             self._stop_all(threads)
             raise
 
-    def _late(self, files: list[_File], folder: storage.Place) -> InputError:
+    def _late(self, files: list[_File], folder: storage.StoragePath) -> InputError:
         state = ", ".join(
             f"{file.remote.name} {_amount(file.done)}" + ("" if file.size is None else f" of {_amount(file.size)}")
             for file in files
@@ -224,7 +224,7 @@ class _File:
         identity: of the version that they belong to; what the source said, before the first has come.
     """
 
-    def __init__(self, remote: Remote, folder: storage.Place, run: _Run) -> None:
+    def __init__(self, remote: Remote, folder: storage.StoragePath, run: _Run) -> None:
         self.remote, self.run = remote, run
         self.place, self.record = folder / remote.name, folder / f"{remote.name}.json"
         self.url = remotes.shown(remote.url)
@@ -304,7 +304,7 @@ class _File:
         """
         self.run.check()
         try:
-            with storage.trouble_is_clear(self.place):
+            with storage.user_errors(self.place):
                 if not isinstance(self.place, Path):
                     return self._fetched(self._twice(_to_bucket), found=False)
                 with _alone(self.place, self.run):

@@ -43,7 +43,7 @@ class Split:
         picture_bytes: int64 [N], size of each image's file; 0 when it is missing.
     """
 
-    def __init__(self, people: storage.Place | str, index: storage.Place | str) -> None:
+    def __init__(self, people: storage.StoragePath | str, index: storage.StoragePath | str) -> None:
         self._people = storage.path(people)
         with storage.local_copy(storage.path(index)) as path:
             table = np.load(path)

@@ -31,7 +31,7 @@ class PictureStore:
         InputError: it does not exist or is no readable archive.
     """
 
-    def __init__(self, place: str | storage.Place) -> None:
+    def __init__(self, place: str | storage.StoragePath) -> None:
         self.place = storage.path(place)
         self._folder = self.place.stem
         self._archive: zipfile.ZipFile | None = None
@@ -141,7 +141,7 @@ class PictureStore:
         self.close()
 
 
-def open_archive(place: storage.Place) -> zipfile.ZipFile:
+def open_archive(place: storage.StoragePath) -> zipfile.ZipFile:
     """Opens a zip archive after looking at the names and sizes of all its entries.
 
     Raises:
@@ -219,7 +219,7 @@ def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path,
         raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
 
 
-def pack(folder: Path, place: storage.Place) -> None:
+def pack(folder: Path, place: storage.StoragePath) -> None:
     """Packs a folder of pictures into an archive, stored; the same folder gives the same bytes.
 
     Raises:

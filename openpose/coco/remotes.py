@@ -305,7 +305,7 @@ class BucketSource:
     def _blob(self, patience: float) -> Blob:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        with storage.bucket_trouble_is_clear(self.place):
+        with storage.bucket_errors(self.place):
             bucket = self.place.client.client.bucket(self.place.bucket)
             blob = bucket.get_blob(self.place.blob, timeout=patience / 2, retry=DEFAULT_RETRY.with_timeout(patience))
         if blob is None:
@@ -317,7 +317,7 @@ class BucketSource:
         return Identity(blob.size, str(blob.generation), None, md5, crc32c)
 
     def _chunks(self, reader: Any, position: int, identity: Identity) -> Iterator[bytes]:
-        with storage.bucket_trouble_is_clear(self.place):
+        with storage.bucket_errors(self.place):
             if position == identity.bytes:
                 return
             reader.seek(position)

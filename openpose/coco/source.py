@@ -53,7 +53,7 @@ class Annotations:
         entry: its name in the archive, empty when it is no archive.
     """
 
-    place: storage.Place
+    place: storage.StoragePath
     entry: str = ""
 
     def __str__(self) -> str:
@@ -95,11 +95,11 @@ class Files:
     """
 
     annotations: dict[str, Annotations]
-    pictures: dict[str, storage.Place]
+    pictures: dict[str, storage.StoragePath]
     fetched: list[download.Fetched]
 
 
-def bring(source: str, root: storage.Place, names: Names) -> Files:
+def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
     """The files of a data set: where they are, or fetched into the storage root.
 
     A folder is used where it is when the root is a folder too. Everything else goes to `<root>/archives/…`.
@@ -183,7 +183,9 @@ def _files_of_folder(folder: Path, names: Names) -> Files:
     return _files(folder, names, None, [])
 
 
-def _files(folder: storage.Place, names: Names, known: dict[str, int] | None, fetched: list[download.Fetched]) -> Files:
+def _files(
+    folder: storage.StoragePath, names: Names, known: dict[str, int] | None, fetched: list[download.Fetched]
+) -> Files:
     def exists(name: str) -> bool:
         if known is None:
             return (folder / name).exists()
@@ -208,7 +210,7 @@ def _first(candidates: list[str], exists: Callable[[str], bool], folder: object,
     )
 
 
-def _annotations(place: storage.Place, split: str) -> Annotations:
+def _annotations(place: storage.StoragePath, split: str) -> Annotations:
     if place.suffix != ".zip":
         return Annotations(place)
     with pictures.open_archive(place) as archive:
@@ -229,7 +231,7 @@ def _remotes_of_coco(names: Names) -> list[Remote]:
     return [Remote(url, name, size, md5) for name in wanted for url, size, md5 in [_OFFICIAL[name]]]
 
 
-def _remotes_of_mirror(source: str, names: Names, target: storage.Place) -> list[Remote]:
+def _remotes_of_mirror(source: str, names: Names, target: storage.StoragePath) -> list[Remote]:
     """The first candidates that a server has, or that were fetched from it before."""
     base = source.rstrip("/")
     there: dict[str, bool] = {}
@@ -255,7 +257,7 @@ def _remotes_of_mirror(source: str, names: Names, target: storage.Place) -> list
     return list(wanted.values())
 
 
-def _was_fetched(target: storage.Place, name: str, url: str) -> bool:
+def _was_fetched(target: storage.StoragePath, name: str, url: str) -> bool:
     """Whether a file from there was fetched already: then it can be used even when the server does not answer."""
     try:
         return storage.read_json(target / f"{name}.json")["url"] == remotes.shown(url)
@@ -284,7 +286,7 @@ def _exists(url: str) -> bool:
     raise AssertionError
 
 
-def _remotes_of_folder(folder: Path, names: Names, target: storage.Place) -> list[Remote]:
+def _remotes_of_folder(folder: Path, names: Names, target: storage.StoragePath) -> list[Remote]:
     """A folder's files, to be uploaded. Folders of pictures are packed on the way: 118 000 objects help nobody."""
     files = _files_of_folder(folder, names)
     wanted = {}
@@ -300,7 +302,7 @@ def _remotes_of_folder(folder: Path, names: Names, target: storage.Place) -> lis
     return list(wanted.values())
 
 
-def _pack(folder: Path, place: storage.Place) -> None:
+def _pack(folder: Path, place: storage.StoragePath) -> None:
     """Packs a folder of pictures, unless that was done and nothing changed since."""
     record = place.with_name(f"{place.name}.json")
     with pictures.PictureStore(folder) as store:

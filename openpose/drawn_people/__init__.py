@@ -979,7 +979,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"{out}: {'drawn' if drawn else 'found finished with these parameters, nothing to do'}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -123,7 +123,7 @@ def valid_losses(
     return {f"valid_{name}": mean if np.isfinite(mean) else None for name, mean in means.items()}
 
 
-def has_all_stages(path: storage.Place) -> bool:
+def has_all_stages(path: storage.StoragePath) -> bool:
     """Whether the maps of all stages can be had from a model's file: from a Keras model."""
     return path.suffix == ".keras"
 

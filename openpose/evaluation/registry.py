@@ -25,7 +25,7 @@ class Registry:
         InputError: the name cannot be one of a folder.
     """
 
-    def __init__(self, root: storage.Place, name: str) -> None:
+    def __init__(self, root: storage.StoragePath, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
             raise InputError(f"registry {name!r}: give a name of letters, digits, dots, dashes and underscores")
         self.folder = root / "registry" / name
@@ -70,7 +70,7 @@ class Registry:
             )
         return entry
 
-    def add(self, content: dict[str, Any], latest: storage.Place) -> dict[str, Any]:
+    def add(self, content: dict[str, Any], latest: storage.StoragePath) -> dict[str, Any]:
         """Makes a model the champion of its data set.
 
         Args:
@@ -85,7 +85,7 @@ class Registry:
         name = f"{number:05d}-{content['model'][:12]}.json"
         entry = {"schema": storage.SCHEMA, "entry": name, **content}
         storage.write_json(self.folder / name, entry)
-        storage.point(self.folder / "latest", latest)
+        storage.write_latest(self.folder / "latest", latest)
         return entry
 
     def _names(self) -> list[str]:

@@ -239,7 +239,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in (*figures.items(), *((f"AP {part}", value) for part, value in parts.items())):
         print(f"{name:<18}{'undefined' if value is None else f'{value:.3f}':>9}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -54,8 +54,8 @@ class InputParameters:
         return {"size": list(self.size), **asdict(self.targets)}
 
     def here(self, skeleton: Skeleton) -> Callable[[Tensors], Tensors]:
-        """`render.here` for this input."""
-        return partial(render.here, size=self.size, skeleton=skeleton, parameters=self.targets)
+        """`render.render_one` for this input."""
+        return partial(render.render_one, size=self.size, skeleton=skeleton, parameters=self.targets)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -64,7 +64,7 @@ class InputParameters:
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerShare:
     """What one of several workers takes of each global batch; together they take all of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Share:
     replicas: int = 1
 
 
-WHOLE = Share()
+ALL = WorkerShare()
 
 
 def training(
@@ -87,7 +87,7 @@ def training(
     parameters: InputParameters,
     batch: int,
     first_step: int = 0,
-    share: Share = WHOLE,
+    share: WorkerShare = ALL,
     on_device: bool = False,
 ) -> tf.data.Dataset:
     """Endless batches of augmented samples; every epoch has each sample once, the last partial batch left out.
@@ -170,7 +170,7 @@ def validation(
     skeleton: Skeleton,
     parameters: InputParameters,
     batch: int,
-    share: Share = WHOLE,
+    share: WorkerShare = ALL,
 ) -> tf.data.Dataset:
     """Every image of the split once, whole, in a fixed order; the last batch may be smaller.
 

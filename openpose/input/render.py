@@ -54,7 +54,7 @@ def blank(picture_id: tf.Tensor, skeleton: Skeleton) -> Tensors:
     }
 
 
-def here(region: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
+def render_one(region: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
     """A region as a sample.
 
     Returns:

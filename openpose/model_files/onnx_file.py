@@ -13,12 +13,12 @@ import tensorflow as tf
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
-from openpose.model_files.opened import Opened, shape_text
+from openpose.model_files.loaded import LoadedModel, shape_text
 
 OPSET = 18  # of 2022: what runs it may be as old
 
 
-def open_file(file: Path, place: storage.Place) -> Opened:
+def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     """An ONNX model that can be asked for maps.
 
     Raises:
@@ -52,7 +52,7 @@ def open_file(file: Path, place: storage.Place) -> Opened:
             ) from error
 
     facts = session.get_modelmeta().custom_metadata_map
-    return Opened(
+    return LoadedModel(
         run,
         [side if isinstance(side, int) else None for side in inputs[0].shape],
         [side if isinstance(side, int) else None for side in outputs[0].shape],

@@ -19,7 +19,7 @@ from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import frozen_graph
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
-from openpose.model_files.opened import Opened, shape_text
+from openpose.model_files.loaded import LoadedModel, shape_text
 
 FILE = "saved_model.pb"
 MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"
@@ -28,7 +28,7 @@ _GREY = 128.0
 _MAX_ASPECT = 8
 
 
-def open_file(folder: Path, place: storage.Place) -> Opened:
+def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
     """A SavedModel that can be asked for maps: its signature `serving_default`.
 
     Raises:
@@ -50,7 +50,7 @@ def open_file(folder: Path, place: storage.Place) -> Opened:
         )
     (taken, spec), (given, output) = takes[0], gives[0]
     graph_def = document.meta_graphs[0].graph_def
-    return Opened(
+    return LoadedModel(
         # By way of `loaded`, which keeps the variables of other programs' SavedModels.
         lambda pictures: loaded.signatures[MAPS_SIGNATURE](**{taken: pictures})[given],
         spec.shape.as_list() if spec.shape.rank else [],

@@ -20,12 +20,12 @@ import tensorflow as tf
 from openpose import quiet, storage
 from openpose.errors import InputError
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
-from openpose.model_files.opened import Opened, shape_text
+from openpose.model_files.loaded import LoadedModel, shape_text
 
 _FACTS = "openpose.json"
 
 
-def open_file(file: Path, place: storage.Place) -> Opened:
+def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     """A TensorFlow Lite model that can be asked for maps.
 
     Raises:
@@ -46,7 +46,7 @@ def open_file(file: Path, place: storage.Place) -> Opened:
             f"{_described(inputs)} and gives {_described(outputs)}"
         )
     facts = _facts(file)
-    return Opened(
+    return LoadedModel(
         _Runner(interpreter, place),
         [None if side < 0 else int(side) for side in inputs[0]["shape_signature"]],
         [None if side < 0 else int(side) for side in outputs[0]["shape_signature"]],
@@ -71,7 +71,7 @@ def _facts(file: Path) -> dict[str, str]:
 class _Runner:
     """Runs one interpreter, which can do one thing at a time."""
 
-    def __init__(self, interpreter: Any, place: storage.Place) -> None:
+    def __init__(self, interpreter: Any, place: storage.StoragePath) -> None:
         self._interpreter, self._place = interpreter, place
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()

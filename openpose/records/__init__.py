@@ -153,7 +153,7 @@ def plan_shards(split: str, picture_bytes: np.ndarray, parameters: RecordParamet
 def write_shards(
     people: People,
     pictures: Pictures,
-    folder: storage.Place,
+    folder: storage.StoragePath,
     split: str,
     parameters: RecordParameters,
     worker: int = 0,
@@ -230,7 +230,7 @@ def check_bad_images(bad: list[dict[str, str]], images: int, max_share: float) -
         )
 
 
-def finished_shards(folder: storage.Place, planned: Sequence[Shard]) -> dict[str, dict[str, Any]]:
+def finished_shards(folder: storage.StoragePath, planned: Sequence[Shard]) -> dict[str, dict[str, Any]]:
     """Descriptions of the shards that are whole, by name."""
     sizes = storage.sizes(folder)
     found = {}
@@ -244,7 +244,7 @@ def finished_shards(folder: storage.Place, planned: Sequence[Shard]) -> dict[str
 
 
 def _write_shard(
-    path: storage.Place,
+    path: storage.StoragePath,
     examples: list[bytes],
     pictures: Pictures,
     dense: Callable[[bytes], bytes] | None,

@@ -31,7 +31,7 @@ def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
 
     Raises:
         InputError: there is too little space for the cache. While the dataset is read, TensorFlow wraps an
-            InputError that names a shard that is not what the manifest says; `storage.trouble_is_clear` unwraps it.
+            InputError that names a shard that is not what the manifest says; `storage.user_errors` unwraps it.
     """
     folder = storage.path(manifest["folder"])
     if isinstance(folder, Path):
@@ -131,7 +131,7 @@ class Cache:
             total -= oldest.bytes
 
 
-def _fetch(place: storage.Place, file: Path, size: int, sha256: str) -> None:
+def _fetch(place: storage.StoragePath, file: Path, size: int, sha256: str) -> None:
     part = file.with_suffix(".part")
     again = f"remove {place.parent} and make the records again"
     try:

@@ -72,7 +72,7 @@ def verify_manifest(path: str) -> int:
     return 1 if damage else 0
 
 
-def _verified_counts(place: storage.Place, shard: dict[str, Any], skeleton: Skeleton) -> Counter[str]:
+def _verified_counts(place: storage.StoragePath, shard: dict[str, Any], skeleton: Skeleton) -> Counter[str]:
     """Counts of a shard that is what the manifest says.
 
     Raises:

@@ -1,6 +1,6 @@
 """The storage root: the one place that knows how files are kept, in a folder (or mounted volume) or in a bucket.
 
-A `Place` is a `pathlib.Path`, or cloudpathlib's `GSPath` with the same methods, which goes through
+A `StoragePath` is a `pathlib.Path`, or cloudpathlib's `GSPath` with the same methods, which goes through
 google-cloud-storage and its application default credentials. `storage.path` makes one from text.
 
 What has a final name is whole: a file is written under a temporary name in the same folder and renamed; an object
@@ -34,19 +34,19 @@ if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most run
     from cloudpathlib import GSClient, GSPath
     from google.cloud.storage import Blob, Client
 
-Place: TypeAlias = Union[Path, "GSPath"]  # not a text, so that `Place | None` works too
+StoragePath: TypeAlias = Union[Path, "GSPath"]  # not a text, so that `StoragePath | None` works too
 
 SCHEMA = 1
 BUCKET_CHUNK = 1 << 20  # bytes of one ranged read of an open object
 BUCKET_THREADS = 8  # files that go to or from a bucket at the same time
 BUCKET_CONNECTIONS = 64  # kept for all threads of a process
 BUCKET_PATIENCE = 10.0  # seconds for which the first question to a bucket is repeated; later ones are for 120
-SEEN = 90.0  # seconds after which a file of another machine is seen: a file server's clients look anew each minute
+ATTRIBUTE_CACHE_SECONDS = 90.0  # seconds until NFS clients see a file written elsewhere
 _SCRATCH = "openpose-scratch-"  # how processes' temporary folders begin
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.")  # how temporary names begin, before the final name
 
 
-def path(text: str | Place) -> Place:
+def path(text: str | StoragePath) -> StoragePath:
     """A place from its text: a folder's or file's path, or `gs://bucket/name`.
 
     Raises:
@@ -88,12 +88,12 @@ def _blob(place: GSPath) -> Blob:
     return _client().bucket(place.bucket).blob(place.blob)
 
 
-def is_local(place: Place) -> bool:
+def is_local(place: StoragePath) -> bool:
     """Whether it is in the file system."""
     return isinstance(place, Path)
 
 
-def root_folder(root: str | Place) -> Place:
+def open_root(root: str | StoragePath) -> StoragePath:
     """The storage root, which can be written: a folder, made when it is not there, or a prefix of a bucket that is.
 
     Raises:
@@ -106,7 +106,7 @@ def root_folder(root: str | Place) -> Place:
         raise InputError(f"storage root {root}: names no bucket; give gs://bucket/prefix")
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    with bucket_trouble_is_clear(place):
+    with bucket_errors(place):
         # Needs no more than the right to list objects, which every step needs.
         found = _client().list_blobs(
             place.bucket,
@@ -132,13 +132,13 @@ def _made_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(place: Place) -> Iterator[Path]:
+def atomic_file(place: StoragePath) -> Iterator[Path]:
     """A temporary file; what the block writes there gets the final name, or is removed when the block fails.
 
     Raises:
         InputError: there is no space left, or the bucket refuses it.
     """
-    with _temporary(place) as temporary, trouble_is_clear(place):
+    with _temporary(place) as temporary, user_errors(place):
         yield temporary
         if isinstance(place, Path):
             _sync(temporary)
@@ -148,7 +148,7 @@ def atomic_file(place: Place) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(place: Place) -> Iterator[Path]:
+def atomic_folder(place: StoragePath) -> Iterator[Path]:
     """A temporary folder that takes the place of `place` at the end, or is removed when the block fails.
 
     In a bucket its files appear one by one: who needs all of them waits for a manifest. What lay there before and
@@ -157,14 +157,14 @@ def atomic_folder(place: Place) -> Iterator[Path]:
     Raises:
         InputError: there is no space left, or the bucket refuses it.
     """
-    with _temporary(place) as temporary, trouble_is_clear(place):
+    with _temporary(place) as temporary, user_errors(place):
         temporary.mkdir()
         yield temporary
         if isinstance(place, Path):
             _replace_folder(temporary, place)
         else:
             names = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
-            _each(lambda name: _upload(temporary / name, place / name.as_posix()), names)
+            _parallel(lambda name: _upload(temporary / name, place / name.as_posix()), names)
 
 
 def _replace_folder(temporary: Path, place: Path) -> None:
@@ -180,7 +180,7 @@ def _replace_folder(temporary: Path, place: Path) -> None:
                 raise
 
 
-def _each(work: Callable[[Any], object], items: Iterable[Any]) -> None:
+def _parallel(work: Callable[[Any], object], items: Iterable[Any]) -> None:
     """Does the work for all items, some at a time; the first error is raised."""
     with ThreadPoolExecutor(BUCKET_THREADS) as threads:
         tasks = [threads.submit(work, item) for item in items]
@@ -197,7 +197,7 @@ def _upload(file: Path, place: GSPath) -> None:
 
 
 @contextmanager
-def _temporary(place: Place) -> Iterator[Path]:
+def _temporary(place: StoragePath) -> Iterator[Path]:
     """A name for a file or folder that is not there yet: beside the place, or in this process's temporary folder.
 
     It keeps the final name's ending, which some libraries insist on, and no two processes have the same.
@@ -233,11 +233,11 @@ def scratch_folder() -> Path:
     return folder
 
 
-def remove(place: Place) -> None:
+def remove(place: StoragePath) -> None:
     """Removes a file, a folder or all objects below a prefix; nothing there is fine."""
     if not isinstance(place, Path):
-        with bucket_trouble_is_clear(place):
-            _each(_remove_object, [place, *(place / name for name in sizes(place))])
+        with bucket_errors(place):
+            _parallel(_remove_object, [place, *(place / name for name in sizes(place))])
     elif place.is_dir() and not place.is_symlink():
         shutil.rmtree(place, ignore_errors=True)
     else:
@@ -251,16 +251,16 @@ def _remove_object(place: GSPath) -> None:
         _blob(place).delete()
 
 
-def size(place: Place) -> int | None:
+def size(place: StoragePath) -> int | None:
     """Bytes of a file, None when there is none."""
     if isinstance(place, Path):
         return place.stat().st_size if place.is_file() else None
-    with bucket_trouble_is_clear(place):
+    with bucket_errors(place):
         blob = _client().bucket(place.bucket).get_blob(place.blob)
     return None if blob is None else blob.size
 
 
-def sizes(folder: Place) -> dict[str, int]:
+def sizes(folder: StoragePath) -> dict[str, int]:
     """Bytes of all files in a folder and the folders below, by their names relative to it; {} when it is not there.
 
     In a bucket this is one request for a thousand files, where `size` is one for each.
@@ -273,13 +273,13 @@ def sizes(folder: Place) -> dict[str, int]:
                     found[(Path(top) / name).relative_to(folder).as_posix()] = (Path(top) / name).stat().st_size
         return found
     prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
-    with bucket_trouble_is_clear(folder):
+    with bucket_errors(folder):
         blobs = _client().list_blobs(folder.bucket, prefix=prefix)
         # Some tools make an object for the folder itself.
         return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
 
 
-def open_binary(place: Place) -> IO[bytes]:
+def open_binary(place: StoragePath) -> IO[bytes]:
     """Opens a file for reading at any position; of an object only the parts that are read are fetched.
 
     Raises:
@@ -287,14 +287,14 @@ def open_binary(place: Place) -> IO[bytes]:
     """
     if isinstance(place, Path):
         return place.open("rb")
-    with bucket_trouble_is_clear(place):
+    with bucket_errors(place):
         blob = _client().bucket(place.bucket).get_blob(place.blob)
     if blob is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
     return blob.open("rb", chunk_size=BUCKET_CHUNK)
 
 
-def read_range(place: Place, start: int, length: int) -> bytes:
+def read_range(place: StoragePath, start: int, length: int) -> bytes:
     """Some bytes of a file; less when it ends before.
 
     Raises:
@@ -309,13 +309,13 @@ def read_range(place: Place, start: int, length: int) -> bytes:
     if length <= 0:
         return b""
     try:
-        with bucket_trouble_is_clear(place):
+        with bucket_errors(place):
             return _blob(place).download_as_bytes(start=start, end=start + length - 1)
     except RequestRangeNotSatisfiable:
         return b""
 
 
-def read_bytes(place: Place) -> bytes:
+def read_bytes(place: StoragePath) -> bytes:
     """A whole file.
 
     Raises:
@@ -323,12 +323,12 @@ def read_bytes(place: Place) -> bytes:
     """
     if isinstance(place, Path):
         return place.read_bytes()
-    with bucket_trouble_is_clear(place):
+    with bucket_errors(place):
         return _blob(place).download_as_bytes()
 
 
 @contextmanager
-def local_copy(place: Place) -> Iterator[Path]:
+def local_copy(place: StoragePath) -> Iterator[Path]:
     """The file in the file system: itself, or a copy that is removed after the block.
 
     Raises:
@@ -343,14 +343,14 @@ def local_copy(place: Place) -> Iterator[Path]:
         yield temporary
 
 
-def download(place: Place, file: Path) -> None:
+def download(place: StoragePath, file: Path) -> None:
     """Copies a file here; google-cloud-storage goes on where a connection was cut.
 
     Raises:
         FileNotFoundError: there is none.
         InputError: there is no space left, or the bucket refuses it.
     """
-    with trouble_is_clear(place):
+    with user_errors(place):
         if isinstance(place, Path):
             shutil.copyfile(place, file)
         else:
@@ -364,7 +364,7 @@ class Workspace:
         folder: the folder, on this machine.
     """
 
-    def __init__(self, place: Place, folder: Path) -> None:
+    def __init__(self, place: StoragePath, folder: Path) -> None:
         self.folder, self._place = folder, place
         self._published = self._files()
 
@@ -380,7 +380,7 @@ class Workspace:
         if isinstance(self._place, Path):
             return
         files = self._files()
-        with bucket_trouble_is_clear(self._place):
+        with bucket_errors(self._place):
             for name, state in sorted(files.items(), key=lambda item: (item[1], item[0])):
                 if self._published.get(name) != state:
                     _upload(self.folder / name, self._place / name)
@@ -398,7 +398,7 @@ class Workspace:
 
 
 @contextmanager
-def workspace(place: Place) -> Iterator[Workspace]:
+def workspace(place: StoragePath) -> Iterator[Workspace]:
     """A local folder to work in: the place itself, or for one in a bucket a temporary copy with what lies there.
 
     Raises:
@@ -413,7 +413,7 @@ def workspace(place: Place) -> Iterator[Workspace]:
         names = sizes(place)
         for parent in {(folder / name).parent for name in names}:
             parent.mkdir(parents=True, exist_ok=True)
-        _each(lambda name: download(place / name, folder / name), names)
+        _parallel(lambda name: download(place / name, folder / name), names)
         yield Workspace(place, folder)
 
 
@@ -423,13 +423,13 @@ def _sync(file_path: Path) -> None:
 
 
 @contextmanager
-def trouble_is_clear(place: Place) -> Iterator[None]:
+def user_errors(place: StoragePath) -> Iterator[None]:
     """Turns a full disk, and what a bucket refuses, into one clear InputError that names the place.
 
     An InputError that TensorFlow wrapped, because tf.data called what raised it, is one again.
     """
     try:
-        with no_space_is_clear(place), bucket_trouble_is_clear(place):
+        with no_space_is_clear(place), bucket_errors(place):
             yield
     except InputError:
         raise
@@ -440,7 +440,7 @@ def trouble_is_clear(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def bucket_trouble_is_clear(place: Place) -> Iterator[None]:
+def bucket_errors(place: StoragePath) -> Iterator[None]:
     """Turns what a bucket refuses, and no answer at all, into one clear InputError; a missing object into OSError.
 
     google-cloud-storage has tried for two minutes before it says that there is no answer.
@@ -494,7 +494,7 @@ def _bucket_trouble(error: Exception) -> str:
 
 
 @contextmanager
-def no_space_is_clear(place: Place) -> Iterator[None]:
+def no_space_is_clear(place: StoragePath) -> Iterator[None]:
     """Turns the many ways of saying that the disk is full into one clear InputError that names the path."""
     try:
         yield
@@ -535,23 +535,23 @@ def sweep_file(file: Path) -> None:
             remove(left)
 
 
-def write_bytes(place: Place, content: bytes) -> None:
+def write_bytes(place: StoragePath, content: bytes) -> None:
     """Writes a whole file atomically."""
     with atomic_file(place) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(place: Place, content: str) -> None:
+def write_text(place: StoragePath, content: str) -> None:
     """Writes a whole text file (UTF-8) atomically."""
     write_bytes(place, content.encode())
 
 
-def write_json(place: Place, document: Any) -> None:
+def write_json(place: StoragePath, document: Any) -> None:
     """Writes a JSON document atomically, indented for people."""
     write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def point(name: Place, folder: Place) -> None:
+def write_latest(name: StoragePath, folder: StoragePath) -> None:
     """Lets a name stand for a folder that may be another one tomorrow.
 
     `<name>.json` says where the folder is. In a file system that has links, `name` is one too, relative, so that it
@@ -564,7 +564,7 @@ def point(name: Place, folder: Place) -> None:
             temporary.replace(name)
 
 
-def read_json(place: str | Place) -> Any:
+def read_json(place: str | StoragePath) -> Any:
     """Reads a JSON document.
 
     Raises:
@@ -605,7 +605,7 @@ def fingerprint(document: Any) -> str:
     return checksum(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-class Work:
+class StepOutput:
     """One step's piece of work: a folder whose name and manifest carry the fingerprint of everything that decides it.
 
     Args:
@@ -620,13 +620,13 @@ class Work:
         manifest_path: the manifest's place; it exists when the work is done.
     """
 
-    def __init__(self, root: Place, kind: str, inputs: dict[str, Any], where: str) -> None:
+    def __init__(self, root: StoragePath, kind: str, inputs: dict[str, Any], where: str) -> None:
         self.kind, self.inputs = kind, inputs
         self.fingerprint = fingerprint({"kind": kind, "schema": SCHEMA, "inputs": inputs})
         self.folder = root / f"{where}{self.fingerprint[:12]}"
         self.manifest_path = self.folder / "manifest.json"
 
-    def finished(self) -> dict[str, Any] | None:
+    def cached(self) -> dict[str, Any] | None:
         """The manifest, when the work is done already."""
         if not self.manifest_path.exists():
             return None
@@ -647,7 +647,7 @@ class Work:
         return manifest
 
 
-def open_manifest(place: str | Place, kind: str) -> dict[str, Any]:
+def open_manifest(place: str | StoragePath, kind: str) -> dict[str, Any]:
     """Reads a manifest of a kind.
 
     Raises:
@@ -666,7 +666,7 @@ def open_manifest(place: str | Place, kind: str) -> dict[str, Any]:
     return manifest
 
 
-def newest_manifest(folder: Place) -> Place:
+def newest_manifest(folder: StoragePath) -> StoragePath:
     """The manifest that was written last in the folders below.
 
     Raises:
@@ -678,11 +678,11 @@ def newest_manifest(folder: Place) -> Place:
     return max(written, key=lambda manifest: written[manifest])
 
 
-def _written(folder: Place) -> dict[Place, float]:
+def _written(folder: StoragePath) -> dict[StoragePath, float]:
     """When each manifest in the folders below was written, in seconds."""
     if isinstance(folder, Path):
         return {manifest: manifest.stat().st_mtime for manifest in folder.glob("*/manifest.json")}
-    with bucket_trouble_is_clear(folder):
+    with bucket_errors(folder):
         # The bucket looks for them: among a hundred thousand shards they are few.
         found = _client().list_blobs(
             folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{folder.blob}/*/manifest.json"

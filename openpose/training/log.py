@@ -107,7 +107,7 @@ class TrainLog:
         self._writer.close()
 
 
-def read_steps(folder: storage.Place, points: int) -> list[dict[str, float]]:
+def read_steps(folder: storage.StoragePath, points: int) -> list[dict[str, float]]:
     """A training's losses by its steps, from its log.
 
     Args:

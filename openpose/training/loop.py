@@ -185,7 +185,7 @@ class _Loop:
         """What `_restore` gives, once all workers go on from the same step: some may see the newest one a bit later."""
         for attempt in range(RESTORE_ATTEMPTS):
             if attempt:
-                time.sleep(storage.SEEN / RESTORE_ATTEMPTS)
+                time.sleep(storage.ATTRIBUTE_CACHE_SECONDS / RESTORE_ATTEMPTS)
             step, notes = self._restore(before)
             # Equal if and only if all steps are; and each worker comes to the same answer.
             if self.trainer.total(step**2) * self.trainer.replicas == self.trainer.total(step) ** 2:

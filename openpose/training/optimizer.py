@@ -16,7 +16,7 @@ def make(
     It takes gradients that are already summed over all replicas (`summed`).
     """
     averaged = {"use_ema": True, "ema_momentum": parameters.ema} if parameters.ema else {}
-    made: _Ours
+    made: RateFactors
     if parameters.optimizer == "sgd":
         made = SGD(
             rate, momentum=parameters.momentum, nesterov=True, weight_decay=parameters.weight_decay or None, **averaged
@@ -63,7 +63,7 @@ def clip(gradients: Sequence[tf.Tensor], norm: tf.Tensor, longest: float) -> lis
     return [gradient * factor for gradient in gradients]
 
 
-class _Ours(keras.optimizers.Optimizer):
+class RateFactors(keras.optimizers.Optimizer):
     """What Keras's optimisers lack here.
 
     Attributes:
@@ -81,9 +81,9 @@ class _Ours(keras.optimizers.Optimizer):
         return grads_and_vars
 
 
-class Adam(_Ours, keras.optimizers.Adam):
+class Adam(RateFactors, keras.optimizers.Adam):
     """Adam, or with weight decay AdamW."""
 
 
-class SGD(_Ours, keras.optimizers.SGD):
+class SGD(RateFactors, keras.optimizers.SGD):
     """Gradient descent with momentum."""

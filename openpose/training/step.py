@@ -81,12 +81,12 @@ class Trainer:
         """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch
 
-        def dataset(share: batches.Share) -> tf.data.Dataset:
+        def dataset(share: batches.WorkerShare) -> tf.data.Dataset:
             if not remote:
                 return batches.training(
                     records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device
                 )
-            # A service can send regions only: what `render.here` does is not of TensorFlow alone.
+            # A service can send regions only: what `render.render_one` does is not of TensorFlow alone.
             regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
             made = data_service.distribute(regions, records, remote)
             return made if self.augment_on_device else batches.rendered_here(made, self.skeleton, inputs)
@@ -102,14 +102,14 @@ class Trainer:
         inputs, batch = self.parameters.inputs(), self.parameters.batch
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
-    def _distributed(self, dataset: Callable[[batches.Share], tf.data.Dataset]) -> Any:
+    def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
         """An iterator over global batches, which knows their `element_spec`."""
         if self.replicas == 1:
-            return iter(dataset(batches.WHOLE))
+            return iter(dataset(batches.ALL))
         return iter(
             self.strategy.distribute_datasets_from_function(
                 lambda worker: dataset(
-                    batches.Share(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
+                    batches.WorkerShare(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
                 )
             )
         )

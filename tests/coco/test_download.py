@@ -60,7 +60,7 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-def one(server: FaultyServer, folder: storage.Place, name: str = "a.zip", **published: Any) -> Fetched:
+def one(server: FaultyServer, folder: storage.StoragePath, name: str = "a.zip", **published: Any) -> Fetched:
     return fetch([Remote(server.url(name), name, **published)], folder)[0]
 
 

@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import artifacts, command
-from components.coco_download import news
+from components.coco_download import champion_check
 from components.coco_download.coco_download import coco_download
 from components.evaluate.__main__ import main as evaluate_command
 from components.evaluate.evaluate import evaluate
-from components.evaluate.verdict import Demands, judge
+from components.evaluate.verdict import AcceptanceThresholds, judge
 from components.export.export import export, rejection
 from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import collect_records, plan, tfrecord_targets
@@ -132,7 +132,7 @@ def test_collecting_before_all_workers_are_done_is_refused(sample_folder: Path, 
 def test_numbers_from_kubeflow_are_those_of_the_command() -> None:
     """A training's fingerprint is the same in a step and by the command that the step gives other machines."""
     inputs = {"epochs": 3.0, "seed": 0.0, "max_rotation": 40, "width": 1, "model": "cmu", "data": "not of the step"}
-    made = artifacts.given(train, inputs)
+    made = artifacts.select_inputs(train, inputs)
     assert repr(made) == repr({"model": "cmu", "width": 1.0, "epochs": 3, "max_rotation": 40.0, "seed": 0})
 
 
@@ -355,7 +355,7 @@ def judged(
     **demands: float,
 ) -> tuple[str, str]:
     figures = {"AP": ap, "valid_loss": loss, "valid_loss_lastlayer": 5.0}
-    return judge(figures, None if champion is None else {"AP": champion}, Demands(**demands), no_numbers)
+    return judge(figures, None if champion is None else {"AP": champion}, AcceptanceThresholds(**demands), no_numbers)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def judged(
             "rejected: The network's maps are not numbers (NaN or infinite) in 2 pictures, such as 7.jpg.",
         ),
         (
-            judge({"AP": 0.5, "valid_loss_lastlayer": 5.0}, None, Demands()),
+            judge({"AP": 0.5, "valid_loss_lastlayer": 5.0}, None, AcceptanceThresholds()),
             "accepted: COCO AP is 0.500, the first on this data set; the validation loss of the last stage is 5.00;",
         ),
     ],
@@ -408,7 +408,7 @@ def test_accepted_is_what_reaches_everything_that_is_asked_for(
 @pytest.mark.parametrize("demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}])
 def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least 0"):
-        Demands(**demands)
+        AcceptanceThresholds(**demands)
 
 
 # Evaluation of a file
@@ -537,9 +537,9 @@ def accepted(root: Path, model: str, ap: float, **inputs: Any) -> dict[str, Any]
         "tolerance": 0.01,
         "revision": "1",
     }
-    work = storage.Work(root, "evaluation", wanted | {"champion": None} | inputs, "evaluations/")
+    work = storage.StepOutput(root, "evaluation", wanted | {"champion": None} | inputs, "evaluations/")
     judged = work.finish(figures={"AP": ap}, verdict="accepted", reason=f"AP is {ap}.")
-    export_work = storage.Work(root, "model", {"evaluation": judged["fingerprint"]}, "models/")
+    export_work = storage.StepOutput(root, "model", {"evaluation": judged["fingerprint"]}, "models/")
     export_work.finish(graph=str(export_work.folder / "graph.pb"), sha256=model)
     return {"root": root, "evaluation": work.manifest_path, "model": export_work.manifest_path}
 
@@ -565,20 +565,20 @@ def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]
 def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = accepted(root, "a", 0.5)
     data = {"splits": {"val": {"fingerprint": "coco"}, "train": {"fingerprint": "pictures"}}}
-    made = news.made_of("recipe", data)
+    made = champion_check.made_of("recipe", data)
     champion: dict[str, Any] = {"root": str(root), "data": data, "made_of": made, "registry": "people"}
-    assert not news.is_made_already(**champion)
+    assert not champion_check.is_made_already(**champion)
     run(register, capsys, **first, made_of=made)
-    assert news.is_made_already(**champion)
+    assert champion_check.is_made_already(**champion)
     note = storage.read_json(root / "status/champion.json")
     assert (note["state"], note["manifest"]) == ("found", f"{root}/registry/people/00001-aaaaaaaaaaaa.json")
     assert "nothing to do" in run(register, capsys, **first)[1], "by hand, where that is not known"
     more = {"splits": data["splits"] | {"train": {"fingerprint": "more pictures"}}}
-    for other in (news.made_of("another recipe", data), news.made_of("recipe", more)):
-        assert not news.is_made_already(**champion | {"made_of": other})
+    for other in (champion_check.made_of("another recipe", data), champion_check.made_of("recipe", more)):
+        assert not champion_check.is_made_already(**champion | {"made_of": other})
     # The same model, made in another way, say with other files exported, is known by that from then on.
-    run(register, capsys, **first, made_of=news.made_of("recipe", more))
-    assert news.is_made_already(**champion | {"made_of": news.made_of("recipe", more)})
+    run(register, capsys, **first, made_of=champion_check.made_of("recipe", more))
+    assert champion_check.is_made_already(**champion | {"made_of": champion_check.made_of("recipe", more)})
     assert storage.read_json(root / "registry/people/00002-aaaaaaaaaaaa.json")["beaten"] is None
 
 

@@ -32,7 +32,7 @@ TITLES = ["frozen graph", "SavedModel", "SavedModel, from JPEG", "ONNX"] + [
 
 def finish(root: Path, kind: str, where: str, **content: Any) -> Path:
     """A manifest as a step leaves it."""
-    work = storage.Work(root, kind, content.pop("inputs", {}), where)
+    work = storage.StepOutput(root, kind, content.pop("inputs", {}), where)
     work.finish(**content)
     return Path(work.manifest_path)
 
@@ -45,7 +45,7 @@ def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.Te
     for split, described in sample_records.items():
         content = {**described, "split": split, "skeleton": OPENPOSE.name, "targets": None}
         del content["folder"]
-        work = storage.Work(root, "records", {"split": split}, f"records/{split}-")
+        work = storage.StepOutput(root, "records", {"split": split}, f"records/{split}-")
         Path(work.folder).parent.mkdir(parents=True, exist_ok=True)
         Path(work.folder).symlink_to(described["folder"])
         work.finish(**content)

@@ -17,7 +17,7 @@ def entry(model: str, data: str = "coco", beaten: str | None = None) -> dict[str
     return {"model": model * 64, "data": data, "beaten": beaten, "figures": {"AP": 0.5}}
 
 
-def fill(root: storage.Place) -> tuple[Registry, list[dict[str, Any]]]:
+def fill(root: storage.StoragePath) -> tuple[Registry, list[dict[str, Any]]]:
     """Three models of one data set, and between them one of another."""
     registry = Registry(root, "people")
     added: list[dict[str, Any]] = []
@@ -27,7 +27,7 @@ def fill(root: storage.Place) -> tuple[Registry, list[dict[str, Any]]]:
     return registry, added
 
 
-def check(root: storage.Place) -> None:
+def check(root: storage.StoragePath) -> None:
     assert Registry(root, "people").champion("coco") is None
     registry, (a, b, c, d) = fill(root)
     assert registry.champion("coco") == d

@@ -13,7 +13,7 @@ import tensorflow as tf
 from openpose import records, skeleton
 from openpose.errors import InputError
 from openpose.input import batches, render
-from openpose.input.batches import InputParameters, Share
+from openpose.input.batches import InputParameters, WorkerShare
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)
@@ -97,12 +97,12 @@ def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manife
 def test_workers_together_make_the_batches_of_one(many_shards: dict[str, Any], workers: int) -> None:
     steps = batches.steps_per_epoch(many_shards, 12)
 
-    def ids(share: Share) -> list[list[int]]:
+    def ids(share: WorkerShare) -> list[list[int]]:
         drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 12, first_step=1, share=share)
         return [batch["id"].tolist() for batch in drawn.take(2 * steps).as_numpy_iterator()]
 
-    whole = ids(batches.WHOLE)
-    shares = [ids(Share(worker, workers, workers)) for worker in range(workers)]
+    whole = ids(batches.ALL)
+    shares = [ids(WorkerShare(worker, workers, workers)) for worker in range(workers)]
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(itertools.chain(*parts)) == sorted(batch)
         assert len({len(part) for part in parts}) == 1
@@ -114,7 +114,7 @@ def test_workers_together_make_the_batches_of_one(many_shards: dict[str, Any], w
 def test_workers_validate_each_image_once(many_shards: dict[str, Any], workers: int) -> None:
     seen = []
     for worker in range(workers):
-        drawn = batches.validation(many_shards, OPENPOSE, PARAMETERS, 12, Share(worker, workers, workers))
+        drawn = batches.validation(many_shards, OPENPOSE, PARAMETERS, 12, WorkerShare(worker, workers, workers))
         parts = list(drawn.as_numpy_iterator())
         assert len(parts) == -(-many_shards["counts"]["images"] // 12)
         seen += [int(i) for part in parts for i, mask in zip(part["id"], part["mask"], strict=True) if mask.any()]
@@ -134,15 +134,15 @@ def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], m
     monkeypatch.setattr(records.shards, "local", noted)
     steps = batches.steps_per_epoch(many_shards, 8)
 
-    def count(share: Share) -> int:
+    def count(share: WorkerShare) -> int:
         opened.clear()
         drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 8, share=share, on_device=True)
         list(drawn.take(20 * steps))  # and tf.data reads a few epochs further
         return len(opened)
 
-    whole = count(batches.WHOLE)
-    assert count(Share(0, 2, 2)) < 0.65 * whole
-    assert count(Share(0, 4, 4)) < 0.4 * whole
+    whole = count(batches.ALL)
+    assert count(WorkerShare(0, 2, 2)) < 0.65 * whole
+    assert count(WorkerShare(0, 4, 4)) < 0.4 * whole
 
 
 def test_records_of_an_older_format_are_refused(sample_records: Manifests) -> None:

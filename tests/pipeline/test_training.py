@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from components import command
+from components.coco_download.champion_check import NEW
 from components.coco_download.coco_download import coco_download
-from components.coco_download.news import NEW
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.register.register import register

@@ -36,16 +36,16 @@ NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rat
 
 
 @pytest.fixture
-def data(sample_folder: Path, tmp_path: Path, bucket: str) -> tuple[Path, storage.Place]:
+def data(sample_folder: Path, tmp_path: Path, bucket: str) -> tuple[Path, storage.StoragePath]:
     """Two storage roots with the same drawn data set, in a folder and in a bucket."""
-    roots = (tmp_path / "root", storage.root_folder(bucket))
+    roots = (tmp_path / "root", storage.open_root(bucket))
     for root in roots:
         splits = {split: describe(sample_folder, split, root / "data/drawn") for split in ("train", "val")}
-        storage.Work(root, "data", {}, "data/").finish(splits=splits)
+        storage.StepOutput(root, "data", {}, "data/").finish(splits=splits)
     return roots
 
 
-def describe(sample: Path, split: str, folder: storage.Place) -> dict[str, Any]:
+def describe(sample: Path, split: str, folder: storage.StoragePath) -> dict[str, Any]:
     """A split's part of a data manifest; its index goes to the folder."""
     name, pictures = f"annotations/person_keypoints_{split}2017.json", sample / f"{split}2017.zip"
     with (
@@ -59,7 +59,7 @@ def describe(sample: Path, split: str, folder: storage.Place) -> dict[str, Any]:
     return described | places | {"pictures": str(pictures), "fingerprint": split}
 
 
-def make_records(root: storage.Place, images_per_shard: int = 10) -> dict[str, str]:
+def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[str, str]:
     """Records of both splits: the arguments that every training needs."""
     places = {}
     for split, name in (("train", "train_records"), ("val", "valid_records")):
@@ -75,7 +75,7 @@ def train_command(arguments: dict[str, str], epochs: int) -> list[str]:
     return [sys.executable, "-m", "components.train", *flags]
 
 
-def newest(root: storage.Place, kind: str, folder: str) -> dict[str, Any]:
+def newest(root: storage.StoragePath, kind: str, folder: str) -> dict[str, Any]:
     return storage.open_manifest(storage.newest_manifest(root / folder), kind)
 
 
@@ -96,7 +96,7 @@ register(root, judged, exported)
 
 
 @pytest.mark.slow
-def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Place], tmp_path: Path) -> None:
+def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.StoragePath], tmp_path: Path) -> None:
     found = []
     for root in data:
         arguments = make_records(root)
@@ -124,7 +124,7 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Place]
 
 
 @pytest.mark.slow
-def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Place]) -> None:
+def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.StoragePath]) -> None:
     seed = random.randrange(1000)
     print(f"seed {seed}")
     moments, epochs = random.Random(seed), 8
@@ -153,13 +153,13 @@ def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Place
     assert not steps or min(steps) > started, "it began anew"
 
 
-def newest_checkpoint(runs: storage.Place) -> int:
+def newest_checkpoint(runs: storage.StoragePath) -> int:
     """Steps of the newest whole checkpoint in the bucket; 0 when there is none."""
     whole = [name for name in storage.sizes(runs) if name.endswith("state.index")]
     return max((int(name.split("/")[-2].removeprefix("step-")) for name in whole), default=0)
 
 
-def wait_for_checkpoint_after(runs: storage.Place, step: int, training: "subprocess.Popen[bytes]") -> None:
+def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: "subprocess.Popen[bytes]") -> None:
     while newest_checkpoint(runs) <= step and training.poll() is None:
         time.sleep(0.05)
 
@@ -175,7 +175,7 @@ def take(manifest: dict[str, Any], count: int) -> list[dict[str, np.ndarray]]:
 
 @pytest.mark.slow
 def test_batches_are_the_same_while_shards_come_and_go(
-    data: tuple[Path, storage.Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: tuple[Path, storage.StoragePath], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local, remote = (
         storage.open_manifest(make_records(root, images_per_shard=1)["train_records"], "records") for root in data
@@ -190,7 +190,7 @@ def test_batches_are_the_same_while_shards_come_and_go(
 
 
 def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tmp_path: Path) -> None:
-    root = storage.root_folder(bucket)
+    root = storage.open_root(bucket)
     for number in range(shards.KEEP + 5):
         storage.write_bytes(root / f"train/{number}", b"0123456789")
     storage.write_bytes(root / "val/0", b"0123456789")
@@ -206,12 +206,12 @@ def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tm
         cache.reserve(str(root / "val"), 1 << 60)
 
 
-def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, storage.Place]) -> None:
+def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, storage.StoragePath]) -> None:
     manifest = storage.open_manifest(make_records(data[1])["train_records"], "records")
     shard = storage.path(manifest["folder"]) / manifest["shards"][1]["name"]
     content = storage.read_bytes(shard)
     storage.write_bytes(shard, content[:-1] + b"x")
-    with pytest.raises(InputError) as caught, storage.trouble_is_clear(data[1]):
+    with pytest.raises(InputError) as caught, storage.user_errors(data[1]):
         list(records.examples(manifest, OPENPOSE).as_numpy_iterator())
     assert str(caught.value).startswith(f"{shard}: it has {len(content)} bytes and sha256 ")
     assert str(caught.value).endswith(f"; remove {shard.parent} and make the records again")
@@ -272,7 +272,7 @@ def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.mark.slow
 def test_faults_of_the_network_are_not_noticed(faulty_network: None, bucket: str, tmp_path: Path) -> None:
-    root = storage.root_folder(bucket)
+    root = storage.open_root(bucket)
     large = np.random.default_rng(0).bytes(9_000_000)  # more than goes up in one request
     storage.write_bytes(root / "large", large)
     for number in range(4):

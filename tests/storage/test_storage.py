@@ -81,10 +81,10 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 
 
 def test_manifest_of_another_kind_or_schema_is_refused(tmp_path: Path) -> None:
-    work = storage.Work(tmp_path, "records", {"a": 1}, "records/train-")
-    assert work.finished() is None
+    work = storage.StepOutput(tmp_path, "records", {"a": 1}, "records/train-")
+    assert work.cached() is None
     manifest = work.finish(split="train")
-    assert work.finished() == manifest
+    assert work.cached() == manifest
     with pytest.raises(InputError, match="`kind` is 'records', but a manifest of kind 'run' is needed"):
         storage.open_manifest(work.manifest_path, "run")
     storage.write_json(work.manifest_path, manifest | {"schema": 99})
@@ -101,18 +101,18 @@ def test_fingerprint_is_of_the_content_not_of_its_order() -> None:
 def test_root_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="you may not write there"):
-        storage.root_folder(tmp_path)
+        storage.open_root(tmp_path)
 
 
 # In a folder and in a bucket
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> storage.Place:
-    return storage.root_folder(tmp_path if request.param == "folder" else request.getfixturevalue("bucket"))
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> storage.StoragePath:
+    return storage.open_root(tmp_path if request.param == "folder" else request.getfixturevalue("bucket"))
 
 
-def test_files_are_written_read_and_removed(root: storage.Place) -> None:
+def test_files_are_written_read_and_removed(root: storage.StoragePath) -> None:
     place = root / "deep/größe 1.json"
     assert storage.size(place) is None
     assert storage.sizes(root / "deep") == {}
@@ -130,7 +130,7 @@ def test_files_are_written_read_and_removed(root: storage.Place) -> None:
     assert storage.sizes(root) == {}
 
 
-def test_what_is_missing_is_named(root: storage.Place) -> None:
+def test_what_is_missing_is_named(root: storage.StoragePath) -> None:
     with pytest.raises(InputError, match=r"a\.json: no such file"):
         storage.read_json(root / "a.json")
     for read in (storage.open_binary, storage.read_bytes, lambda place: storage.read_range(place, 0, 1)):
@@ -138,7 +138,7 @@ def test_what_is_missing_is_named(root: storage.Place) -> None:
             read(root / "a.json")
 
 
-def test_failed_writes_leave_what_was_there(root: storage.Place) -> None:
+def test_failed_writes_leave_what_was_there(root: storage.StoragePath) -> None:
     storage.write_text(root / "folder/a", "old")
     with pytest.raises(ZeroDivisionError), storage.atomic_folder(root / "folder") as temporary:
         (temporary / "a").write_text("half")
@@ -150,7 +150,7 @@ def test_failed_writes_leave_what_was_there(root: storage.Place) -> None:
     assert list(storage.sizes(root)) == ["folder/a"]
 
 
-def test_newest_manifest(root: storage.Place) -> None:
+def test_newest_manifest(root: storage.StoragePath) -> None:
     for name in ("b", "c", "a"):
         storage.write_json(root / f"records/{name}/manifest.json", {"made": name})
         storage.write_json(root / f"records/{name}/deeper/manifest.json", {})
@@ -160,7 +160,7 @@ def test_newest_manifest(root: storage.Place) -> None:
         storage.newest_manifest(root / "data")
 
 
-def test_workspace_goes_on_from_what_was_published(root: storage.Place) -> None:
+def test_workspace_goes_on_from_what_was_published(root: storage.StoragePath) -> None:
     with storage.workspace(root / "run") as workspace:
         (workspace.folder / "step-1").mkdir()
         (workspace.folder / "step-1/state").write_text("one")
@@ -226,7 +226,7 @@ def refusal(root: str, host: str, monkeypatch: pytest.MonkeyPatch) -> str:
     start = time.monotonic()
     try:
         with pytest.raises(InputError) as caught:
-            storage.root_folder(root)
+            storage.open_root(root)
     finally:
         storage._bucket_client.cache_clear()
     assert time.monotonic() - start < 20
@@ -275,5 +275,5 @@ def test_address_that_is_no_storage_root() -> None:
         ("gs://", "storage root gs://: names no bucket; give gs://bucket/prefix"),
     ):
         with pytest.raises(InputError) as caught:
-            storage.root_folder(root)
+            storage.open_root(root)
         assert str(caught.value) == message

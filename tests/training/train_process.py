@@ -24,7 +24,7 @@ from openpose.training.parameters import RunParameters, TrainParameters
 
 def main(given: dict) -> None:
     """Trains, and saves the weights."""
-    storage.SEEN = given.get("seen", storage.SEEN)
+    storage.ATTRIBUTE_CACHE_SECONDS = given.get("seen", storage.ATTRIBUTE_CACHE_SECONDS)
     strategy = devices.strategy()
     if given.get("devices"):
         shares = [tf.config.LogicalDeviceConfiguration() for _ in range(given["devices"])]

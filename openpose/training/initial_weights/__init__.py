@@ -59,7 +59,7 @@ class _Source:
     of_batch: Sequence[str] = ()
 
 
-def load(model: keras.Model, source: str | storage.Place, partial: bool = False) -> Loaded:
+def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = False) -> Loaded:
     """Puts weights into a network of `openpose.networks`: all that the source has or, when something is wrong, none.
 
     Args:
@@ -116,7 +116,7 @@ def _text(weights: Sequence[np.ndarray]) -> str:
     return "×".join(str(side) for side in weights[0].shape)
 
 
-def _read(model: keras.Model, source: str | storage.Place) -> _Source:
+def _read(model: keras.Model, source: str | storage.StoragePath) -> _Source:
     if source == IMAGENET:
         return _imagenet(model, _fetched(model.name), IMAGENET)
     place = storage.path(source)
@@ -134,7 +134,7 @@ def _read(model: keras.Model, source: str | storage.Place) -> _Source:
         return readers[kind](model, file, place)
 
 
-def _keras(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+def _keras(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
     theirs = {layer.name: layer for layer in model_files.read_keras(file, place).layers if layer.weights}
     ours = {layer.name for layer in model.layers if layer.weights}
     of_batch = [name for name, layer in theirs.items() if isinstance(layer, Norm) and layer.batch_statistics]
@@ -148,7 +148,7 @@ def _keras(model: keras.Model, file: Path, place: storage.Place) -> _Source:
     )
 
 
-def _graph(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+def _graph(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
     graph = tf_pose_graph.Graph(model_files.read_graph(file, place), model_files.GRAPH_INPUT)
     found = tf_pose_graph.read(model, graph)
     return _Source(
@@ -161,7 +161,7 @@ def _graph(model: keras.Model, file: Path, place: storage.Place) -> _Source:
     )
 
 
-def _imagenet_file(model: keras.Model, file: Path, place: storage.Place) -> _Source:
+def _imagenet_file(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
     application = imagenet.application(model.name, weights=None)
     try:
         application.load_weights(file)

@@ -28,7 +28,7 @@ def is_made_already(root: str, data: dict[str, Any], made_of: str, registry: str
         made_of: As the function of this name says it.
         registry: Name of the registry of the champions.
     """
-    folder = storage.root_folder(root)
+    folder = storage.open_root(root)
     with status.step(folder, "champion") as step:
         entries = Registry(folder, registry)
         champion = entries.champion(data["splits"]["val"]["fingerprint"])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedModel:
     """What a file's reader found.
 
     Attributes:

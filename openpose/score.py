@@ -1,0 +1,8 @@
+"""`python -m openpose.score`: another name of `python -m openpose.evaluation`."""
+
+import sys
+
+from openpose.evaluation.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main())
