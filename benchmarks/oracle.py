@@ -25,11 +25,11 @@ import numpy as np
 
 from openpose import drawn_people, skeleton
 from openpose.coco import annotations
-from openpose.coco.annotations import Picture
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.records.picture import Picture
 
 NAME = "oracle"
 BOUND_REAL, BOUND_SAMPLE = 0.89, 0.96  # of AP

@@ -19,9 +19,9 @@ from pycocotools.cocoeval import COCOeval
 
 from openpose import skeleton as skeletons
 from openpose import storage
-from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.errors import InputError
+from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
 #: COCO's ten figures for keypoints, in the order of COCOeval.stats.

@@ -156,7 +156,7 @@ def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: 
     """Loss masks through matrices of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
 
     Args:
-        runs: int64 [B, R], of `coco.loss_mask`; what fills up R is larger than any picture.
+        runs: int64 [B, R], of `records.loss_mask`; what fills up R is larger than any picture.
         pictures: int64 [B, 2], height and width of the source images.
         matrices: [B, 3, 3], from the source images to the cells.
         grid: (h, w) cells.

@@ -9,7 +9,7 @@ the training step. What both start from, a *region*, is a dict:
 | place | float32 [3] | x and y of the region's first pixel in the picture, and its width there |
 | matrix | float32 [3, 3] | from the picture's pixels to the input's |
 | picture | int64 [2] | height and width of the picture |
-| mask_runs | int64 [R] | its loss mask (`coco.loss_mask`) |
+| mask_runs | int64 [R] | its loss mask (`records.loss_mask`) |
 | keypoints | float32 [P, K, 2] | of its people, in the input's pixels |
 | labelled | bool [P, K] | which of them are known |
 | id | int64 | of the picture |

@@ -16,11 +16,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from openpose import draw
-from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
 from openpose.evaluation.score import true_people
 from openpose.predict.predictor import Maps
+from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
 PICTURE_HEIGHT, PICTURE_MAX_WIDTH = 300, 500  # pixels of a picture in a report
