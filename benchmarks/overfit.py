@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import _real, oracle
 from openpose.coco import annotations
 from openpose.codec.decode import decode
-from openpose.input.augment import PADDING_GREY
+from openpose.image_file import PADDING_GREY
 from openpose.records.picture import Picture
 
 BOUND = 0.9

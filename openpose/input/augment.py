@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-PADDING_GREY = 128.0
+from openpose.image_file import PADDING_GREY
+
 _MOST_HALVINGS = 6  # for one person who fills a picture of 50 megapixels it is 5
 
 
@@ -87,7 +88,7 @@ def averaged_pixels(matrix: tf.Tensor) -> tf.Tensor:
 
     Bilinear resampling looks at two by two pixels. Where it makes an image smaller than half it skips others, and the
     network would be trained on ragged pictures; the ones that it is used on are averaged
-    (`openpose/predict/predictor.py`).
+    (`openpose/image_file.py`).
 
     Returns:
         int64 []: a power of two, with which between half and all of the way to the input's size remains.

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from openpose.codec import encode
 from openpose.codec.encode import TargetParameters
+from openpose.image_file import PADDING_GREY
 from openpose.input import augment
 from openpose.skeleton import Skeleton
 
@@ -29,7 +30,7 @@ Tensors = dict[str, tf.Tensor]
 # What fills a batch's smaller regions: the grey that is outside of a picture, and a run without end. No tensors: the
 # devices are chosen before TensorFlow's first operation.
 PADDING = {
-    "pixels": np.uint8(augment.PADDING_GREY),
+    "pixels": np.uint8(PADDING_GREY),
     "place": np.float32(0),
     "matrix": np.float32(0),
     "picture": np.int64(0),
@@ -79,7 +80,7 @@ def image_here(region: Tensors, size: tuple[int, int]) -> tf.Tensor:
 
     def warp(pixels: np.ndarray, back: np.ndarray) -> np.ndarray:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        grey = (augment.PADDING_GREY,) * 3
+        grey = (PADDING_GREY,) * 3
         return cv2.warpAffine(
             pixels, back[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=grey
         )

@@ -12,13 +12,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import draw, progress, records, storage
+from openpose import draw, image_file, progress, records, storage
 from openpose import skeleton as skeletons
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.input import batches
 from openpose.input.batches import InputParameters
-from openpose.predict import predictor
 from openpose.records.loss_mask import mask_image
 from openpose.records.picture import COUNTED
 from openpose.skeleton import Skeleton
@@ -197,7 +196,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
                     break
                 image = _drawn(serialized, skeleton, parameters)
                 name = Path(records.to_picture(serialized, skeleton).file_name).stem
-                predictor.write_picture(folder / f"{drawn:03d}-{name}.jpg", image)
+                image_file.write(folder / f"{drawn:03d}-{name}.jpg", image)
                 drawn += 1
     print(f"drew {drawn} images in {folder}")
 
