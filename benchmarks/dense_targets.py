@@ -23,7 +23,6 @@ from openpose import records
 from openpose.coco import annotations
 from openpose.codec.encode import MAX_EXPONENT, TargetParameters, encode
 from openpose.input import batches
-from openpose.records.picture import Picture
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 50.0  # times the speed of the reference
@@ -170,7 +169,7 @@ def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     return lambda: [features(example) for example in examples]
 
 
-def picture(number: int, keypoints: np.ndarray) -> Picture:
+def picture(number: int, keypoints: np.ndarray) -> annotations.Picture:
     """A picture's annotations from its people's parts [P, K, 2]."""
     seen = np.concatenate([keypoints, np.full((*keypoints.shape[:2], 1), 2)], -1)
     people = [

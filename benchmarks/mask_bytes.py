@@ -25,8 +25,6 @@ from openpose.coco import annotations
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import augment
-from openpose.records.loss_mask import loss_mask, mask_image
-from openpose.records.picture import Picture
 
 BOUND = 0.01  # of the pictures' bytes
 SIZE, STRIDE = (368, 368), 8
@@ -53,10 +51,10 @@ def main() -> int:
 def measure(path: Path) -> float:
     """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
     pictures = annotations.load(path, oracle.OPENPOSE).pictures
-    masked = [(picture, runs) for picture in pictures if len(runs := loss_mask(picture))]
+    masked = [(picture, runs) for picture in pictures if len(runs := annotations.loss_mask(picture))]
     if not masked:
         raise InputError(f"{path}: no picture has a mask; give other data")
-    images = [mask_image(runs, picture.height, picture.width) for picture, runs in masked]
+    images = [annotations.mask_image(runs, picture.height, picture.width) for picture, runs in masked]
     pngs = [png(image) for image in images]
     sizes = {
         "runs, the whole feature in the Example": [
@@ -73,7 +71,7 @@ def measure(path: Path) -> float:
     return sum(sizes["runs, the whole feature in the Example"]) / picture_bytes(path, pictures)
 
 
-def picture_bytes(path: Path, pictures: Sequence[Picture]) -> int:
+def picture_bytes(path: Path, pictures: Sequence[annotations.Picture]) -> int:
     """Bytes of all pictures of an annotation file, whose folder or archive lies beside its folder."""
     split = path.stem.rpartition("_")[2]
     places = [path.parent.parent / split, path.parent.parent / f"{split}.zip", path.parent / f"{split}.zip"]
@@ -81,7 +79,7 @@ def picture_bytes(path: Path, pictures: Sequence[Picture]) -> int:
         return sum(store.size(picture.file_name) for picture in pictures)
 
 
-def mean_runs(masked: Sequence[tuple[Picture, np.ndarray]]) -> float:
+def mean_runs(masked: Sequence[tuple[annotations.Picture, np.ndarray]]) -> float:
     return float(np.mean([len(runs) for _, runs in masked]))
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, drawn_people, image_file, model_files, skeleton, storage
+from openpose import draw, drawn_people, model_files, skeleton, storage
+from openpose.predict import predictor as predict
 from openpose.predict.predictor import Predictor
 
 WIDTH = 4  # pictures side by side
@@ -30,7 +31,7 @@ def main(out: Path) -> None:
     gap = np.full((8, rows[0].shape[1], 3), 255, np.uint8)
     picture = np.concatenate([rows[0], gap, rows[1], gap, rows[2]])
     target = Path(__file__).parent / "images" / "found.jpg"
-    image_file.write(target, picture)
+    predict.write_picture(target, picture)
     print(f"wrote {target}")
 
 

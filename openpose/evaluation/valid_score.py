@@ -7,7 +7,6 @@ from openpose import records
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.predictor import Predictor
-from openpose.predict.results import coco_results
 from openpose.skeleton import Skeleton
 
 
@@ -46,5 +45,5 @@ class ValidScore:
             if stopped():
                 return None
             people = predictor.people(records.decode_picture(record))
-            detections += coco_results(int(record["id"]), people, self._skeleton)
+            detections += score.results(int(record["id"]), people, self._skeleton)
         return detections

@@ -263,11 +263,11 @@ def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Itera
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server.server_address[1]}")
-        storage.forget_client()
+        storage._bucket_client.cache_clear()
         yield
         server.shutdown()
         thread.join()
-    storage.forget_client()
+    storage._bucket_client.cache_clear()
 
 
 @pytest.mark.slow
