@@ -21,8 +21,10 @@ import tensorflow as tf
 
 from openpose import records
 from openpose.coco import annotations
-from openpose.codec.encode import MAX_EXPONENT, TargetParameters, encode
+from openpose.codec.encode import MAX_EXPONENT, encode
+from openpose.codec.parameters import TargetParameters
 from openpose.input import batches
+from openpose.input.parameters import InputParameters
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 50.0  # times the speed of the reference
@@ -165,7 +167,7 @@ def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     """What makes all pictures' features as a worker puts them into dense records."""
     no_image = records.with_features({"image/encoded": b""})
     examples = [records.serialize(picture(number, keypoints)) + no_image for number, keypoints in enumerate(pictures)]
-    features = batches.dense_targets(OPENPOSE18, batches.InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
+    features = batches.dense_targets(OPENPOSE18, InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
     return lambda: [features(example) for example in examples]
 
 

@@ -23,6 +23,7 @@ from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import drawn_people, records, skeleton, storage
 from openpose.errors import InputError
 from openpose.input import batches
+from openpose.input.parameters import InputParameters
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
 SIZE, BATCH = 368, 16
@@ -64,7 +65,7 @@ def make_records(root: Path) -> dict[str, Any]:
 
 def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Seconds and CPU seconds for an image, of each way."""
-    inputs = batches.InputParameters(size=(SIZE, SIZE))
+    inputs = InputParameters(size=(SIZE, SIZE))
 
     def training(on_device: bool) -> Iterator[Any]:
         return iter(batches.training(manifest, OPENPOSE, inputs, BATCH, on_device=on_device))

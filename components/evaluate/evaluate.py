@@ -11,7 +11,7 @@ from openpose.errors import InputError
 from openpose.evaluation import measure
 from openpose.evaluation.measure import Measured
 from openpose.evaluation.registry import Registry
-from openpose.input.batches import InputParameters
+from openpose.input.parameters import InputParameters
 from openpose.training.log import read_steps
 from openpose.training.parameters import TrainParameters
 

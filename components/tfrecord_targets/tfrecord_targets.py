@@ -10,7 +10,7 @@ from openpose.coco.index import Split
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import batches
-from openpose.input.batches import InputParameters
+from openpose.input.parameters import InputParameters
 from openpose.records import RecordParameters
 
 #: Splits with dense targets, by the names of the choice.

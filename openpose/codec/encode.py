@@ -5,10 +5,10 @@ input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everyt
 """
 
 import math
-from dataclasses import dataclass
 
 import tensorflow as tf
 
+from openpose.codec.parameters import TargetParameters
 from openpose.skeleton import Skeleton
 
 # Where the Gaussian's exponent exceeds this, the heatmap is 0: ln 100, as in OpenPose's own code.
@@ -16,21 +16,6 @@ MAX_EXPONENT = 4.6052
 
 # A cell exactly on a limb's edge belongs to it, whichever way its distance was rounded.
 _ROUNDING = 1e-5
-
-
-@dataclass(frozen=True)
-class TargetParameters:
-    """How the targets look.
-
-    Attributes:
-        stride: input pixels per cell.
-        sigma: standard deviation of a part's Gaussian, in input pixels.
-        limb_width: a limb's PAF reaches this far from its line, and beyond its ends, in cells.
-    """
-
-    stride: int = 8
-    sigma: float = 7.0
-    limb_width: float = 1.0
 
 
 def encode(

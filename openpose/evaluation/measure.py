@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from openpose import model_files, networks, progress, records, storage
 from openpose.codec.decode import People
-from openpose.codec.encode import TargetParameters
+from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
 from openpose.evaluation import keypoint_errors, score
 from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
 from openpose.input import batches
-from openpose.input.batches import InputParameters
+from openpose.input.parameters import InputParameters
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.report import Example

@@ -6,37 +6,13 @@ whose integers are centres.
 """
 
 import math
-from dataclasses import dataclass
 
 import tensorflow as tf
 
+from openpose.input.parameters import AugmentParameters
+
 PADDING_GREY = 128.0
 _MOST_HALVINGS = 6  # for one person who fills a picture of 50 megapixels it is 5
-
-
-@dataclass(frozen=True)
-class AugmentParameters:
-    """The recipe of Lightweight OpenPose (arXiv:1811.12004), in proportion to the input's height.
-
-    Attributes:
-        target_height: height of the centre person's box, as a share of the input's height, at scale 1.
-        min_scale: smallest factor on that.
-        max_scale: largest factor on that.
-        max_rotation: degrees, either way.
-        max_shift: share of the input's height, either way; 40 of 368 pixels.
-        flip: probability of mirroring.
-    """
-
-    target_height: float = 0.6
-    min_scale: float = 0.5
-    max_scale: float = 1.1
-    max_rotation: float = 40.0
-    max_shift: float = 40 / 368
-    flip: float = 0.5
-
-
-# Centre the person at 0.6 of the input's height and do nothing else: what tests compare with by hand.
-NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
 
 
 def random_affine(

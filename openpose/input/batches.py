@@ -8,59 +8,22 @@ what `openpose/input/render.py` calls regions.
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from openpose import records
-from openpose.codec.encode import TargetParameters
 from openpose.errors import InputError
 from openpose.input import augment, render
-from openpose.input.augment import AugmentParameters
+from openpose.input.parameters import InputParameters
 from openpose.input.render import Tensors
 from openpose.records import cache
 from openpose.skeleton import Skeleton
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written
 GRAPH_SEED = 87654321  # what TensorFlow takes where the process has no global seed
-
-
-@dataclass(frozen=True)
-class InputParameters:
-    """The network's input.
-
-    Attributes:
-        size: (height, width) in pixels, multiples of the stride.
-        targets: how the true maps look.
-        augment: how training samples vary.
-        seed: of the order and of the samples.
-    """
-
-    size: tuple[int, int]
-    targets: TargetParameters = field(default_factory=TargetParameters)
-    augment: AugmentParameters = field(default_factory=AugmentParameters)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if any(side < self.targets.stride or side % self.targets.stride for side in self.size):
-            raise InputError(
-                f"input size {self.size[1]}×{self.size[0]}: both sides must be multiples of {self.targets.stride}"
-            )
-
-    def described_targets(self) -> dict[str, Any]:
-        """What decides dense targets, as it stands in a records manifest."""
-        return {"size": list(self.size), **asdict(self.targets)}
-
-    def here(self, skeleton: Skeleton) -> Callable[[Tensors], Tensors]:
-        """`render.render_one` for this input."""
-        return partial(render.render_one, size=self.size, skeleton=skeleton, parameters=self.targets)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(h, w) cells of the maps."""
-        return self.size[0] // self.targets.stride, self.size[1] // self.targets.stride
 
 
 @dataclass(frozen=True)
@@ -79,6 +42,11 @@ class WorkerShare:
 
 
 ALL = WorkerShare()
+
+
+def _rendering(parameters: InputParameters, skeleton: Skeleton) -> Callable[[Tensors], Tensors]:
+    """`render.render_one` for this input."""
+    return partial(render.render_one, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
 
 
 def training(
@@ -150,7 +118,7 @@ def training(
         regions = _map_or_blank(examples, region, lambda example: render.blank(example["id"], skeleton))
         if on_device:
             return regions.padded_batch(size, padding_values=render.PADDING, drop_remainder=True).prefetch(2)
-        samples = regions.map(parameters.here(skeleton), num_parallel_calls=tf.data.AUTOTUNE)
+        samples = regions.map(_rendering(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
     return samples.batch(size, drop_remainder=True).prefetch(2)
 
 
@@ -159,7 +127,7 @@ def rendered_here(regions: tf.data.Dataset, skeleton: Skeleton, parameters: Inpu
 
     def samples(batch: Tensors) -> tf.data.Dataset:
         each = tf.data.Dataset.from_tensor_slices(batch)
-        made = each.map(parameters.here(skeleton), num_parallel_calls=tf.data.AUTOTUNE)
+        made = each.map(_rendering(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
         return made.batch(tf.shape(batch["id"], tf.int64)[0])
 
     return regions.flat_map(samples).prefetch(2)
@@ -194,7 +162,7 @@ def validation(
 def _whole_samples(
     examples: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters, stored: bool
 ) -> tf.data.Dataset:
-    here = parameters.here(skeleton)
+    here = _rendering(parameters, skeleton)
     return _map_or_blank(
         examples,
         lambda example, _: whole_sample(example, skeleton, parameters, stored),
@@ -293,7 +261,7 @@ def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParamete
     """The sample of an Example (`records.parse`) with the whole image, its targets taken from it or made."""
     region = _region(example, *_whole_affine(example, parameters), skeleton, parameters)
     if not stored:
-        return parameters.here(skeleton)(region)
+        return _rendering(parameters, skeleton)(region)
     image = render.image_here(region, parameters.size)
     maps, mask = _stored_targets(example, skeleton, parameters.grid)
     return {"image": image, "maps": maps, "mask": mask, "id": example["id"]}

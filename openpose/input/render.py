@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from openpose.codec import encode
-from openpose.codec.encode import TargetParameters
+from openpose.codec.parameters import TargetParameters
 from openpose.input import augment
 from openpose.skeleton import Skeleton
 

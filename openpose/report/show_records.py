@@ -18,7 +18,7 @@ from openpose.coco import annotations
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.input import batches
-from openpose.input.batches import InputParameters
+from openpose.input.parameters import InputParameters
 from openpose.predict import predictor
 from openpose.skeleton import Skeleton
 

@@ -4,10 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from openpose import networks
-from openpose.codec.encode import TargetParameters
+from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError, check_least
-from openpose.input.augment import AugmentParameters
-from openpose.input.batches import InputParameters
+from openpose.input.parameters import AugmentParameters, InputParameters
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("float32", "bfloat16", "float16")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from openpose import skeleton
 from openpose.codec import encode
-from openpose.codec.encode import TargetParameters
+from openpose.codec.parameters import TargetParameters
 
 OPENPOSE = skeleton.get("openpose18")
 GRID = (12, 15)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from openpose.input import augment
-from openpose.input.augment import NO_RANDOMNESS, AugmentParameters
+from openpose.input.parameters import NO_RANDOMNESS, AugmentParameters
 
 SIZE = (160, 192)
 SEED = tf.constant([1, 2], tf.int64)

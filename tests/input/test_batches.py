@@ -13,7 +13,8 @@ import tensorflow as tf
 from openpose import records, skeleton
 from openpose.errors import InputError
 from openpose.input import batches, render
-from openpose.input.batches import InputParameters, WorkerShare
+from openpose.input.batches import WorkerShare
+from openpose.input.parameters import InputParameters
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)

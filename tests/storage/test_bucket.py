@@ -28,6 +28,7 @@ from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import batches
+from openpose.input.parameters import InputParameters
 from openpose.records import cache as shards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -168,7 +169,7 @@ def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: "s
 
 
 def take(manifest: dict[str, Any], count: int) -> list[dict[str, np.ndarray]]:
-    parameters = batches.InputParameters(size=(64, 64), seed=5)
+    parameters = InputParameters(size=(64, 64), seed=5)
     dataset = batches.training(manifest, OPENPOSE, parameters, batch=4)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
