@@ -1,7 +1,7 @@
-"""What each step leaves under the storage root about how it went, for the end of the run to read.
+"""Records how each step went: `<root>/status/<step>.json`, which the end of the run reads.
 
-KFP's exit handler and API know that a step failed but not why; `<root>/status/<step>.json` does. On a cluster, where
-several runs may share a root, it is `<root>/status/<run>/<step>.json`.
+KFP's exit handler and API say that a step failed, but not why. On a cluster, where several runs may share a root, the
+file is `<root>/status/<run>/<step>.json`.
 """
 
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from openpose import storage
@@ -17,15 +18,36 @@ from openpose.errors import InputError
 RUN = "OPENPOSE_RUN"  # environment variable with the run's identifier
 
 
+@dataclass(frozen=True)
+class Status:
+    """How a step went.
+
+    Attributes:
+        step: its name.
+        state: running, done, found (its result was there already) or failed.
+        start: Unix time.
+        seconds: that it took.
+        error: why it failed, in one line; empty otherwise.
+        manifest: path of the manifest that it made or found, if any.
+    """
+
+    step: str
+    state: str
+    start: float
+    seconds: float
+    error: str
+    manifest: str | None
+
+
 class Step:
-    """How a step is going; `found` is set when its work was there already."""
+    """A step at work; it sets `found` when its result was there already, and `manifest_path`."""
 
     def __init__(self) -> None:
         self.found = False
         self.manifest_path: storage.StoragePath | None = None
 
     def cached(self, work: storage.StepOutput) -> dict[str, Any] | None:
-        """The work's manifest when it is done already; says so."""
+        """The manifest of a step's output if it is complete already, and says so; else None."""
         self.manifest_path = work.manifest_path
         manifest = work.cached()
         if manifest is not None:
@@ -36,10 +58,15 @@ class Step:
 
 @contextmanager
 def step(root: storage.StoragePath, name: str) -> Iterator[Step]:
-    """Notes how the step in the block went: `<root>/status/<name>.json` with its state, seconds and error."""
+    """Records how the step in the `with` block goes, at its start and at its end."""
     current, start = Step(), time.time()
+
+    def record(state: str, error: str = "") -> None:
+        manifest = str(current.manifest_path) if current.manifest_path else None
+        _write(root, Status(name, state, start, round(time.time() - start, 1), error, manifest))
+
+    record("running")
     state, error = "failed", "it was stopped"
-    _note(root, name, start, "running", "", current)
     try:
         with storage.user_errors(root):
             yield current
@@ -51,21 +78,13 @@ def step(root: storage.StoragePath, name: str) -> Iterator[Step]:
         error = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
         raise
     finally:
-        _note(root, name, start, state, error, current)
+        record(state, error)
 
 
-def _note(root: storage.StoragePath, name: str, start: float, state: str, error: str, step: Step) -> None:
-    document = {
-        "step": name,
-        "state": state,
-        "start": start,
-        "seconds": round(time.time() - start, 1),
-        "error": error,
-        "manifest": str(step.manifest_path) if step.manifest_path else None,
-    }
+def _write(root: storage.StoragePath, status: Status) -> None:
     try:
-        storage.write_json(_folder(root) / f"{name}.json", document)
-    except InputError as problem:  # it must not hide how the step went
+        storage.write_json(_folder(root) / f"{status.step}.json", asdict(status))
+    except InputError as problem:  # must not hide the step's own error
         print(f"warning: {problem}", file=sys.stderr)
 
 
@@ -73,9 +92,9 @@ def _folder(root: storage.StoragePath) -> storage.StoragePath:
     return root / "status" / os.environ.get(RUN, "")
 
 
-def steps(root: storage.StoragePath) -> dict[str, dict[str, Any]]:
-    """What the steps of this run have left, by their names, in the order in which they started."""
+def steps(root: storage.StoragePath) -> dict[str, Status]:
+    """How the steps of this run went: name -> status, in the order in which they started."""
     folder = _folder(root)
     names = [name for name in storage.sizes(folder) if name.endswith(".json") and "/" not in name]
-    found = [storage.read_json(folder / name) for name in names]
-    return {step["step"]: step for step in sorted(found, key=lambda step: step["start"])}
+    found = [Status(**storage.read_json(folder / name)) for name in names]
+    return {status.step: status for status in sorted(found, key=lambda status: status.start)}

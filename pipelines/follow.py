@@ -1,4 +1,4 @@
-"""Follows a run on a cluster to its end, and says how it went."""
+"""Follows a run on a cluster to its end, and reports how it went."""
 
 import json
 import re
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TextIO
 
-from components.coco_download.champion_check import NOTHING_NEW
-from components.finish.finish import MARK, describe
+from components.finish.summary import FAILED, MARK, Summary
 from openpose import progress
 from openpose.errors import InputError
 from pipelines.kfp_api import Api
 
-ACCEPTED, FAILED, REJECTED, ENDED = 0, 1, 3, 4  # exit codes; ENDED: cancelled, or not done in time
-CODES = {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}
+ENDED = 4  # exit code: cancelled, or not done in time; the others are the summary's
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-PATIENCE = 1800.0  # seconds for which a server may be away while a run is followed
-LOG_LINES = 15  # of the failed step's log
+PATIENCE = 1800.0  # seconds for which a server may be unreachable while a run is followed
+LOG_LINES = 15  # shown of the failed step's log
 
-_WORDS = {
+_STATES = {
     "Pending": "waiting",
     "Running": "running",
     "Succeeded": "done",
@@ -30,7 +28,7 @@ _WORDS = {
     "Skipped": "cached",
     "Omitted": "skipped",
 }
-# In a step's log what KFP and Argo add: lines of their own, and after some of them JSON over many lines.
+# What KFP and Argo add to a step's log: single lines, some of them followed by JSON over many lines.
 _ADDED = re.compile(
     r"^(?:[IWEF]\d{4} \d\d:|time=\"|\[KFP Executor |Error: exit status)[^\n]*(?:(?:\n\{|(?<=\{))\n.*?^\})?(?:\n|\Z)",
     re.MULTILINE | re.DOTALL,
@@ -45,8 +43,8 @@ class Step:
     Attributes:
         name: of the task; with a number when a loop made several.
         state: waiting, running, done, cached, skipped or failed.
-        why: of one that waits or failed, as Kubernetes says it; else empty.
-        pod: that ran it last; empty when none did.
+        why: the reason that Kubernetes gives for waiting or failing; else empty.
+        pod: the last one that ran it; empty if none did.
         seconds: since it started, or from its start to its end.
     """
 
@@ -60,12 +58,12 @@ class Step:
 def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
     """The tasks among a workflow's nodes, in the order in which they started.
 
-    A task is a node with a child `executor`; its pods are below that. A driver, which prepares a task, counts only
-    when it failed.
+    A task is a node with a child `executor`; its pods are below that. A driver, which prepares a task, is listed only
+    if it failed.
 
     Args:
         nodes: of the workflow's status.
-        workflow: its name, which begins the names of its pods.
+        workflow: its name, with which the names of its pods begin.
     """
     ordered = sorted(nodes, key=lambda node: (node.get("startedAt") or "9", node["name"]))
     executors: dict[str, list[dict[str, Any]]] = {}
@@ -84,10 +82,10 @@ def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
 
 
 def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
-    """A task from its executor's nodes: with retries that of the whole, and one for each try."""
+    """A task from its executor's nodes; with retries these are one for all tries and one for each try."""
     whole = next((part for part in parts if part["type"] == "Retry"), parts[-1])
     last = next((part for part in reversed(parts) if part["type"] == "Pod"), None)
-    state = _WORDS.get(whole["phase"], "waiting")
+    state = _STATES.get(whole["phase"], "waiting")
     if last and state == "running" and last["phase"] == "Pending":
         state = "waiting"
     why = (last or whole).get("message") or whole.get("message") or ""
@@ -111,23 +109,8 @@ def _time(text: str | None) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
 
 
-@dataclass(frozen=True)
-class End:
-    """How a run went.
-
-    Attributes:
-        code: the exit code: ACCEPTED (also when nothing was new), REJECTED, FAILED or ENDED.
-        said: in words.
-        page: the same as Markdown.
-    """
-
-    code: int
-    said: str
-    page: str
-
-
 class Table:
-    """Shows the steps: on a terminal a table that changes, else a line for each change."""
+    """Shows the steps: on a terminal a table that is redrawn, else a line for each change."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._known, self._drawn = out, dict[str, tuple[str, str]](), 0
@@ -151,17 +134,32 @@ def _line(step: Step) -> str:
     return f"{step.name:<25}{step.state:<9}{took:<13}{step.why[:160]}".rstrip()
 
 
+@dataclass(frozen=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        code: exit code: ACCEPTED (also when nothing was new), REJECTED, FAILED or ENDED.
+        text: for a terminal.
+        page: as Markdown.
+    """
+
+    code: int
+    text: str
+    page: str
+
+
 def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
     """Follows a run to its end.
 
     Args:
-        api: the server; it may be away for half an hour.
+        api: the server; it may be unreachable for half an hour.
         run: its identifier.
-        hours: after so many it is left alone, and goes on.
-        pause: seconds from one look to the next.
+        hours: after these the run goes on, but is no longer followed.
+        pause: seconds between two looks at the run.
 
     Raises:
-        InputError: there is no such run, or the server is away for too long.
+        InputError: the server does not know the run, or is unreachable for too long.
     """
     api.patience, deadline, table = PATIENCE, time.monotonic() + hours * 3600, Table(sys.stdout)
     stopped = False
@@ -174,80 +172,73 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
         if now["state"] in OVER:
             return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
         if time.monotonic() > deadline:
-            said = f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`"
-            return _without_summary(ENDED, said)
+            text = f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`"
+            return _without_summary(ENDED, text)
         time.sleep(pause)
 
 
 def _workflow(nodes: list[dict[str, Any]]) -> str:
-    """The workflow's name, that of its topmost node."""
+    """The workflow's name, which is that of its topmost node."""
     return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
+
+
+def _was_stopped(workflow: dict[str, Any]) -> bool:
+    """Whether a run was terminated: Kubeflow Pipelines 2.17 sets this deadline, and then calls the run FAILED."""
+    return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
 
 
 def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
         return _without_summary(ENDED, "cancelled: finished work is kept, and the same command goes on from there")
     summary = _summary(api, run["run_id"], found)
-    if run["state"] == "SUCCEEDED" and summary and summary["state"] in CODES:
-        return End(CODES[summary["state"]], _result(summary), describe(summary))
-    if run["state"] == "SUCCEEDED" and not summary:
+    if run["state"] == "SUCCEEDED" and summary is None:
         raise InputError(
             f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
             "see the run's page"
         )
-    said = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
-    # What the last step thought counts only where it saw the failure.
-    return End(FAILED, said, describe(summary)) if summary and summary["error"] else _without_summary(FAILED, said)
+    if run["state"] == "SUCCEEDED" and summary and summary.exit_code != FAILED:
+        return End(summary.exit_code, _result(summary), summary.markdown())
+    text = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
+    if summary and summary.error:
+        return End(FAILED, text, summary.markdown())
+    return _without_summary(FAILED, text)  # the last step did not see the failure, so its summary is wrong
 
 
-def _without_summary(code: int, said: str) -> End:
-    """The end of a run whose last step did not say how it went."""
-    return End(code, said, f"# {'failed' if code == FAILED else 'not done'}\n\n{said.strip()}\n")
+def _without_summary(code: int, text: str) -> End:
+    return End(code, text, f"# {'failed' if code == FAILED else 'not done'}\n\n{text.strip()}\n")
 
 
-def _was_stopped(workflow: dict[str, Any]) -> bool:
-    """Kubeflow Pipelines 2.17 stops a run by this deadline, and calls it FAILED afterwards, also in its history."""
-    return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
-
-
-def _summary(api: Api, run: str, found: list[Step]) -> dict[str, Any] | None:
-    """What the run's last step printed for programs."""
+def _summary(api: Api, run: str, found: list[Step]) -> Summary | None:
+    """The summary that the run's last step printed."""
     last = next((step for step in found if step.name == "finish"), None)
     log = api.log(run, last.pod) if last and last.pod else ""
     line = next((line for line in log.splitlines() if line.startswith(MARK)), None)
-    return json.loads(line.removeprefix(MARK)) if line else None
+    return Summary.read(json.loads(line.removeprefix(MARK))) if line else None
 
 
-def _result(summary: dict[str, Any]) -> str:
-    lines = [f"\n{summary['state']}: {summary['reason']}"]
-    figures = {name: value for name, value in summary["figures"].items() if isinstance(value, int | float)}
-    lines += ["  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())] if figures else []
-    lines += [f"  {name:<10}{summary[name]}" for name in ("graph", "champion", "report", "logs") if summary[name]]
-    return "\n".join(lines)
+def _result(summary: Summary) -> str:
+    lines = [f"\n{summary.verdict}: {summary.reason}", *summary.figure_lines()]
+    return "\n".join(lines + summary.place_lines(champion=summary.champion))
 
 
-def _failure(summary: dict[str, Any] | None, found: list[Step], log: Callable[[str], str]) -> str:
-    """Which step failed, its error, and the end of its log."""
+def _failure(summary: Summary | None, found: list[Step], log: Callable[[str], str]) -> str:
+    """The step that failed, its error, and the end of its log."""
     failed = next((step for step in found if step.state == "failed" and step.name != "finish"), None)
     text = log(failed.pod) if failed and failed.pod else ""
-    said = own_lines(text)
-    lines = [f"\nfailed: {_name(summary, failed)}: {_error(summary, failed, text)}"]
-    if said:
+    name = failed.name if failed else (summary and summary.step) or "the run"
+    lines = [f"\nfailed: {name}: {_error(summary, failed, text)}"]
+    if own := own_lines(text):
         lines += [f"  the end of its log ({failed.pod if failed else ''}):"]
-        lines += [f"    {line}" for line in said[-LOG_LINES:]]
+        lines += [f"    {line}" for line in own[-LOG_LINES:]]
     return "\n".join(lines)
 
 
-def _name(summary: dict[str, Any] | None, failed: Step | None) -> str:
-    return failed.name if failed else (summary or {}).get("step") or "the run"
-
-
-def _error(summary: dict[str, Any] | None, failed: Step | None, log: str) -> str:
-    """Why it failed: the step's own words, then a step's note, then what Kubeflow and Kubernetes say."""
+def _error(summary: Summary | None, failed: Step | None, log: str) -> str:
+    """Why a run failed: the step's last error line, else its status file, else what Kubeflow and Kubernetes say."""
     own = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
-    noted = summary["error"] if summary and summary["step"] else ""
+    noted = summary.error if summary and summary.step else ""
     theirs = _DRIVER_DIED.findall(log) + ([failed.why] if failed and failed.why else [])
-    rest = summary["error"] if summary else "Kubeflow does not say why; see the run's page"
+    rest = summary.error if summary else "Kubeflow does not say why; see the run's page"
     return next(filter(None, [*own[-1:], noted, *theirs, rest]))
 
 

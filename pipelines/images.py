@@ -20,10 +20,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from components import revision
+from components.revision import REPOSITORY
 from openpose import storage
 from openpose.errors import InputError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 BUILT = REPOSITORY / "build/images.json"
 VARIANTS = ("cpu", "gpu")
 PLACEHOLDER = "openpose-kubeflow:dev"
@@ -43,33 +44,22 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
     return {variant: built.get(variant, {"image": PLACEHOLDER, "digest": None}) for variant in VARIANTS}
 
 
-def revision() -> str:
-    """Fingerprint of the code that decides results, so that changed code trains anew."""
-    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
-    return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]
-
-
 def tag() -> str:
-    """The images' tag: git's revision, and for a changed tree -dirty with a fingerprint of what goes into an image.
+    """The images' tag: the commit, and for a changed tree -dirty with a fingerprint of what goes into an image.
 
     Raises:
         InputError: this is no git checkout.
     """
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD").strip()
-        dirty = _git("status", "--porcelain")
-        names = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_CONTENT)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError(f"{REPOSITORY}: is no git checkout, whose revision tags the images; use a clone") from error
-    if not dirty:
+    commit, changed = revision.commit(12), revision.git("status", "--porcelain")
+    names = revision.git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_CONTENT)
+    if commit is None or changed is None or names is None:
+        raise InputError(f"{REPOSITORY}: no git checkout, so there is no commit to tag the images with; use a clone")
+    head = commit.removesuffix("-dirty")
+    if not changed:
         return head
     files = sorted({REPOSITORY / name for name in names.split("\0") if name})
     content = [(str(file), storage.sha256(file)) for file in files if file.is_file()]
     return f"{head}-dirty-{storage.fingerprint(content)[:8]}"
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def client() -> str:
@@ -113,7 +103,7 @@ def build(variant: str, name: str, platform: str, push: bool, flags: Sequence[st
     Raises:
         InputError: the build or the push failed; Docker has said why.
     """
-    docker, code = client(), revision()
+    docker, code = client(), revision.fingerprint()
     several = "," in platform
     if several and not push:
         raise InputError(f"PLATFORM={platform}: a build for several platforms goes to a registry only; add PUSH=1")
@@ -163,7 +153,7 @@ def found(name: str) -> dict[str, Any] | None:
         digest = docker.from_env().images.get_registry_data(name).id
     except docker.errors.DockerException:
         return None
-    return {"image": f"{name.rpartition(':')[0]}@{digest}", "digest": digest, "code": revision()}
+    return {"image": f"{name.rpartition(':')[0]}@{digest}", "digest": digest, "code": revision.fingerprint()}
 
 
 def _pip_secrets(folder: Path) -> list[str]:
@@ -215,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made[variant] = there or build(variant, name, options.platform, options.push, flags)
             print(f"{'found' if there else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
         # A variant that is not built now stays listed as long as it is of the same code.
-        kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision()}
+        kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision.fingerprint()}
         storage.write_json(BUILT, kept | made)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,22 +8,20 @@ by the verdict.
 import argparse
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components import revision
+from components.finish.summary import Summary, summarise
 from openpose import drawn_people, progress, storage
 from openpose.coco import source as data_source
 from openpose.errors import InputError
 from pipelines import images, in_place
-from pipelines.images import revision
-from pipelines.in_place import Outcome
 from pipelines.training import training
-
-REJECTED = 3
 
 # What the sample needs to be learnt in some minutes on two cores: a small input that the figures fill, little
 # rotation, and many small steps.
@@ -40,18 +38,6 @@ SAMPLE: dict[str, Any] = {
     "max_rotation": 10.0,
     "images_per_shard": 200,
     "ap_images": 50,
-}
-
-# The pipeline's steps in their order, and the DAG's components that belong to them. The names of a step's files
-# under `<root>/status/` begin with its name.
-STEPS = {
-    "check": ("check",),
-    "coco_download": ("coco_download",),
-    "tfrecord_targets": ("tfrecord_targets", "collect_records"),
-    "train": ("train",),
-    "evaluate": ("evaluate",),
-    "export": ("export",),
-    "register": ("register",),
 }
 
 
@@ -119,7 +105,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     for old in ("summary.json", "report.html"):  # what is there belongs to this run, also when it fails
         (out / old).unlink(missing_ok=True)
     source = data_source.absolute(data or str(out / "sample"))
-    arguments = {"source": source, "root": str(out), "revision": revision(), **parameters}
+    arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
     if image is None:
         outcome = in_place.run(training, arguments, out / "kfp", lock)
     else:
@@ -129,14 +115,14 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
             arguments["init"] = _absolute(parameters["init"])
         seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
         outcome = in_docker.run(training, arguments, out / "kfp", image, out, seen)
-    summary = summarise(out, outcome)
-    storage.write_json(out / "summary.json", summary)
-    if summary["report"]:
-        shutil.copyfile(Path(summary["evaluation"]) / "report.html", out / "report.html")
+    state = "FAILED" if outcome.failed else "SUCCEEDED"
+    summary = summarise(out, state, exit_codes=outcome.failed, seconds=outcome.seconds)
+    if summary.report:
+        shutil.copyfile(summary.report, out / "report.html")
+        summary = replace(summary, report=str(out / "report.html"))
+    storage.write_json(out / "summary.json", summary.document())
     print(describe(summary, out, time.time() - start), flush=True)
-    if outcome.failed:
-        return 1
-    return 0 if summary["verdict"] == "accepted" else REJECTED
+    return summary.exit_code
 
 
 def built_image() -> str:
@@ -148,7 +134,7 @@ def built_image() -> str:
     built = images.read(images.BUILT)["cpu"]
     if built["digest"] is None:
         raise InputError(f"{images.BUILT}: no image for CPUs was built yet; run `make images VARIANT=cpu` first")
-    if built["code"] != revision():
+    if built["code"] != revision.fingerprint():
         raise InputError(f"{built['image']}: the code was changed since it was built; run `make images` again")
     return str(built["image"])
 
@@ -158,86 +144,13 @@ def _absolute(init: str) -> str:
     return str(Path(init).absolute()) if Path(init).exists() else init
 
 
-def summarise(out: Path, outcome: Outcome) -> dict[str, Any]:
-    """What came out, for programs: `summary.json`."""
-    steps = {name: _step(out / "status", name, outcome) for name in STEPS}
-    trained, judged, exported, champion = (
-        _manifest(steps[name]) for name in ("train", "evaluate", "export", "register")
-    )
-    losses = dict(trained["losses"]) if trained else {}
-    if trained and judged:  # of the weights that were saved: with early stopping not those of the last epoch
-        losses |= {name: judged["figures"][name] for name in losses if judged["figures"].get(name) is not None}
-    errors = [f"{name}: {step['error']}" for name, step in steps.items() if step["error"]]
-    return {
-        "ap": judged["figures"]["AP"] if judged else None,
-        "valid_loss": judged["figures"]["valid_loss"] if judged else None,
-        "verdict": judged["verdict"] if judged and not outcome.failed else "failed",
-        "reason": judged["reason"] if judged and not outcome.failed else " ".join(errors),
-        "graph": exported["graph"] if exported else None,
-        "champion": champion["entry"] if champion else None,
-        "steps": {name: {key: step[key] for key in ("state", "seconds")} for name, step in steps.items()},
-        "figures": judged["figures"] if judged else None,
-        "losses": losses or None,
-        "report": str(out / "report.html") if judged else None,
-        "evaluation": judged["folder"] if judged else None,
-        "records": str(out / "records"),
-        "run": trained["folder"] if trained else None,
-        "root": str(out),
-    }
-
-
-def _step(status: Path, name: str, outcome: Outcome) -> dict[str, Any]:
-    """State, seconds, error and manifest of a step, over all its workers."""
-    parts = [storage.read_json(path) for path in sorted(status.glob(f"{name}*.json"))]
-    states = {part["state"] for part in parts}
-    errors = [part["error"] for part in parts if part["error"]]
-    for component in STEPS[name]:
-        if component in outcome.failed and not errors:  # it was killed before it could say anything
-            states.add("failed")
-            errors.append(f"its process ended with {_exit_text(outcome.failed[component])}")
-    return {
-        "state": next((state for state in ("failed", "done", "found") if state in states), "skipped"),
-        "seconds": round(sum(outcome.seconds.get(component, 0.0) for component in STEPS[name]), 1),
-        "error": " ".join(errors),
-        "manifest": parts[-1]["manifest"] if parts else None,
-    }
-
-
-def _exit_text(code: int) -> str:
-    """An exit code in words; a shell gives 128 + the signal's number for a process that was killed."""
-    if code == 128 + signal.SIGKILL:
-        return "signal SIGKILL; the system does that when the memory is full: try a smaller batch or input"
-    return f"exit code {code}; what it said last is above"
-
-
-def _manifest(step: dict[str, Any]) -> dict[str, Any] | None:
-    done = step["state"] in ("done", "found") and step["manifest"]
-    return storage.read_json(step["manifest"]) if done else None
-
-
-def describe(summary: dict[str, Any], out: Path, seconds: float) -> str:
+def describe(summary: Summary, out: Path, seconds: float) -> str:
     """The summary, for people."""
-    lines = ["", f"OpenPose on Kubeflow: {summary['verdict']} after {progress.duration(seconds)}"]
-    lines += [f"  {summary['reason']}", ""]
-    for name, step in summary["steps"].items():
-        took = progress.duration(step["seconds"]) if step["state"] in ("done", "failed") else ""
-        lines.append(f"  {name:<18}{step['state']:<10}{took}".rstrip())
-    if summary["figures"]:
-        figures = ((name, summary["figures"][name]) for name in ("AP", "AP50", "AP75", "AR"))
-        shown = "  ".join(f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures)
-        lines += ["", f"  COCO {shown}"]
-    if summary["losses"]:
-        shown = "  ".join(f"{name} {summary['losses'][name]:.2f}" for name in ("loss", "valid_loss"))
-        lines += [f"  {shown}"]
-    places = {
-        "report": summary["report"],
-        "graph": summary["graph"],
-        "records": summary["records"],
-        "checkpoints": f"{summary['run']}/checkpoints" if summary["run"] else None,
-        "TensorBoard logs": f"{summary['run']}/logs" if summary["run"] else None,
-        "for programs": str(out / "summary.json"),
-    }
-    lines += [""] + [f"  {name:<18}{_short(place)}" for name, place in places.items() if place]
+    lines = ["", f"OpenPose on Kubeflow: {summary.verdict} after {progress.duration(seconds)}"]
+    lines += [f"  {summary.reason}", "", *summary.step_lines()]
+    if figures := summary.figure_lines():
+        lines += ["", *figures]
+    lines += ["", *summary.place_lines(_short, for_programs=str(out / "summary.json"))]
     return "\n".join(lines) + "\n"
 
 

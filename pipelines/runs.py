@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list(api, options.count)
         if options.command == "follow":
             end = follow(api, options.run, 168.0)
-            print(end.said)
+            print(end.text)
             return end.code
         if options.command == "cancel":
             api.terminate(options.run)

@@ -7,7 +7,6 @@ verdict, 1 failed or not started, 4 cancelled or not done in time, 130 after Ctr
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from components import revision
 from openpose.coco import source
 from openpose.errors import InputError
 from pipelines import images as built_images
@@ -107,7 +107,7 @@ def submit(options: argparse.Namespace) -> int:
         end = follow(api, identifier, options.hours)
     except KeyboardInterrupt:
         return _interrupted(api, identifier)
-    print(end.said)
+    print(end.text)
     if options.summary:
         with options.summary.open("a") as file:
             file.write(f"{end.page}\n[The run's page]({kfp_api.address(api, identifier)})\n")
@@ -203,7 +203,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
         values[name.replace("-", "_")] = value
     if "source" not in values | settings.parameters:
         values = {"source": source.SAMPLE} | local.SAMPLE | values
-    values = {"revision": built_images.revision()} | values
+    values = {"revision": revision.fingerprint()} | values
     known = training.component_spec.inputs
     for name in values:
         if name not in known:
@@ -228,25 +228,10 @@ def _truth(value: Any) -> bool:
 
 
 def _version(settings: str, allow_dirty: bool) -> str:
-    """The git revision, and the settings' name when these are not the default."""
-    try:
-        described = subprocess.run(
-            [
-                "git",
-                "-C",
-                str(built_images.REPOSITORY),
-                "describe",
-                "--always",
-                "--abbrev=12",
-                "--dirty",
-                "--exclude=*",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError("this is no git checkout, so the version has no name; give one with --version") from error
+    """Name of the pipeline's version: the commit, and the settings' name unless they are the default."""
+    described = revision.commit(12)
+    if described is None:
+        raise InputError("this is no git checkout, so the version has no name; give one with --version")
     if described.endswith("-dirty"):
         if not allow_dirty:
             raise InputError("files were changed since the last commit; commit them, or give --allow-dirty")

@@ -9,8 +9,8 @@ def finish(root: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]
     """Sums up how the run went, also when a step failed."""
     from pathlib import Path
 
-    from components.finish.finish import describe, finish
+    from components.finish.finish import finish
     from openpose import storage
 
     made = finish(root=root, state=status.state, message=status.error_message or "")
-    storage.write_text(Path(summary.path), describe(made))
+    storage.write_text(Path(summary.path), made.markdown())

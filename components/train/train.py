@@ -1,12 +1,9 @@
 """The third step: trains a network on the records."""
 
-import os
 import platform
 import shlex
-import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import command, status
+from components.revision import commit
 from openpose import report, skeleton, storage
 from openpose.errors import InputError
 from openpose.networks import loss
@@ -25,7 +23,6 @@ from openpose.training.parameters import RunParameters, TrainParameters
 
 Parameters = TypeVar("Parameters", TrainParameters, RunParameters)
 PROGRAM = "python -m components.train"
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def train(
@@ -219,17 +216,7 @@ def _about(inputs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, An
             "keras": keras.__version__,
             "numpy": np.__version__,
         },
-        "git": _git(),
+        "git": commit(),
         "started_in": str(Path.cwd()),
         "command": command.line(train, PROGRAM, arguments),
     }
-
-
-def _git() -> str | None:
-    """Git's revision of the code, with -dirty when files were changed since; None where nobody knows it."""
-    if not (REPOSITORY / ".git").exists():  # an installed copy may lie in somebody else's checkout
-        return os.environ.get("OPENPOSE_REVISION")  # in an image
-    describe = ["git", "-C", str(REPOSITORY), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    with suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
-    return None

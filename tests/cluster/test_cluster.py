@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from components.train import group
 from components.train import pods as group_pods
 from pipelines import follow, images, kfp_api, manifests
@@ -142,14 +143,14 @@ def volume(program: str) -> str:
 
 def test_wrong_parameter_fails_in_the_first_step_and_is_said(api: Api) -> None:
     code, said = submit(model="mobilnet")
-    assert code == follow.FAILED
+    assert code == FAILED
     assert "failed: check: no network is called 'mobilnet'; choose one of: " in said
     assert "coco-download" not in said
 
 
 def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
     code, said = submit()
-    assert code == follow.ACCEPTED, said
+    assert code == ACCEPTED, said
     graph = re.search(r"^  graph +(\S+)$", said, re.MULTILINE)
     assert graph
     program = (
@@ -162,7 +163,7 @@ def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
 
 def test_again_finds_what_is_done(api: Api) -> None:
     with submitted() as (process, run):
-        assert process.wait() == follow.ACCEPTED
+        assert process.wait() == ACCEPTED
     for name in ("coco-download", "train"):
         done = step(api, run, name, "done")
         assert done
@@ -171,7 +172,7 @@ def test_again_finds_what_is_done(api: Api) -> None:
 
 def test_rejected_by_the_verdict() -> None:
     code, said = submit(min_ap=0.99)
-    assert code == follow.REJECTED
+    assert code == REJECTED
     assert "is below the 0.990 asked for" in said
 
 
@@ -180,7 +181,7 @@ def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
         training = wait(900, lambda: step(api, run, "train", "running"))
         wait(600, lambda: "2/6" in kubectl("logs", training.pod, "-c", "main", check=False))  # epoch 1 is saved
         kubectl("delete", "pod", training.pod, "--force", "--grace-period=0")
-        assert process.wait() == follow.ACCEPTED
+        assert process.wait() == ACCEPTED
     done = step(api, run, "train", "done")
     assert done
     said = api.log(run, done.pod)
@@ -219,7 +220,7 @@ def test_pod_asks_for_the_gpus_of_the_parameter(gpus: int, two_gpus: Path, api: 
             why = wait(120, lambda: (step(api, run, "train", "waiting") or waiting).why)
             assert f"Insufficient {GPU}" in why
         else:  # there is no device, and the step says so
-            assert process.wait() == follow.FAILED
+            assert process.wait() == FAILED
             assert process.stdout
             assert "gpus is 2, but 0 are visible here" in process.stdout.read()
 
@@ -266,7 +267,7 @@ def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
     for machines in (1, 2):
         root = f"/data/machines-{machines}"
         with submitted(half_a_core, machines=machines, root=root, **how) as (process, run):
-            assert process.wait() in (follow.ACCEPTED, follow.REJECTED)
+            assert process.wait() in (ACCEPTED, REJECTED)
         done = step(api, run, "train", "done")
         assert done
         said = api.log(run, done.pod)
@@ -294,10 +295,10 @@ def test_training_goes_on_after_a_machine_was_killed_but_not_for_ever(times: int
         assert process.stdout
         said = process.stdout.read()
     if times == 3:
-        assert code == follow.FAILED
+        assert code == FAILED
         assert "failed: train: a machine failed 3 times, the last time: machine 1" in said
     else:
-        assert code == follow.ACCEPTED
+        assert code == ACCEPTED
         done = step(api, run, "train", "done")
         assert done
         log = api.log(run, done.pod).partition("failure 1 of at most 3")[2]
@@ -320,7 +321,7 @@ def test_machine_that_finds_no_room_is_given_up_with_the_reason(tmp_path: Path) 
     small = (ROOT / "pipelines/clusters/small.yaml").read_text()
     settings.write_text(small.replace('train: {cpu: "1"', 'train: {wait_minutes: 0.5, cpu: "1000"'))
     code, said = submit("--settings", str(settings), machines=2, seed=9)
-    assert code == follow.FAILED
+    assert code == FAILED
     assert re.search(r"failed: train: machine 0 has not started within 30 s \(.*Insufficient cpu", said)
 
 
@@ -330,7 +331,7 @@ def test_api_server_restarts_while_a_run_is_followed() -> None:
         pytest.skip("needs OPENPOSE_CLUSTER_RESTART, a command that restarts the API server")
     with submitted() as (process, _):
         subprocess.run(restart, shell=True, check=True)
-        assert process.wait() == follow.ACCEPTED
+        assert process.wait() == ACCEPTED
 
 
 @pytest.fixture
@@ -375,13 +376,13 @@ def test_schedule_fires_and_its_runs_do_not_overlap(api: Api, champions: str) ->
         first, second = (api.run(run["run_id"]) for run in reversed(api.runs(20, identifier)[-2:]))
         assert first["finished_at"] <= second["created_at"]
         end = follow.follow(api, second["run_id"], 0.1)
-        assert "nothing new" in end.said
+        assert "nothing new" in end.text
     finally:
         assert "removed the schedule" in make("unschedule", f"ARGS=--name {champions}")
     assert api.schedules(champions) == []
     for run in api.runs(20, identifier):
         if run.get("state") not in follow.OVER:  # it goes on without its schedule
-            assert follow.follow(api, run["run_id"], 0.1).code == follow.ACCEPTED
+            assert follow.follow(api, run["run_id"], 0.1).code == ACCEPTED
 
 
 def test_retrain_workflow(champions: str, tmp_path: Path) -> None:

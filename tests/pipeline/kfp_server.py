@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from components.finish.finish import MARK
+from components.finish.summary import MARK, StepSummary, Summary
 
 PART = "wf-1.root.exit-handler-1"
 
@@ -39,25 +39,32 @@ def pod(entry: dict[str, Any]) -> str:
     return f"wf-1-impl-{entry['id'].rpartition('-')[2]}"
 
 
-SUMMARY = {
-    "state": "accepted",
-    "step": None,
-    "error": "",
-    "reason": "COCO AP is 0.676, the first on this data set.",
-    "figures": {"AP": 0.676, "AR": None},
-    "graph": "/data/openpose/models/1/graph.pb",
-    "report": None,
-    "champion": None,
-    "logs": None,
-    "root": "/data/openpose",
-    "steps": {"train": {"state": "done", "seconds": 60.0}},
-}
+SUMMARY = Summary(
+    verdict="accepted",
+    reason="COCO AP is 0.676, the first on this data set.",
+    step=None,
+    error="",
+    ap=0.676,
+    valid_loss=66.1,
+    figures={"AP": 0.676, "AR": None},
+    losses={"loss": 55.6, "valid_loss": 66.1},
+    steps={"train": StepSummary("done", 60.0, "")},
+    graph="/data/openpose/models/1/graph.pb",
+    champion=None,
+    report=None,
+    evaluation=None,
+    records=None,
+    run=None,
+    logs=None,
+    root="/data/openpose",
+)
 
 
-def ended(summary: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def ended(summary: Summary) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Nodes and logs of a run whose steps all ended."""
     last = node("wf-1.finish.executor", "Succeeded", start=9)
-    log = f"I1126 05:00:00.1 launcher.go:1] hello\n# {summary['state']}\n{MARK}{json.dumps(summary)}\n"
+    said = f"# {summary.verdict}\n{MARK}{json.dumps(summary.document())}\n"
+    log = f"I1126 05:00:00.1 launcher.go:1] hello\n{said}"
     return [node("wf-1", "Succeeded", "DAG"), node(f"{PART}.train.executor", "Succeeded"), last], {pod(last): log}
 
 

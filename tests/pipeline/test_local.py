@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components import revision
 from components.finish.finish import finish
+from components.finish.summary import REJECTED
+from components.steps import STEPS
 from openpose import model_files, skeleton
 from pipelines import in_place, local
-from pipelines.images import revision
 from pipelines.training import training
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -46,7 +48,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)
     summary = json.loads((tmp_path / "out dir/summary.json").read_text())
     assert summary["verdict"] == "accepted"
-    assert {name: step["state"] for name, step in summary["steps"].items()} == dict.fromkeys(local.STEPS, "done")
+    assert {name: step["state"] for name, step in summary["steps"].items()} == dict.fromkeys(STEPS, "done")
     assert summary["valid_loss"] > 0
     assert 0 <= summary["ap"] <= 1
     assert "KFP Executor" not in printed
@@ -73,13 +75,18 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
 
     # Asked for news only, the DAG ends after the data, with a registry that knows what its champion was made of.
     shutil.rmtree(tmp_path / "out dir/status")
-    asked = {"source": str(sample_folder), "root": str(tmp_path / "out dir"), "revision": revision(), "only_new": True}
+    asked = {
+        "source": str(sample_folder),
+        "root": str(tmp_path / "out dir"),
+        "revision": revision.fingerprint(),
+        "only_new": True,
+    }
     tiny = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 4, "images_per_shard": 8}
     with in_place.alone(tmp_path / "out dir") as lock:
         outcome = in_place.run(training, asked | tiny, tmp_path / "out dir/kfp", lock)
     assert set(outcome.seconds) == {"check", "coco_download", "finish"}
     ended = finish(str(tmp_path / "out dir"), "SUCCEEDED")
-    assert (ended["state"], ended["champion"]) == ("nothing new", champion.name)
+    assert (ended.verdict, ended.champion) == ("nothing new", champion.name)
 
     printed = run(
         "--data",
@@ -89,7 +96,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
         *TINY,
         "--min-ap",
         "0.99",
-        expect=local.REJECTED,
+        expect=REJECTED,
     )
     rejected = json.loads((tmp_path / "out dir/summary.json").read_text())
     assert rejected["verdict"] == "rejected"

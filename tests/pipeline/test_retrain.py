@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def retrain(server: Server, tmp_path: Path) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(("state", "good"), [("accepted", True), ("nothing new", True), ("rejected", False)])
 def test_job_fails_when_the_model_is_rejected(server: Server, retrain: Any, state: str, good: bool) -> None:
-    server.nodes, server.logs = ended(SUMMARY | {"state": state})
+    server.nodes, server.logs = ended(replace(SUMMARY, verdict=state))
     done, summary = retrain()
     assert (done.returncode == 0) == good, done.stdout
     assert summary.startswith(f"# {state}\n")

@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from openpose.errors import InputError
 from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
@@ -55,12 +57,13 @@ def test_submits_follows_and_says_where_the_model_is(
     server: Server, call: Any, compressed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.compressed = compressed
-    assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == follow.ACCEPTED
+    assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == ACCEPTED
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{server.address}/#/runs/details/run-1"
     assert any(line.endswith("train                    done     1 min 00 s") for line in said), said
     assert "accepted: COCO AP is 0.676, the first on this data set." in said
-    assert "  graph     /data/openpose/models/1/graph.pb" in said
+    assert "  COCO AP 0.676  AR undefined" in said
+    assert "  graph             /data/openpose/models/1/graph.pb" in said
     (sent,) = server.started
     parameters = sent["runtime_config"]["parameters"]
     assert parameters["epochs"] == 3
@@ -87,22 +90,22 @@ def test_same_version_is_reused_and_another_of_its_name_refused(
 
 def test_rejected_by_the_verdict(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
     server.nodes, server.logs = ended(
-        SUMMARY | {"state": "rejected", "reason": "COCO AP 0.1 is below the 0.9 asked for.", "graph": None}
+        replace(SUMMARY, verdict="rejected", reason="COCO AP 0.1 is below the 0.9 asked for.", graph=None)
     )
-    assert call() == follow.REJECTED
+    assert call() == REJECTED
     assert "rejected: COCO AP 0.1 is below the 0.9 asked for." in capsys.readouterr().out
 
 
 def test_nothing_new_is_no_failure(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    server.nodes, server.logs = ended(SUMMARY | {"state": "nothing new", "reason": "The champion is of this code."})
-    assert call("--param", "only_new=true") == follow.ACCEPTED
+    server.nodes, server.logs = ended(replace(SUMMARY, verdict="nothing new", reason="The champion is of this code."))
+    assert call("--param", "only_new=true") == ACCEPTED
     assert "nothing new: The champion is of this code." in capsys.readouterr().out
     assert server.started[0]["runtime_config"]["parameters"]["only_new"] is True
 
 
 @pytest.mark.parametrize("state", ["accepted", "rejected", "nothing new"])
 def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -> None:
-    server.nodes, server.logs = ended(SUMMARY | {"state": state})
+    server.nodes, server.logs = ended(replace(SUMMARY, verdict=state))
     file = tmp_path / "summary.md"
     file.write_text("# What was before\n")
     call("--summary", str(file))
@@ -118,7 +121,7 @@ def test_summary_for_ci_of_a_failure_that_the_last_step_did_not_see(server: Serv
     failed = node(f"{PART}.export-driver", "Failed", message="Error (exit code 1)")
     server.nodes.append(failed)
     server.logs[pod(failed)], server.states = DRIVER_LOG, ["FAILED"]
-    assert call("--summary", str(tmp_path / "summary.md")) == follow.FAILED
+    assert call("--summary", str(tmp_path / "summary.md")) == FAILED
     page = (tmp_path / "summary.md").read_text()
     assert page.startswith("# failed\n\nfailed: export-driver: failed to resolve inputs: no x\n")
 
@@ -126,7 +129,7 @@ def test_summary_for_ci_of_a_failure_that_the_last_step_did_not_see(server: Serv
 def test_summary_for_ci_of_a_run_without_a_last_step(server: Server, call: Any, tmp_path: Path) -> None:
     server.nodes = [node("wf-1", "Failed", "DAG"), node(f"{PART}.train.executor", "Failed", message="OOMKilled")]
     server.logs, server.states = {}, ["FAILED"]
-    assert call("--summary", str(tmp_path / "summary.md")) == follow.FAILED
+    assert call("--summary", str(tmp_path / "summary.md")) == FAILED
     assert (tmp_path / "summary.md").read_text().startswith("# failed\n\nfailed: train: OOMKilled\n")
 
 
@@ -135,7 +138,7 @@ def test_failed_names_the_task_and_its_error(server: Server, call: Any, capsys: 
     server.nodes = [failed, node(f"{PART}.check.executor", "Failed", "Retry"), node("wf-1", "Failed", "DAG")]
     server.logs = {pod(failed): "I1126 05:00:00.1 main.go:1] noise\nerror: no network is called 'x'\n"}
     server.states = ["PENDING", "FAILED"]
-    assert call() == follow.FAILED
+    assert call() == FAILED
     said = capsys.readouterr().out
     assert "failed: check: no network is called 'x'" in said
     assert "noise" not in said
@@ -175,7 +178,7 @@ def test_failed_before_the_step_began_says_what_kubeflow_said(
     failed = node(f"{PART}.train-driver", "Failed", message="Error (exit code 1)")
     server.nodes, server.states = [node("wf-1", "Failed", "DAG"), failed], ["FAILED"]
     server.logs = {pod(failed): DRIVER_LOG}
-    assert call() == follow.FAILED
+    assert call() == FAILED
     assert "failed: train-driver: failed to resolve inputs: no x\n" in capsys.readouterr().out
 
 
@@ -184,7 +187,7 @@ def test_failed_without_any_log_says_what_kubernetes_says(
 ) -> None:
     server.nodes = [node("wf-1", "Failed", "DAG"), node(f"{PART}.train.executor", "Failed", message="OOMKilled")]
     server.logs, server.states = {}, ["FAILED"]
-    assert call() == follow.FAILED
+    assert call() == FAILED
     assert "failed: train: OOMKilled" in capsys.readouterr().out
 
 
@@ -213,7 +216,7 @@ def test_pod_that_waits_says_why(server: Server, call: Any, capsys: pytest.Captu
 
 def test_connection_lost_while_waiting(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
     server.away, server.away_once_started = 3, True
-    assert call() == follow.ACCEPTED
+    assert call() == ACCEPTED
     assert server.away == 0
     assert len(server.started) == 1
 
@@ -256,7 +259,7 @@ def test_wrong_token_and_one_that_changes(
     assert "wants a login (HTTP 401: Unauthenticated); give a token" in said.err
     assert "old-secret" not in said.out + said.err
     file.write_text("new-secret\n")
-    assert call() == follow.ACCEPTED
+    assert call() == ACCEPTED
     server.token = "third"
     api = Api(server.address, kfp_api._read_token)
     file.write_text("third")

@@ -1,0 +1,277 @@
+"""The summary of a run: made once from what the steps left, and shown as JSON, as Markdown and as text."""
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from components import status
+from components.coco_download.champion_check import NOTHING_NEW
+from components.status import Status
+from components.steps import STEPS
+from openpose import progress, storage
+
+MARK = "openpose-summary: "  # begins the line of the last step's log that holds the summary as JSON
+ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
+
+# KFP's state of a run at its end. A run that has not failed may be SUCCEEDED, COMPLETE or still RUNNING.
+_FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """How one step of the DAG went, over all its workers.
+
+    Attributes:
+        state: done, found (its result was there already), failed or skipped.
+        seconds: from the start of its first worker to the end of its last.
+        error: why it failed, in one line; empty otherwise.
+    """
+
+    state: str
+    seconds: float
+    error: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run went.
+
+    Attributes:
+        verdict: accepted, rejected, nothing new or failed.
+        reason: why.
+        step: that failed, if one did.
+        error: of the step or of the run, in one line; empty if nothing failed.
+        ap: COCO AP.
+        valid_loss: validation loss.
+        figures: all figures of the evaluation; an undefined one is None.
+        losses: of the weights that were saved, for training and validation.
+        steps: name -> how it went.
+        graph: file of the exported network.
+        champion: name of its entry in the registry.
+        report: page of the evaluation.
+        evaluation: folder of the evaluation.
+        records: folder of all records.
+        run: folder of the training.
+        logs: folder of TensorBoard's files.
+        root: the storage root.
+    """
+
+    verdict: str
+    reason: str
+    step: str | None
+    error: str
+    ap: float | None
+    valid_loss: float | None
+    figures: dict[str, float | None] | None
+    losses: dict[str, float] | None
+    steps: dict[str, StepSummary]
+    graph: str | None
+    champion: str | None
+    report: str | None
+    evaluation: str | None
+    records: str | None
+    run: str | None
+    logs: str | None
+    root: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The summary for programs."""
+        return asdict(self) | {"state": self.verdict}  # the verdict's name in logs of older images
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Summary":
+        """A summary from its document; what an older image did not write is None."""
+        values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(cls)}
+        values["verdict"] = document["state"]
+        values["steps"] = {
+            name: StepSummary(step["state"], step["seconds"], step.get("error", ""))
+            for name, step in document["steps"].items()
+        }
+        return cls(**values)
+
+    @property
+    def exit_code(self) -> int:
+        """For a command that ran the DAG."""
+        return {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}.get(self.verdict, FAILED)
+
+    def step_lines(self) -> list[str]:
+        """How the steps went, for a terminal."""
+        lines = []
+        for name, step in self.steps.items():
+            took = progress.duration(step.seconds) if step.state in ("done", "failed") else ""
+            lines.append(f"  {name:<18}{step.state:<10}{took}".rstrip())
+        return lines
+
+    def figure_lines(self) -> list[str]:
+        """COCO's figures and the losses, for a terminal."""
+        lines = []
+        if self.figures:
+            figures = {name: self.figures[name] for name in ("AP", "AP50", "AP75", "AR") if name in self.figures}
+            texts = [f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures.items()]
+            lines.append(f"  COCO {'  '.join(texts)}")
+        if self.losses:
+            lines.append("  " + "  ".join(f"{name} {self.losses[name]:.2f}" for name in ("loss", "valid_loss")))
+        return lines
+
+    def place_lines(self, shown: Callable[[str], str] = str, **more: str | None) -> list[str]:
+        """Where the results are, for a terminal.
+
+        Args:
+            shown: how to write a path.
+            more: other things and their paths.
+        """
+        places = {
+            "report": self.report,
+            "graph": self.graph,
+            "records": self.records,
+            "checkpoints": f"{self.run}/checkpoints" if self.run else None,
+            "TensorBoard logs": self.logs,
+        } | {name.replace("_", " "): place for name, place in more.items()}
+        return [f"  {name:<18}{shown(place)}" for name, place in places.items() if place]
+
+    def markdown(self) -> str:
+        """The summary as a page."""
+        lines = [f"# {self.verdict}", ""]
+        if self.error:
+            lines += [f"**{self.step or 'The run'}**: {self.error}", ""]
+        elif self.reason:
+            lines += [self.reason, ""]
+        figures = {name: value for name, value in (self.figures or {}).items() if isinstance(value, int | float)}
+        if figures:
+            rows = [f"| {name} | {value:.3f} |" for name, value in figures.items()]
+            lines += ["| figure | value |", "|---|---|", *rows, ""]
+        lines += ["| step | state | seconds |", "|---|---|---|"]
+        lines += [f"| {name} | {step.state} | {step.seconds} |" for name, step in self.steps.items()]
+        lines += [""]
+        for name in ("graph", "champion", "report", "logs", "root"):
+            if place := getattr(self, name):
+                lines += [f"- {name}: `{place}`"]
+        return "\n".join(lines) + "\n"
+
+
+def summarise(
+    root: storage.StoragePath | None,
+    state: str,
+    message: str = "",
+    exit_codes: Mapping[str, int] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> Summary:
+    """Sums up a run from the status files under its root.
+
+    Args:
+        root: the storage root; None if it cannot be used.
+        state: of the run as KFP names it, such as SUCCEEDED, COMPLETE or FAILED.
+        message: what KFP says about it, if anything.
+        exit_codes: of components whose process failed, where they are known.
+        seconds: that components took, where they are known; else the status files say it.
+
+    Raises:
+        InputError: a file under the root cannot be read.
+    """
+    statuses = status.steps(root) if root else {}
+    steps = _steps(list(statuses.values()), exit_codes or {}, seconds)
+    judged, exported, champion, trained, known = (
+        _manifest(statuses.get(name)) for name in ("evaluate", "export", "register", "train", "champion")
+    )
+    if known:  # the run ended early, because it would only make the champion again
+        reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
+        judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"]}
+        exported, champion = known["export"], known
+    judged = judged or {}
+    figures: dict[str, float | None] = judged.get("figures") or {}
+    verdict: str = judged.get("verdict", "")
+    missing = _missing(exported, champion) if verdict == "accepted" else ""
+    failed, error = _fault(steps, state, message, verdict, missing)
+    errors = [f"{name}: {step.error}" for name, step in steps.items() if step.error]
+    return Summary(
+        verdict="failed" if error else verdict,
+        reason=(" ".join(errors) or error) if error else judged["reason"],
+        step=failed,
+        error=error,
+        ap=figures.get("AP"),
+        valid_loss=figures.get("valid_loss"),
+        figures=figures or None,
+        losses=_losses(trained, figures),
+        steps=steps,
+        graph=exported["graph"] if exported else None,
+        champion=champion["entry"] if champion else None,
+        report=judged.get("report"),
+        evaluation=judged.get("folder"),
+        records=str(root / "records") if root else None,
+        run=trained["folder"] if trained else None,
+        logs=trained["logs"] if trained else None,
+        root=str(root) if root else None,
+    )
+
+
+def _steps(
+    statuses: Sequence[Status], exit_codes: Mapping[str, int], seconds: Mapping[str, float] | None
+) -> dict[str, StepSummary]:
+    made = {}
+    for name, components in STEPS.items():
+        own = [each for each in statuses if each.step.startswith(name)]
+        codes = [exit_codes[component] for component in components if component in exit_codes]
+        took = _span(own) if seconds is None else sum(seconds.get(component, 0.0) for component in components)
+        made[name] = _step(own, codes, took)
+    others = [each for each in statuses if not each.step.startswith(tuple(STEPS))]
+    return made | {each.step: _step([each], [], each.seconds) for each in others}
+
+
+def _span(statuses: Sequence[Status]) -> float:
+    """Seconds from the first start to the last end."""
+    ends = [each.start + each.seconds for each in statuses]
+    return max(ends) - min(each.start for each in statuses) if ends else 0.0
+
+
+def _step(workers: Sequence[Status], exit_codes: Sequence[int], seconds: float) -> StepSummary:
+    states = {each.state for each in workers}
+    errors = [each.error or "it left no message; see its log" for each in workers if each.state == "failed"]
+    if not errors and exit_codes:  # the process was killed before it could say anything
+        errors = [f"its process ended with {_exit_text(exit_codes[0])}"]
+    elif not errors and "running" in states:
+        errors = ["it ended without a message: it was stopped, or killed because its memory was full"]
+    state = "failed" if errors else next((each for each in ("done", "found") if each in states), "skipped")
+    return StepSummary(state, round(seconds, 1), " ".join(" ".join(errors).split()))
+
+
+def _exit_text(code: int) -> str:
+    """An exit code in words; a shell gives 128 + the signal's number for a process that was killed."""
+    if code == 128 + signal.SIGKILL:
+        return "signal SIGKILL; the system does that when the memory is full: try a smaller batch or input"
+    return f"exit code {code}; what it said last is above"
+
+
+def _manifest(step: Status | None) -> dict[str, Any] | None:
+    """The manifest that a step made or found; None if it failed or there is none."""
+    if not step or step.state not in ("done", "found") or not step.manifest:
+        return None
+    return storage.read_json(step.manifest)
+
+
+def _missing(exported: object, champion: object) -> str:
+    """The step that did not run for an accepted model; empty if both did."""
+    return "export" if not exported else "register" if not champion else ""
+
+
+def _fault(
+    steps: Mapping[str, StepSummary], state: str, message: str, verdict: str, missing: str
+) -> tuple[str | None, str]:
+    """The step that failed, None if no status file shows it, and the error; empty if nothing failed."""
+    for name, step in steps.items():
+        if step.state == "failed":
+            return name, step.error
+    message = " ".join(message.split())
+    if missing:
+        error = f"the model was accepted, but the step {missing} did not start; its driver's log says why"
+        return None, message or error
+    if state in _FAILED_STATES or not verdict:
+        return None, message or "no step left a message; see the log of the failed one"
+    return None, ""
+
+
+def _losses(trained: dict[str, Any] | None, figures: Mapping[str, float | None]) -> dict[str, float] | None:
+    """The losses of the weights that were saved; with early stopping these are not the last epoch's."""
+    if not trained:
+        return None
+    return trained["losses"] | {name: figures[name] for name in trained["losses"] if figures.get(name) is not None}

@@ -1,0 +1,32 @@
+"""Which code this is: git's commit, and the fingerprint of the code that decides results."""
+
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from openpose import storage
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+IMAGE_COMMIT = "OPENPOSE_REVISION"  # environment variable of an image: the commit that it was built from
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints about this repository; None if it is no checkout."""
+    if (REPOSITORY / ".git").exists():  # an installed copy may lie in another project's checkout
+        with suppress(OSError, subprocess.CalledProcessError):
+            command = ["git", "-C", str(REPOSITORY), *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return None
+
+
+def commit(digits: int = 40) -> str | None:
+    """The commit of this code, with -dirty if tracked files changed since; None if it is unknown."""
+    described = git("describe", "--always", f"--abbrev={digits}", "--dirty", "--exclude=*")
+    return described or os.environ.get(IMAGE_COMMIT)
+
+
+def fingerprint() -> str:
+    """Fingerprint of the code that decides results, so that changed code trains again."""
+    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
+    return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]

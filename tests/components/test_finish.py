@@ -1,0 +1,136 @@
+"""The last step: what a run's summary says."""
+
+import contextlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import status
+from components.finish.finish import finish
+from components.finish.summary import MARK, Summary, summarise
+from components.steps import STEPS
+from openpose import storage
+from openpose.errors import InputError
+
+
+def run_step(root: Path, name: str, error: Exception | None = None) -> None:
+    with contextlib.suppress(InputError), status.step(root, name):
+        if error:
+            raise error
+
+
+def test_failed_step_and_its_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(status.RUN, "run-1")
+    run_step(tmp_path, "coco_download")
+    run_step(tmp_path, "train", InputError("the batch\nis too large"))
+    monkeypatch.setenv(status.RUN, "run-2")  # another run with the same root is none of this one's business
+    run_step(tmp_path, "train")
+    monkeypatch.setenv(status.RUN, "run-1")
+    summary = finish(str(tmp_path), "FAILED")
+    assert (summary.verdict, summary.step, summary.error) == ("failed", "train", "the batch is too large")
+    assert {name: step.state for name, step in summary.steps.items()} == dict.fromkeys(STEPS, "skipped") | {
+        "coco_download": "done",
+        "train": "failed",
+    }
+    assert storage.read_json(tmp_path / "summaries/run-1.json") == summary.document()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(MARK)]
+    assert Summary.read(json.loads(line.removeprefix(MARK))) == summary
+    assert "**train**: the batch is too large" in summary.markdown()
+
+
+def test_killed_step_is_named(tmp_path: Path) -> None:
+    with status.step(tmp_path, "train"):
+        summary = finish(str(tmp_path), "FAILED")  # what a pod leaves that was killed here
+    assert summary.step == "train"
+    assert "killed because its memory was full" in summary.error
+
+
+def made(root: Path, name: str, content: dict[str, Any]) -> None:
+    """A step that is done, with its manifest."""
+    storage.write_json(root / f"{name}.json", content)
+    with status.step(root, name) as step:
+        step.manifest_path = root / f"{name}.json"
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "RUNNING"])
+@pytest.mark.parametrize("verdict", ["accepted", "rejected"])
+def test_verdict_figures_and_places(verdict: str, state: str, tmp_path: Path) -> None:
+    content = {"verdict": verdict, "reason": "Because.", "figures": {"AP": 0.5, "AR": None}, "report": "r.html"}
+    made(tmp_path, "evaluate", content)
+    if verdict == "accepted":
+        made(tmp_path, "export", {"graph": "graph.pb"})
+        made(tmp_path, "register", {"entry": "00001-a.json"})
+    summary = finish(str(tmp_path), state)
+    assert (summary.verdict, summary.reason, summary.error) == (verdict, "Because.", "")
+    said = summary.markdown()
+    assert said.startswith(f"# {verdict}\n")
+    assert "| AP | 0.500 |" in said
+    assert "AR" not in said, "undefined"
+    assert "- report: `r.html`" in said
+
+
+@pytest.mark.parametrize(("ended", "missing"), [([], "export"), (["export"], "register")])
+def test_accepted_model_that_did_not_become_the_champion(ended: list[str], missing: str, tmp_path: Path) -> None:
+    made(
+        tmp_path, "evaluate", {"verdict": "accepted", "reason": "Because.", "figures": {"AP": 0.5}, "report": "r.html"}
+    )
+    for name in ended:
+        made(tmp_path, name, {"graph": "graph.pb"})
+    summary = finish(str(tmp_path), "COMPLETE")
+    assert summary.verdict == "failed"
+    assert summary.error == (f"the model was accepted, but the step {missing} did not start; its driver's log says why")
+
+
+def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:
+    champion = {"entry": "00001-a.json", "figures": {"AP": 0.5}, "export": {"graph": "/models/1/graph.pb"}}
+    storage.write_json(tmp_path / "registry.json", champion)
+    with status.step(tmp_path, "champion") as step:
+        step.manifest_path, step.found = tmp_path / "registry.json", True
+    summary = finish(str(tmp_path), "SUCCEEDED")
+    assert summary.verdict == "nothing new"
+    assert "00001-a.json was made by this code" in summary.reason
+    assert (summary.champion, summary.graph) == ("00001-a.json", "/models/1/graph.pb")
+    assert "| AP | 0.500 |" in summary.markdown()
+
+
+def test_root_that_cannot_be_used_is_said_and_no_second_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    summary = finish(str(tmp_path / "file"), "FAILED")
+    assert summary.verdict == "failed"
+    assert "cannot be made" in summary.error
+
+
+def test_process_that_was_killed_here_is_named(tmp_path: Path) -> None:
+    """Its last word was that it began."""
+    with status.step(tmp_path, "tfrecord_targets-train-0"):
+        summary = summarise(
+            tmp_path, "FAILED", exit_codes={"tfrecord_targets": 137}, seconds={"tfrecord_targets": 2.04}
+        )
+    assert summary.verdict == "failed"
+    assert summary.reason.startswith("tfrecord_targets: its process ended with signal SIGKILL; ")
+    assert (summary.steps["tfrecord_targets"].state, summary.steps["tfrecord_targets"].seconds) == ("failed", 2.0)
+    assert summary.exit_code == 1
+
+
+def test_step_took_from_its_first_workers_start_to_its_lasts_end(tmp_path: Path) -> None:
+    for name, start, seconds in (("train-0", 100.0, 5.0), ("val-0", 103.0, 9.5), ("train-collect", 113.0, 1.0)):
+        worker = status.Status(f"tfrecord_targets-{name}", "done", start, seconds, "", None)
+        storage.write_json(tmp_path / f"status/{worker.step}.json", asdict(worker))
+    assert summarise(tmp_path, "SUCCEEDED").steps["tfrecord_targets"].seconds == 14.0
+
+
+def test_summary_of_an_older_image_is_read() -> None:
+    """As the log of a run has it whose schedule was made before the summary had more fields."""
+    older = {
+        **{"state": "accepted", "step": None, "error": "", "reason": "Because.", "figures": {"AP": 0.5}},
+        **{"graph": "graph.pb", "report": "r.html", "champion": "00001-a.json", "logs": None, "root": "/data"},
+        "steps": {"train": {"state": "done", "seconds": 60.0}},
+    }
+    summary = Summary.read(older)
+    assert (summary.verdict, summary.graph, summary.losses, summary.exit_code) == ("accepted", "graph.pb", None, 0)
+    assert "| train | done | 60.0 |" in summary.markdown()
