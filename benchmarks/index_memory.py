@@ -25,6 +25,7 @@ import numpy as np
 
 from openpose import records
 from openpose.coco import index as coco_index
+from openpose.records.parameters import RecordParameters
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 1.1  # of the peak for the smaller file
@@ -151,7 +152,7 @@ def index(folder: Path) -> int:
 def write_shard(folder: Path) -> int:
     """Writes one shard of usual size, as one of many workers."""
     people = coco_index.Split(folder / f"{SPLIT}.examples", folder / f"{SPLIT}.npy")
-    parameters = records.RecordParameters()
+    parameters = RecordParameters()
     shards = len(records.plan_shards(SPLIT, people.picture_bytes, parameters))
     written = records.write_shards(people, OnePicture(), folder / "out", SPLIT, parameters, shards // 2, shards)
     return sum(shard["images"] for shard in written)

@@ -34,6 +34,7 @@ from openpose import records, skeleton
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.records.parameters import RecordParameters
 
 BOUND = 0.8  # of the plain loop's images/s
 IMAGES = 1_600  # about 250 MB of COCO's
@@ -56,7 +57,7 @@ class Data:
         """Ours: a worker's shards."""
         people = index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
-            parameters = records.RecordParameters(images_per_shard=self.images // SHARDS)
+            parameters = RecordParameters(images_per_shard=self.images // SHARDS)
             return records.write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
 
     def copy(self, out: Path, wait: bool) -> None:

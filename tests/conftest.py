@@ -16,6 +16,7 @@ from gcp_storage_emulator.server import create_server
 from openpose import drawn_people, model_files, records, skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
+from openpose.records.parameters import RecordParameters
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,7 +93,7 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
                 pictures.size,
             )[split]
             people = index.Split(out / described["people"], out / described["index"])
-            parameters = records.RecordParameters(images_per_shard=10)
+            parameters = RecordParameters(images_per_shard=10)
             shards = records.write_shards(people, pictures, out / split, split, parameters)
         manifests[split] = {"folder": str(out / split), **records.merge(shards)}
     return manifests

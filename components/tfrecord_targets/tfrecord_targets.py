@@ -11,7 +11,7 @@ from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
-from openpose.records import RecordParameters
+from openpose.records.parameters import RecordParameters
 
 #: Splits with dense targets, by the names of the choice.
 DENSE = {"val": ("val",), "both": ("train", "val"), "none": ()}

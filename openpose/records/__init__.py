@@ -44,8 +44,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from openpose import progress, storage
 from openpose.coco import annotations as coco
-from openpose.errors import InputError, check_least
+from openpose.errors import InputError
 from openpose.records import cache as shards
+from openpose.records.parameters import RecordParameters
 from openpose.records.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
@@ -77,24 +78,6 @@ FEATURES = {
     "image/targets/maps": _BYTES_OR_NONE,
     "image/targets/mask": _BYTES_OR_NONE,
 }
-
-
-@dataclass(frozen=True)
-class RecordParameters:
-    """What decides the content of the shards, besides the data.
-
-    Attributes:
-        shard_mb: megabytes of pictures in a shard, about.
-        images_per_shard: images in a shard instead; 0 leaves it to `shard_mb`.
-        max_bad_share: images that cannot be read are left out and named, up to this share of the split.
-    """
-
-    shard_mb: float = 128.0
-    images_per_shard: int = 0
-    max_bad_share: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_least(self, shard_mb=0.001, images_per_shard=0, max_bad_share=0)
 
 
 class BadImage(Exception):

@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 from openpose import records, skeleton
 from openpose.coco import annotations, index
 from openpose.errors import InputError
-from openpose.records import RecordParameters
+from openpose.records.parameters import RecordParameters
 
 OPENPOSE = skeleton.get("openpose18")
 
