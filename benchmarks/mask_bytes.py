@@ -25,6 +25,8 @@ from openpose.coco import annotations
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import augment
+from openpose.records.loss_mask import loss_mask, mask_image
+from openpose.records.picture import Picture
 
 BOUND = 0.01  # of the pictures' bytes
 SIZE, STRIDE = (368, 368), 8
@@ -51,10 +53,10 @@ def main() -> int:
 def measure(path: Path) -> float:
     """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
     pictures = annotations.load(path, oracle.OPENPOSE).pictures
-    masked = [(picture, runs) for picture in pictures if len(runs := annotations.loss_mask(picture))]
+    masked = [(picture, runs) for picture in pictures if len(runs := loss_mask(picture))]
     if not masked:
         raise InputError(f"{path}: no picture has a mask; give other data")
-    images = [annotations.mask_image(runs, picture.height, picture.width) for picture, runs in masked]
+    images = [mask_image(runs, picture.height, picture.width) for picture, runs in masked]
     pngs = [png(image) for image in images]
     sizes = {
         "runs, the whole feature in the Example": [
@@ -71,7 +73,7 @@ def measure(path: Path) -> float:
     return sum(sizes["runs, the whole feature in the Example"]) / picture_bytes(path, pictures)
 
 
-def picture_bytes(path: Path, pictures: Sequence[annotations.Picture]) -> int:
+def picture_bytes(path: Path, pictures: Sequence[Picture]) -> int:
     """Bytes of all pictures of an annotation file, whose folder or archive lies beside its folder."""
     split = path.stem.rpartition("_")[2]
     places = [path.parent.parent / split, path.parent.parent / f"{split}.zip", path.parent / f"{split}.zip"]
@@ -79,7 +81,7 @@ def picture_bytes(path: Path, pictures: Sequence[annotations.Picture]) -> int:
         return sum(store.size(picture.file_name) for picture in pictures)
 
 
-def mean_runs(masked: Sequence[tuple[annotations.Picture, np.ndarray]]) -> float:
+def mean_runs(masked: Sequence[tuple[Picture, np.ndarray]]) -> float:
     return float(np.mean([len(runs) for _, runs in masked]))
 
 

@@ -25,11 +25,12 @@ import numpy as np
 
 from openpose import drawn_people, skeleton
 from openpose.coco import annotations
-from openpose.coco.annotations import Picture
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.predict.results import coco_results
+from openpose.records.picture import Picture
 
 NAME = "oracle"
 BOUND_REAL, BOUND_SAMPLE = 0.89, 0.96  # of AP
@@ -149,7 +150,7 @@ def print_row(name: str, path: Path, scenes: list[Scene], found: list[People]) -
     detections = [
         result
         for scene, people in zip(scenes, found, strict=True)
-        for result in score.results(scene.picture.id, people.in_pixels(STRIDE, scene.scale), OPENPOSE)
+        for result in coco_results(scene.picture.id, people.in_pixels(STRIDE, scene.scale), OPENPOSE)
     ]
     figures = score.average_precision(path, detections)
     if figures["AP"] is None:

@@ -21,7 +21,8 @@ import numpy as np
 from benchmarks import _real, oracle
 from openpose.coco import annotations
 from openpose.codec.decode import decode
-from openpose.input.augment import PADDING_GREY
+from openpose.image_file import PADDING_GREY
+from openpose.records.picture import Picture
 
 BOUND = 0.9
 PICTURES, REPEATS = 16, 128
@@ -81,7 +82,7 @@ def choose(source: Path, folder: Path) -> None:
         path.write_text(json.dumps(both))
 
 
-def _is_clear(picture: annotations.Picture) -> bool:
+def _is_clear(picture: Picture) -> bool:
     labelled = (picture.visibility >= 1).sum(1)
     return bool(picture.main.any() and (picture.area > LARGE).all() and (labelled >= KEYPOINTS).all())
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, drawn_people, model_files, skeleton, storage
-from openpose.predict import predictor as predict
+from openpose import draw, drawn_people, image_file, model_files, skeleton, storage
 from openpose.predict.predictor import Predictor
 
 WIDTH = 4  # pictures side by side
@@ -31,7 +30,7 @@ def main(out: Path) -> None:
     gap = np.full((8, rows[0].shape[1], 3), 255, np.uint8)
     picture = np.concatenate([rows[0], gap, rows[1], gap, rows[2]])
     target = Path(__file__).parent / "images" / "found.jpg"
-    predict.write_picture(target, picture)
+    image_file.write(target, picture)
     print(f"wrote {target}")
 
 

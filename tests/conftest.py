@@ -38,9 +38,9 @@ def bucket_server() -> Iterator[str]:
     with server, pytest.MonkeyPatch.context() as patch:
         # The server has no public way to ask for the free port that it was given.
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server._api._httpd.server_port}")
-        storage._bucket_client.cache_clear()
+        storage.forget_client()
         yield "openpose-test"
-    storage._bucket_client.cache_clear()
+    storage.forget_client()
 
 
 @pytest.fixture

@@ -19,11 +19,9 @@ COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and
 # Still to be mended: (wing, the wing above that it imports).
 EXCEPTIONS = {
     ("openpose/__init__", "quiet"),
-    ("records", "coco"),
     ("evaluation", "report"),
-    ("predict", "evaluation"),
 }
-COMING = {"retry", "parameters", "image_file"}  # in the picture, not yet in the tree
+COMING = {"parameters"}  # in the picture, not yet in the tree
 
 
 def module_name(path: Path) -> str:

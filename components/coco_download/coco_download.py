@@ -1,7 +1,6 @@
 """The first step: fetches a data set, or finds it, checks it, and describes it in a manifest."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,12 +107,11 @@ def _names(
 
 def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str]) -> Files:
     """The files with their archives of pictures unpacked under the root, in a folder that goes with their content."""
-    if not isinstance(root, Path):
-        raise InputError(f"{root}: archives are unpacked in folders only; leave `unpack` out for a bucket")
+    root = storage.require_local(root, "archives are unpacked in folders only; leave `unpack` out for a bucket")
     places: dict[str, storage.StoragePath] = {}
     for split, place in files.pictures.items():
         places[split] = place
-        if isinstance(place, Path) and place.is_file():
+        if place.is_file():
             places[split] = pictures.unpack(place, root / "archives" / signatures[split][:12] / place.stem)
     return Files(files.annotations, places, files.fetched)
 
@@ -131,7 +129,7 @@ class _Sums:
 
     def of(self, annotations: Annotations) -> str:
         """SHA-256 of the annotations' bytes."""
-        name, state = str(annotations), _state(annotations.place)
+        name, state = str(annotations), storage.state(annotations.place)
         known = self._known.get(name)
         if known is None or known["state"] != state:
             with annotations.open() as file:
@@ -145,12 +143,6 @@ def _known_sums(root: storage.StoragePath) -> _Sums:
         return _Sums(storage.read_json(root / SUMS))
     except InputError:  # there are none yet
         return _Sums({})
-
-
-def _state(place: storage.StoragePath) -> list[int]:
-    """What changes when a file does: its size and the time of its last change."""
-    state = place.stat()
-    return [state.st_size, state.st_mtime_ns if isinstance(place, Path) else int(state.st_mtime)]
 
 
 def _signature(place: storage.StoragePath) -> str:

@@ -16,6 +16,7 @@ from openpose.evaluation import score
 from openpose.model_files import saved_model
 from openpose.model_files.formats import FORMATS
 from openpose.predict.predictor import Maps, Predictor
+from openpose.predict.results import coco_results
 from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature
@@ -161,7 +162,7 @@ class Comparison:
         for number, maps, expected in zip(self._shown.ids, found, self._maps, strict=True):
             difference = np.abs(_joined(maps) - _joined(expected)) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
-            detections += score.results(number, self._keras.people_in(maps), self._skeleton)
+            detections += coco_results(number, self._keras.people_in(maps), self._skeleton)
         ap = score.average_precision(self._shown.truth, detections)["AP"]
         return Figures(title, file, size, sums, float(largest), float(total / count), ap, self._speed(ask))
 

@@ -1,61 +1,16 @@
-"""COCO annotations: people, main persons and loss masks, checked before anyone trains on them."""
+"""Reads COCO annotations and checks every field."""
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as rle
 
 from openpose.errors import InputError
+from openpose.records.picture import Picture, main_persons, total_counts
 from openpose.skeleton import Skeleton
-
-# A person that a training sample may be centred on, as in the recipe of Lightweight OpenPose (arXiv:1811.12004).
-MAIN_MIN_KEYPOINTS = 5
-MAIN_MIN_AREA = 32**2  # pixels²
-MAIN_MIN_DISTANCE = 0.3  # of the other main person's longer box side
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image of a split with its P people.
-
-    Attributes:
-        id: the image's id.
-        file_name: name inside the split's folder or archive.
-        width: pixels.
-        height: pixels.
-        ids: int64 [P], annotation ids.
-        keypoints: float32 [P, S, 2], x and y in pixels; an integer is the centre of a pixel.
-        visibility: uint8 [P, S], COCO's v: 0 not labelled, 1 labelled but hidden, 2 visible.
-        bbox: float32 [P, 4], x, y, width, height in pixels.
-        area: float32 [P], pixels².
-        crowd: bool [P], a region of people that were not labelled one by one.
-        main: bool [P], a training sample may be centred on this person.
-        segmentations: P entries as in the JSON: polygons, RLE, or None.
-    """
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    ids: np.ndarray
-    keypoints: np.ndarray
-    visibility: np.ndarray
-    bbox: np.ndarray
-    area: np.ndarray
-    crowd: np.ndarray
-    main: np.ndarray
-    segmentations: tuple[Any, ...]
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """bool [P]: people with at least one labelled keypoint."""
-        return (self.visibility >= 1).any(1) & ~self.crowd
 
 
 @dataclass(frozen=True)
@@ -66,32 +21,8 @@ class Annotations:
     pictures: list[Picture]
 
     def counts(self) -> dict[str, int]:
-        """See `counts`."""
-        return counts(self.pictures)
-
-
-#: What manifests and summaries count, by the names that they use.
-COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
-
-
-def count(crowd: Sequence[bool], labelled: Sequence[bool], main: Sequence[bool]) -> Counter[str]:
-    """The counts of one image; the arguments have a value for each of its people."""
-    return Counter(
-        images=1,
-        people=len(crowd) - sum(crowd),
-        people_with_keypoints=sum(labelled),
-        main_persons=sum(main),
-        samples=int(any(main)),
-        crowds=sum(crowd),
-    )
-
-
-def counts(pictures: Iterable[Picture]) -> dict[str, int]:
-    """The counts of some images."""
-    total = Counter(dict.fromkeys(COUNTED, 0))
-    for picture in pictures:
-        total.update(count(picture.crowd.tolist(), picture.labelled.tolist(), picture.main.tolist()))
-    return dict(total)
+        """See `records.picture.total_counts`."""
+        return total_counts(self.pictures)
 
 
 def load(path: str | Path, skeleton: Skeleton) -> Annotations:
@@ -134,86 +65,6 @@ def unknown_image_error(name: str, annotation: dict[str, Any]) -> InputError:
         f"{name}: annotation {annotation.get('id')} has image_id {annotation.get('image_id')!r}, "
         "which is not among the images; remove it or add its image"
     )
-
-
-def loss_mask(picture: Picture) -> np.ndarray:
-    """Where the loss counts, as run lengths.
-
-    0 on crowds and on people without a labelled keypoint, but 1 again on the region of labelled people.
-
-    Returns:
-        int64 [R]: lengths of the runs of 1, 0, 1, … down the columns, one column after the other; the first may be
-        0. Empty when the loss counts everywhere.
-
-    Raises:
-        InputError: a segmentation does not fit its picture.
-    """
-    labelled = picture.labelled
-    if labelled.all():
-        return np.zeros(0, np.int64)
-    ignored = _union(picture, np.flatnonzero(~labelled))
-    overlapping = labelled & _boxes_touch(picture.bbox, picture.bbox[~labelled])
-    if overlapping.any():
-        ignored &= ~_union(picture, np.flatnonzero(overlapping))
-    changes = np.flatnonzero(np.diff(ignored)) + 1
-    if not ignored.any():
-        return np.zeros(0, np.int64)
-    first = [0] if ignored[0] else []
-    return np.diff(np.concatenate([[0], first, changes, [ignored.size]]).astype(np.int64))
-
-
-def mask_image(runs: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Runs of `loss_mask` as uint8 [height, width]: 1 where the loss counts."""
-    if not len(runs):
-        return np.ones((height, width), np.uint8)
-    flat = np.repeat((np.arange(len(runs)) + 1) % 2, runs).astype(np.uint8)
-    return flat.reshape(width, height).T
-
-
-def _union(picture: Picture, people: np.ndarray) -> np.ndarray:
-    """bool [width · height], down the columns: pixels of any of these people."""
-    encoded = rle.merge([_region(picture, person) for person in people])
-    return rle.decode(encoded).ravel(order="F").view(bool)
-
-
-def _boxes_touch(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """bool [P]: boxes [P, 4] that touch one of the others; a polygon may reach a pixel or two beyond its box."""
-    low, high = boxes[:, None, :2] - 2, boxes[:, None, :2] + boxes[:, None, 2:] + 2
-    return ((low <= others[:, :2] + others[:, 2:]) & (high >= others[:, :2])).all(-1).any(-1)
-
-
-def _region(picture: Picture, person: int) -> dict[str, Any]:
-    """Pixels of one person or crowd as compressed RLE: all its polygons, or its box when it has none."""
-    size = (picture.height, picture.width)
-    segmentation = picture.segmentations[person]
-    if isinstance(segmentation, dict):
-        return rle.frPyObjects(segmentation, *size)
-    polygons = _polygons(segmentation, size)
-    if polygons:
-        return rle.merge(rle.frPyObjects(polygons, *size))
-    return rle.frPyObjects({"size": list(size), "counts": _box_runs(picture.bbox[person], *size)}, *size)
-
-
-def _polygons(segmentation: Any, size: tuple[int, int]) -> list[list[float]]:
-    """The polygons that have an area, kept within a picture's size around the picture.
-
-    Four numbers would be read as a box by pycocotools, and it needs memory in proportion to a polygon's length.
-    """
-    limit = np.array(size[::-1], np.float64)
-    polygons = (np.array(p, np.float64).reshape(-1, 2) for p in segmentation or [] if len(p) >= 6)
-    return [polygon.clip(-limit, 2 * limit).ravel().tolist() for polygon in polygons]
-
-
-def _box_runs(box: np.ndarray, height: int, width: int) -> list[int]:
-    """Runs of 0, 1, 0, … down the columns: the pixels that a box touches."""
-    x, y, w, h = (float(value) for value in box)
-    left, right = (int(min(max(side, 0), width)) for side in (math.floor(x), math.ceil(x + w)))
-    top, bottom = (int(min(max(side, 0), height)) for side in (math.floor(y), math.ceil(y + h)))
-    columns, rows = right - left, bottom - top
-    if columns < 1 or rows < 1:
-        return [height * width]
-    between = [rows, height - rows] * (columns - 1)
-    return [left * height + top, *between, rows, height * width - (right - 1) * height - bottom]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -282,19 +133,9 @@ def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str,
         bbox=bbox,
         area=area,
         crowd=crowd,
-        main=_main_persons((visibility >= 1).sum(1), bbox, area, crowd),
+        main=main_persons((visibility >= 1).sum(1), bbox, area, crowd),
         segmentations=tuple(_segmentation(person, (height, width), path) for person in people),
     )
-
-
-def _main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    candidate = (num_keypoints >= MAIN_MIN_KEYPOINTS) & (area >= MAIN_MIN_AREA) & (bbox[:, 2:] >= 1).all(1) & ~crowd
-    main = np.zeros(len(bbox), bool)
-    centres = bbox[:, :2] + bbox[:, 2:] / 2
-    for person in np.flatnonzero(candidate):
-        distances = np.linalg.norm(centres[main] - centres[person], axis=1)
-        main[person] = (distances >= MAIN_MIN_DISTANCE * bbox[main, 2:].max(1, initial=0)).all()
-    return main
 
 
 def whole_number(entry: dict[str, Any], field: str, path: str, what: str) -> int:

@@ -23,6 +23,7 @@ import numpy as np
 from openpose import progress, records, storage
 from openpose.coco import annotations
 from openpose.errors import InputError
+from openpose.records.picture import COUNTED, Picture, total_counts
 from openpose.skeleton import Skeleton
 
 #: Opens a file's bytes, in a `with` block.
@@ -239,7 +240,7 @@ class _Buckets:
         return int.from_bytes(blake2b(f"{self._seed}:{image_id}".encode(), digest_size=8).digest(), "big")
 
 
-def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[annotations.Picture]:
+def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[Picture]:
     """All images with their people, in the order of their keys."""
     for bucket in range(BUCKETS):
         images: dict[int, tuple[int, dict[str, Any]]] = {}
@@ -262,12 +263,12 @@ def _write_split(
     folder: Path,
     split: str,
     count: int,
-    pictures: Iterator[annotations.Picture],
+    pictures: Iterator[Picture],
     size: Callable[[str], int],
     skeleton: Skeleton,
     bar: progress.Bar,
 ) -> dict[str, Any]:
-    counts = dict.fromkeys(annotations.COUNTED, 0)
+    counts = dict.fromkeys(COUNTED, 0)
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
     with (folder / f"{split}.examples").open("wb") as file:
@@ -275,7 +276,7 @@ def _write_split(
             picture = next(pictures)
             table[number] = file.tell(), size(picture.file_name)
             file.write(records.serialize(picture))
-            for key, value in annotations.counts([picture]).items():
+            for key, value in total_counts([picture]).items():
                 counts[key] += value
             keypoints += (picture.visibility >= 1).sum(0)
             bar.update(1)

@@ -1,7 +1,6 @@
 """A split's pictures, in a folder or in a zip archive, on this machine or in a bucket, read without unpacking."""
 
 import io
-import os
 import shutil
 import stat
 import struct
@@ -9,7 +8,7 @@ import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from openpose import progress, storage
 from openpose.errors import InputError
@@ -35,11 +34,10 @@ class PictureStore:
         self.place = storage.path(place)
         self._folder = self.place.stem
         self._archive: zipfile.ZipFile | None = None
-        self._file: IO[bytes] | None = None
         if self.place.suffix == ".zip" and self.place.is_file():
             self._archive = open_archive(self.place)
             self._entries = {_name(entry): entry for entry in self._archive.infolist() if not entry.is_dir()}
-            self._file = self.place.open("rb") if isinstance(self.place, Path) else None
+            self._ranges = storage.RangeReader(self.place)
         elif not self.place.is_dir():
             raise InputError(f"{self.place}: no such folder of pictures or zip archive")
 
@@ -64,19 +62,14 @@ class PictureStore:
     def _packed(self, entry: zipfile.ZipInfo) -> bytes:
         """An entry's bytes in the archive, in one read: `ZipFile.read` needs several, and has all threads wait."""
         wanted = _HEADER + len(entry.filename.encode()) + _HEADER_SPARE + entry.compress_size
-        content = self._range(entry.header_offset, wanted)
+        content = self._ranges.read(entry.header_offset, wanted)
         if content[:4] != b"PK\3\4" or len(content) < _HEADER:
             raise zipfile.BadZipFile("Bad magic number for file header")
         start = _HEADER + sum(struct.unpack("<HH", content[26:_HEADER]))  # name, extra fields
         end = start + entry.compress_size
         if end > wanted:
-            content += self._range(entry.header_offset + wanted, end - wanted)
+            content += self._ranges.read(entry.header_offset + wanted, end - wanted)
         return content[start:end]
-
-    def _range(self, start: int, length: int) -> bytes:
-        if self._file is None:
-            return storage.read_range(self.place, start, length)
-        return os.pread(self._file.fileno(), length, start)
 
     def size(self, file_name: str) -> int:
         """Bytes of a picture; 0 when it is missing, or its name leads out of the split's folder."""
@@ -131,8 +124,7 @@ class PictureStore:
         """Closes the archive."""
         if self._archive is not None:
             self._archive.close()
-        if self._file is not None:
-            self._file.close()
+            self._ranges.close()
 
     def __enter__(self) -> "PictureStore":
         return self
@@ -148,7 +140,7 @@ def open_archive(place: storage.StoragePath) -> zipfile.ZipFile:
         InputError: it is no whole archive, or an entry could do harm; the message names it.
     """
     try:
-        archive = zipfile.ZipFile(place if isinstance(place, Path) else storage.open_binary(place))
+        archive = storage.open_zip(place)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, struct.error) as error:
         raise InputError(f"{place}: not a whole zip archive ({error}); fetch or make it again") from error
     for entry in archive.infolist():
@@ -187,7 +179,7 @@ def _name(entry: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
-def unpack(archive: Path, folder: Path) -> Path:
+def unpack(archive: storage.StoragePath, folder: Path) -> Path:
     """Unpacks an archive of pictures into a new folder, unless that folder is there.
 
     Returns:
@@ -207,7 +199,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
+def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: storage.StoragePath) -> None:
     target = folder / _name(entry)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +211,7 @@ def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path,
         raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
 
 
-def pack(folder: Path, place: storage.StoragePath) -> None:
+def pack(folder: storage.StoragePath, place: storage.StoragePath) -> None:
     """Packs a folder of pictures into an archive, stored; the same folder gives the same bytes.
 
     Raises:

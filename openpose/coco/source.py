@@ -113,10 +113,10 @@ def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
         InputError: a file is missing or cannot be fetched; the message says which and where it was looked for.
     """
     if source == SAMPLE:
-        source = str((root if isinstance(root, Path) else storage.scratch_folder()) / SAMPLE)
+        source = str(storage.local_or_scratch(root) / SAMPLE)
         drawn_people.make(Path(source))
     folder = _local_folder(source)
-    if folder is not None and isinstance(root, Path):
+    if folder is not None and storage.is_local(root):
         return _files_of_folder(folder, names)
     shown = remotes.shown(source)
     target = root / "archives" / storage.fingerprint([shown, names.annotations, names.pictures])[:12]
@@ -126,9 +126,8 @@ def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
         wanted = _remotes_of_coco(names)
     else:
         wanted = _remotes_of_mirror(source, names, target)
-    if isinstance(target, Path):
-        for remote in wanted:
-            (target / remote.name).parent.mkdir(parents=True, exist_ok=True)
+    for remote in wanted:
+        storage.make_folder((target / remote.name).parent)
     fetched = download.fetch(wanted, target)
     return _files(target, names, storage.sizes(target), fetched)
 
@@ -290,10 +289,11 @@ def _remotes_of_folder(folder: Path, names: Names, target: storage.StoragePath) 
     """A folder's files, to be uploaded. Folders of pictures are packed on the way: 118 000 objects help nobody."""
     files = _files_of_folder(folder, names)
     wanted = {}
+    below = f"is not below {folder}; for a storage root in a bucket it must be"
     for place in (*(a.place for a in files.annotations.values()), *files.pictures.values()):
-        assert isinstance(place, Path)
+        place = storage.require_local(place, below)
         if not place.is_relative_to(folder):
-            raise InputError(f"{place}: is not below {folder}; for a storage root in a bucket it must be")
+            raise InputError(f"{place}: {below}")
         name = place.relative_to(folder).as_posix()
         if place.is_dir():
             _pack(place, target / f"{name}.zip")
@@ -302,7 +302,7 @@ def _remotes_of_folder(folder: Path, names: Names, target: storage.StoragePath) 
     return list(wanted.values())
 
 
-def _pack(folder: Path, place: storage.StoragePath) -> None:
+def _pack(folder: storage.StoragePath, place: storage.StoragePath) -> None:
     """Packs a folder of pictures, unless that was done and nothing changed since."""
     record = place.with_name(f"{place.name}.json")
     with pictures.PictureStore(folder) as store:

@@ -18,6 +18,7 @@ from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
+from openpose.predict.results import coco_results
 from openpose.report import Example
 from openpose.skeleton import Skeleton
 
@@ -209,7 +210,7 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
             if watched.had_no_numbers():
                 run.no_numbers.append(name)
                 found = People(found.keypoints[:0], found.scores[:0])
-            run.detections += score.results(int(record["id"]), found, skeleton)
+            run.detections += coco_results(int(record["id"]), found, skeleton)
             compared = keypoint_errors.compare(
                 _truth(record), skeleton.to_source_keypoints(found.keypoints).astype(float), skeleton
             )

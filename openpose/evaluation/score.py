@@ -19,34 +19,15 @@ from pycocotools.cocoeval import COCOeval
 
 from openpose import skeleton as skeletons
 from openpose import storage
-from openpose.coco.annotations import Picture
 from openpose.codec.decode import People
 from openpose.errors import InputError
+from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
 #: COCO's ten figures for keypoints, in the order of COCOeval.stats.
 METRICS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
 
 _PERSON = 1  # COCO's category id
-
-
-def results(image_id: int, people: People, skeleton: Skeleton) -> list[dict[str, Any]]:
-    """People of one picture, in pixels of that picture, in COCO's result format.
-
-    Coordinates stay floating point. A keypoint that was not found is 0, 0 with visibility 0.
-    """
-    source = skeleton.to_source_keypoints(people.keypoints).astype(np.float64)
-    source[source[..., 2] <= 0] = 0
-    source[..., 2] = source[..., 2] > 0
-    return [
-        {
-            "image_id": int(image_id),
-            "category_id": _PERSON,
-            "keypoints": person.ravel().tolist(),
-            "score": float(score),
-        }
-        for person, score in zip(source, people.scores, strict=True)
-    ]
 
 
 def true_people(picture: Picture, skeleton: Skeleton) -> People:
@@ -77,7 +58,7 @@ def average_precision(
 
     Args:
         ground_truth: annotations in COCO's format, or the path of their JSON file.
-        detections: COCO results of any number of pictures (see `results`).
+        detections: COCO results of any number of pictures (`openpose.predict.results.coco_results`).
         image_ids: the pictures that count; all of the annotations' when None.
 
     Returns:

@@ -7,6 +7,7 @@ from openpose import records
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.predictor import Predictor
+from openpose.predict.results import coco_results
 from openpose.skeleton import Skeleton
 
 
@@ -45,5 +46,5 @@ class ValidScore:
             if stopped():
                 return None
             people = predictor.people(records.decode_picture(record))
-            detections += score.results(int(record["id"]), people, self._skeleton)
+            detections += coco_results(int(record["id"]), people, self._skeleton)
         return detections

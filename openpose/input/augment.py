@@ -9,9 +9,9 @@ import math
 
 import tensorflow as tf
 
+from openpose.image_file import PADDING_GREY
 from openpose.input.parameters import AugmentParameters
 
-PADDING_GREY = 128.0
 _MOST_HALVINGS = 6  # for one person who fills a picture of 50 megapixels it is 5
 
 
@@ -63,7 +63,7 @@ def averaged_pixels(matrix: tf.Tensor) -> tf.Tensor:
 
     Bilinear resampling looks at two by two pixels. Where it makes an image smaller than half it skips others, and the
     network would be trained on ragged pictures; the ones that it is used on are averaged
-    (`openpose/predict/predictor.py`).
+    (`openpose/image_file.py`).
 
     Returns:
         int64 []: a power of two, with which between half and all of the way to the input's size remains.
@@ -132,7 +132,7 @@ def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: 
     """Loss masks through matrices of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
 
     Args:
-        runs: int64 [B, R], of `coco.loss_mask`; what fills up R is larger than any picture.
+        runs: int64 [B, R], of `records.loss_mask`; what fills up R is larger than any picture.
         pictures: int64 [B, 2], height and width of the source images.
         matrices: [B, 3, 3], from the source images to the cells.
         grid: (h, w) cells.

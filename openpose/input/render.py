@@ -9,7 +9,7 @@ the training step. What both start from, a *region*, is a dict:
 | place | float32 [3] | x and y of the region's first pixel in the picture, and its width there |
 | matrix | float32 [3, 3] | from the picture's pixels to the input's |
 | picture | int64 [2] | height and width of the picture |
-| mask_runs | int64 [R] | its loss mask (`coco.loss_mask`) |
+| mask_runs | int64 [R] | its loss mask (`records.loss_mask`) |
 | keypoints | float32 [P, K, 2] | of its people, in the input's pixels |
 | labelled | bool [P, K] | which of them are known |
 | id | int64 | of the picture |
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from openpose.codec import encode
 from openpose.codec.parameters import TargetParameters
+from openpose.image_file import PADDING_GREY
 from openpose.input import augment
 from openpose.skeleton import Skeleton
 
@@ -29,7 +30,7 @@ Tensors = dict[str, tf.Tensor]
 # What fills a batch's smaller regions: the grey that is outside of a picture, and a run without end. No tensors: the
 # devices are chosen before TensorFlow's first operation.
 PADDING = {
-    "pixels": np.uint8(augment.PADDING_GREY),
+    "pixels": np.uint8(PADDING_GREY),
     "place": np.float32(0),
     "matrix": np.float32(0),
     "picture": np.int64(0),
@@ -79,7 +80,7 @@ def image_here(region: Tensors, size: tuple[int, int]) -> tf.Tensor:
 
     def warp(pixels: np.ndarray, back: np.ndarray) -> np.ndarray:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        grey = (augment.PADDING_GREY,) * 3
+        grey = (PADDING_GREY,) * 3
         return cv2.warpAffine(
             pixels, back[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=grey
         )

@@ -17,15 +17,13 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.image_file import MAX_ASPECT, PADDING_GREY
 from openpose.model_files import frozen_graph
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
 from openpose.model_files.loaded import LoadedModel, shape_text
 
 FILE = "saved_model.pb"
 MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"
-# As `openpose.predict.predictor` prepares a picture.
-_GREY = 128.0
-_MAX_ASPECT = 8
 
 
 def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
@@ -123,7 +121,7 @@ def _settle(file: Path) -> None:
 
 
 def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `openpose.predict.predictor` makes of a picture before the network sees it, in TensorFlow's operations.
+    """Prepares a picture as `openpose.image_file` does, in TensorFlow operations.
 
     Args:
         encoded: string [], JPEG or PNG.
@@ -137,7 +135,7 @@ def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[
     """
     picture = tf.io.decode_jpeg(encoded, channels=3)
     size = tf.cast(tf.shape(picture)[:2], tf.float32)
-    factor = tf.minimum(height / size[0], _MAX_ASPECT * height / size[1])
+    factor = tf.minimum(height / size[0], MAX_ASPECT * height / size[1])
     resized_size = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
     # Not tf.cond, whose branches are functions with numbers in their names that count through a process.
     smaller, larger = (tf.image.resize(picture, resized_size, method) for method in ("area", "bicubic"))
@@ -146,5 +144,5 @@ def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[
     if pixels == "bgr":
         whole = tf.reverse(whole, [-1])
     bottom, right = tf.unstack(-resized_size % stride)
-    padded = tf.pad(whole, [[0, bottom], [0, right], [0, 0]], constant_values=_GREY)
+    padded = tf.pad(whole, [[0, bottom], [0, right], [0, 0]], constant_values=float(PADDING_GREY))
     return padded, tf.cast(resized_size, tf.float32)[::-1] / size[::-1]

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, model_files, progress, skeleton, storage
+from openpose import draw, image_file, model_files, progress, skeleton, storage
 from openpose.errors import InputError
-from openpose.predict import predictor as predict
 from openpose.predict import results
 from openpose.predict import video as frames
 from openpose.predict.in_batches import Finder, Found, Picture
@@ -129,7 +128,7 @@ def _is_drawn_file(sources: list[Path], out: Path) -> bool:
             raise InputError(f"--out {out} is one file, but --image has {len(sources)}; give a folder")
         return False
     if not frames.is_video(sources[0]):
-        predict.picture_format(out)
+        image_file.format_of(out)
     elif out.suffix.lower() != _DRAWN_VIDEO:
         raise InputError(f"{out}: {out.suffix} is no format to write a video in; use {_DRAWN_VIDEO} or a folder")
     return True
@@ -139,7 +138,7 @@ def _drawn_name(name: str, source: Path) -> str:
     ending = source.suffix
     if frames.is_video(source):
         ending = _DRAWN_VIDEO
-    elif not predict.can_write(source):
+    elif not image_file.can_write(source):
         ending = _DRAWN
     return name if name.endswith(ending) else name + ending
 
@@ -205,13 +204,13 @@ class Run:
         ids = coco_ids(jobs)
         self._last_id = max(ids)
         pictures = (
-            Picture(Entry(job, job.name, job.file_name, image_id), functools.partial(predict.read_picture, job.source))
+            Picture(Entry(job, job.name, job.file_name, image_id), functools.partial(image_file.read, job.source))
             for job, image_id in zip(jobs, ids, strict=True)
         )
 
         def write(found: Found[Entry]) -> Found[Entry]:
             self._write_json(found)
-            predict.write_picture(found.key.job.drawn, self._drawn(found))
+            image_file.write(found.key.job.drawn, self._drawn(found))
             return found
 
         with progress.bar(len(jobs), "predict", "picture") as bar:
@@ -268,7 +267,7 @@ class Run:
     def _write_json(self, found: Found[Entry]) -> None:
         """OpenPose's JSON of one picture; several threads do it at once."""
         if (folder := found.key.job.folder) is not None:
-            text = json.dumps(results.openpose(found.people), separators=(",", ":"))
+            text = json.dumps(results.openpose_json(found.people), separators=(",", ":"))
             storage.write_text(folder / "openpose" / f"{found.key.name}_keypoints.json", text + "\n")
 
     def _count(self, found: Found[Entry]) -> None:

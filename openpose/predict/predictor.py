@@ -1,22 +1,16 @@
 """People in a picture, by a network and the decoder. The command `python -m openpose.predict` is `predict_files`."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
-from openpose import model_files, storage
+from openpose import image_file, model_files
 from openpose.codec.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
-PADDING_GREY = 128
-# A picture that is wider than this many times its height is made smaller, or it would fill the memory.
-_MAX_ASPECT = 8
 _MAX_SCALE = 8
 
 
@@ -110,13 +104,13 @@ class Predictor:
     def views(self, image: np.ndarray) -> Views:
         """A picture, RGB uint8 [H, W, 3], as the network is to see it."""
         stride = self.model.stride
-        width, height = _size(image, self.height)
+        width, height = image_file.network_size(image, self.height)
         cells = np.array([-(-width // stride), -(-height // stride)])
         images = []
         for scale in self.passes.scales:
             scaled = np.maximum(1, np.rint(cells * scale)).astype(int)
             size = np.maximum(1, np.rint(np.array([width, height]) * scaled / cells)).astype(int)
-            view = _padded(_resized(image, (int(size[0]), int(size[1]))), *(scaled * stride))
+            view = image_file.pad(image_file.resize(image, (int(size[0]), int(size[1]))), *(scaled * stride))
             images.append(np.stack([view, view[:, ::-1]]) if self.passes.flip else view[None])
         return Views(tuple(images), (width / image.shape[1], height / image.shape[0]))
 
@@ -167,64 +161,3 @@ def _mean(maps: list[np.ndarray]) -> np.ndarray:
     for one in maps[1:]:
         total = total + cv2.resize(one, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, channels)
     return total / len(maps)
-
-
-def _size(image: np.ndarray, height: int) -> tuple[int, int]:
-    """Width and height of the picture when it is resized to a height."""
-    scale = min(height / image.shape[0], _MAX_ASPECT * height / image.shape[1])
-    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-
-
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-
-
-def _padded(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    right, below = width - image.shape[1], height - image.shape[0]
-    return np.pad(image, ((0, below), (0, right), (0, 0)), constant_values=PADDING_GREY)
-
-
-def read_picture(path: str | Path) -> np.ndarray:
-    """A picture as RGB uint8 [H, W, 3], turned as its EXIF says; grey, palette and CMYK pictures too.
-
-    Raises:
-        InputError: there is no such file, or it is not a whole picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I;16"):  # Pillow would cut the values off at 255
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            return np.asarray(upright.convert("RGB"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such picture") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a picture that can be read ({error})") from error
-
-
-def write_picture(path: str | Path, image: np.ndarray) -> None:
-    """Writes RGB uint8 [H, W, 3] in the format of the file's ending; the file is whole or not there.
-
-    Raises:
-        InputError: the ending belongs to no format of pictures.
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, picture_format(path), quality=92)
-    storage.write_bytes(storage.path(path), buffer.getvalue())
-
-
-def picture_format(path: str | Path) -> str:
-    """Pillow's name of the format that the file's ending stands for.
-
-    Raises:
-        InputError: there is none that can be written.
-    """
-    if not can_write(path):
-        raise InputError(f"{path}: {Path(path).suffix or 'no ending'} is no format to write; use .jpg or .png")
-    return Image.registered_extensions()[Path(path).suffix.lower()]
-
-
-def can_write(path: str | Path) -> bool:
-    """Whether the file's ending is that of a format of pictures that can be written."""
-    return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.SAVE

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from openpose.codec.decode import People
-from openpose.evaluation import score
 from openpose.skeleton import Skeleton
 
+_PERSON = 1  # COCO's category id
 OPENPOSE_VERSION = 1.3  # of the format, as OpenPose 1.5 and later write it
 _NOT_FOUND_HERE = (
     *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
@@ -15,7 +15,7 @@ _NOT_FOUND_HERE = (
 )
 
 
-def openpose(people: People) -> dict[str, Any]:
+def openpose_json(people: People) -> dict[str, Any]:
     """What OpenPose writes for one picture (`--write_json`).
 
     `pose_keypoints_2d` is x, y, confidence of each part in the skeleton's order, in pixels of the picture; 0, 0, 0
@@ -28,6 +28,25 @@ def openpose(people: People) -> dict[str, Any]:
             {"person_id": [-1], "pose_keypoints_2d": _numbers(person), **empty} for person in _bounded(people.keypoints)
         ],
     }
+
+
+def coco_results(image_id: int, people: People, skeleton: Skeleton) -> list[dict[str, Any]]:
+    """The people of one picture in COCO's result format.
+
+    A keypoint has its floating-point x and y and visibility 1, or 0, 0, 0 where it was not found.
+    """
+    source = skeleton.to_source_keypoints(people.keypoints).astype(np.float64)
+    source[source[..., 2] <= 0] = 0
+    source[..., 2] = source[..., 2] > 0
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": _PERSON,
+            "keypoints": keypoints.ravel().tolist(),
+            "score": float(score),
+        }
+        for keypoints, score in zip(source, people.scores, strict=True)
+    ]
 
 
 def _bounded(keypoints: np.ndarray) -> np.ndarray:
@@ -57,7 +76,7 @@ class CocoPeople:
             people: found in it, in its pixels.
         """
         self._images.append({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
-        self._people += score.results(image_id, people, self._skeleton)
+        self._people += coco_results(image_id, people, self._skeleton)
 
     def results(self) -> list[dict[str, Any]]:
         """The people as COCO's evaluation takes them, in the order of the pictures' numbers."""
@@ -67,7 +86,7 @@ class CocoPeople:
     def document(self) -> dict[str, Any]:
         """A data set of all pictures, also those without people; each person has its `score` too."""
         category = {
-            "id": 1,
+            "id": _PERSON,
             "name": "person",
             "keypoints": list(self._skeleton.source_parts),
             "skeleton": [list(limb) for limb in self._skeleton.source_limbs],

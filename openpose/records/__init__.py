@@ -43,10 +43,11 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from openpose import progress, storage
-from openpose.coco import annotations as coco
 from openpose.errors import InputError
 from openpose.records import cache as shards
+from openpose.records.loss_mask import loss_mask
 from openpose.records.parameters import RecordParameters
+from openpose.records.picture import COUNTED, Picture, count_image
 from openpose.records.record_file import RecordFile
 from openpose.skeleton import Skeleton
 
@@ -238,7 +239,7 @@ def _write_shard(
     # In the order in which the pictures lie: it saves a disk the way to and fro.
     images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
     bad = []
-    counts = Counter(dict.fromkeys(coco.COUNTED, 0))
+    counts = Counter(dict.fromkeys(COUNTED, 0))
     with storage.atomic_file(path) as temporary, RecordFile(temporary) as file:
         for image, people in images:
             size = _integer(image, "image/width"), _integer(image, "image/height")
@@ -267,14 +268,14 @@ def _integer(image: tf.train.Example, name: str) -> int:
 
 
 def count_people(image: tf.train.Example) -> Counter[str]:
-    """The counts of one image, see `coco.count`."""
+    """The counts of one image, see `count_image`."""
     crowd, main, visibility = (
         list(image.features.feature[f"image/object/{name}"].int64_list.value)
         for name in ("is_crowd", "is_main", "keypoint/visibility")
     )
     parts = len(visibility) // max(1, len(crowd))
     labelled = [any(visibility[n * parts : (n + 1) * parts]) and not crowd[n] for n in range(len(crowd))]
-    return coco.count(crowd, labelled, main)
+    return count_image(crowd, labelled, main)
 
 
 def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, int]) -> bytes:
@@ -343,7 +344,7 @@ def _turned(encoded: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def serialize(picture: coco.Picture) -> bytes:
+def serialize(picture: Picture) -> bytes:
     """The image's Example without `image/encoded`. See the table above.
 
     Raises:
@@ -356,7 +357,7 @@ def serialize(picture: coco.Picture) -> bytes:
             "image/source_id": picture.id,
             "image/height": picture.height,
             "image/width": picture.width,
-            "image/loss_mask/runs": coco.loss_mask(picture),
+            "image/loss_mask/runs": loss_mask(picture),
             "image/object/id": picture.ids,
             "image/object/bbox": picture.bbox,
             "image/object/area": picture.area,
@@ -408,12 +409,12 @@ def _feature(value: Any) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64).tolist()))
 
 
-def to_picture(serialized: bytes, skeleton: Skeleton) -> coco.Picture:
+def to_picture(serialized: bytes, skeleton: Skeleton) -> Picture:
     """An image and its people from its Example, which may lack `image/encoded`; without segmentations."""
     feature = tf.train.Example.FromString(serialized).features.feature
     people = len(feature["image/object/id"].int64_list.value)
     parts = len(skeleton.source_parts)
-    return coco.Picture(
+    return Picture(
         id=feature["image/source_id"].int64_list.value[0],
         file_name=feature["image/filename"].bytes_list.value[0].decode(),
         width=feature["image/width"].int64_list.value[0],
@@ -495,7 +496,7 @@ def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
     ordered = sorted(described, key=lambda shard: shard["name"])
     return {
         "shards": [{key: shard[key] for key in ("name", "bytes", "sha256", "images", "samples")} for shard in ordered],
-        "counts": {name: sum(shard[name] for shard in ordered) for name in coco.COUNTED},
+        "counts": {name: sum(shard[name] for shard in ordered) for name in COUNTED},
         "bad_images": [bad for shard in ordered for bad in shard["bad_images"]],
     }
 

@@ -34,7 +34,7 @@ def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
             InputError that names a shard that is not what the manifest says; `storage.user_errors` unwraps it.
     """
     folder = storage.path(manifest["folder"])
-    if isinstance(folder, Path):
+    if storage.is_local(folder):
         return paths
     shards = {str(folder / shard["name"]): shard for shard in manifest["shards"]}
     cache = _cache()

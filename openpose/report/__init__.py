@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
-from openpose import draw
-from openpose.coco.annotations import Picture
+from openpose import draw, image_file
 from openpose.codec.decode import People
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
 from openpose.evaluation.score import true_people
 from openpose.predict.predictor import Maps
+from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
 PICTURE_HEIGHT, PICTURE_MAX_WIDTH = 300, 500  # pixels of a picture in a report
@@ -223,8 +223,7 @@ def _encoded(example: dict[str, Any], quality: int) -> dict[str, Any]:
 
 def _picture(image: np.ndarray, quality: int) -> str:
     """An image as a data URI."""
-    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(image_file.jpeg(image, quality)).decode()
 
 
 def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton: Skeleton) -> list[dict[str, Any]]:

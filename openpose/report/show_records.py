@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import draw, progress, records, storage
+from openpose import draw, image_file, progress, records, storage
 from openpose import skeleton as skeletons
-from openpose.coco import annotations
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
-from openpose.predict import predictor
+from openpose.records.loss_mask import mask_image
+from openpose.records.picture import COUNTED
 from openpose.skeleton import Skeleton
 
 DRAWN = 12
@@ -163,7 +163,7 @@ def _show_shard(path: str) -> None:
             total.update(records.count_people(image))
             if number < FEATURES_SHOWN:
                 _print_features(number, image)
-    for name in annotations.COUNTED:
+    for name in COUNTED:
         print(f"  {name.replace('_', ' '):<22}{total[name]:,}")
 
 
@@ -196,7 +196,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
                     break
                 image = _drawn(serialized, skeleton, parameters)
                 name = Path(records.to_picture(serialized, skeleton).file_name).stem
-                predictor.write_picture(folder / f"{drawn:03d}-{name}.jpg", image)
+                image_file.write(folder / f"{drawn:03d}-{name}.jpg", image)
                 drawn += 1
     print(f"drew {drawn} images in {folder}")
 
@@ -204,7 +204,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
 def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -> np.ndarray:
     example = records.parse(serialized, skeleton)
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
-    mask = annotations.mask_image(example["mask_runs"].numpy(), *image.shape[:2])
+    mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)
     people = score.true_people(records.to_picture(serialized, skeleton), skeleton)
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)

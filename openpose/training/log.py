@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
-from openpose import draw, storage
+from openpose import draw, image_file, storage
 from openpose.networks import loss
 from openpose.skeleton import Skeleton
 
@@ -90,8 +90,8 @@ class TrainLog:
         ]
         # As `tf.summary.image`, which would write PNGs ten times as large.
         height, width = drawn[0].shape[:2]
-        encoded = [cv2.imencode(".jpg", one[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1] for one in drawn]
-        content = [str(width).encode(), str(height).encode(), *(jpeg.tobytes() for jpeg in encoded)]
+        encoded = (image_file.jpeg(picture, JPEG_QUALITY) for picture in drawn)
+        content = [str(width).encode(), str(height).encode(), *encoded]
         described = image_metadata.create_summary_metadata(
             name, "picture, true maps above, found maps below; bottom left, white: what the loss leaves out"
         )

@@ -15,6 +15,8 @@ from pycocotools import mask as rle
 from openpose import skeleton
 from openpose.coco import annotations, index
 from openpose.errors import InputError
+from openpose.records.loss_mask import loss_mask, mask_image
+from openpose.records.picture import Picture
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -112,8 +114,8 @@ def test_people_of_other_categories_are_not_ours(load: Load) -> None:
     assert len(picture.ids) == 0
 
 
-def mask_of(picture: annotations.Picture) -> np.ndarray:
-    return annotations.mask_image(annotations.loss_mask(picture), picture.height, picture.width)
+def mask_of(picture: Picture) -> np.ndarray:
+    return mask_image(loss_mask(picture), picture.height, picture.width)
 
 
 def people(*persons: dict[str, Any]) -> dict[str, Any]:

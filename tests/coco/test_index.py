@@ -12,6 +12,7 @@ from openpose import records, skeleton
 from openpose.coco import annotations
 from openpose.coco import index as coco_index
 from openpose.errors import InputError
+from openpose.records.picture import Picture, total_counts
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -37,9 +38,7 @@ def document(images: int, people: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def index(
-    folder: Path, content: dict[str, Any], seed: int = 0, **shares: float
-) -> dict[str, list[annotations.Picture]]:
+def index(folder: Path, content: dict[str, Any], seed: int = 0, **shares: float) -> dict[str, list[Picture]]:
     """Indexes a document; returns the pictures of each split, in their order."""
     folder.mkdir(exist_ok=True)
     encoded = json.dumps(content).encode()
@@ -50,7 +49,7 @@ def index(
     for split, files in described.items():
         opened = coco_index.Split(folder / files["people"], folder / files["index"])
         result[split] = [records.to_picture(example, OPENPOSE) for example in opened.read(0, len(opened))]
-        assert files["counts"] == annotations.counts(result[split])
+        assert files["counts"] == total_counts(result[split])
         assert opened.picture_bytes.tolist() == [len(picture.file_name) for picture in result[split]]
     return result
 
@@ -129,7 +128,7 @@ def test_crowded_empty_and_oddly_named_pictures(tmp_path: Path) -> None:
     assert pictures[1].file_name == "Straße 1/ä ö.jpg"
     assert pictures[2].file_name == pictures[3].file_name
     nobody = index(tmp_path, document(3, []))["train"]
-    assert annotations.counts(nobody)["people"] == 0
+    assert total_counts(nobody)["people"] == 0
 
 
 def test_ids_with_gaps_and_signs(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from openpose.coco import annotations
 from openpose.codec import decode, encode
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.predict.results import coco_results
 
 OPENPOSE = skeleton.get("openpose18")
 STRIDE = 8
@@ -280,7 +281,7 @@ def test_oracle_on_real_people(shared: Path) -> None:
         grid = (46, -(-round(picture.width * scale) // STRIDE))
         heatmap, vectmap = encode.encode((keypoints + 0.5) * scale - 0.5, labelled, grid, OPENPOSE)
         people = decode.decode(heatmap.numpy(), vectmap.numpy(), OPENPOSE).in_pixels(STRIDE, scale)
-        results += score.results(picture.id, people, OPENPOSE)
+        results += coco_results(picture.id, people, OPENPOSE)
     ap = score.average_precision(path, results)["AP"]
     assert ap is not None
     assert ap >= 0.88

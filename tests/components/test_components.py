@@ -332,7 +332,7 @@ def test_records_of_another_schema_version(
     said = refused(train, capsys, **prepared | {"train_records": str(old)})
     assert said == (
         f"{old}: `schema` is 0, this version reads {storage.SCHEMA}; "
-        f"remove the folder {old.parent} and run the step again that makes it"
+        f"remove the folder {old.parent} and rerun the step that makes it"
     )
 
 

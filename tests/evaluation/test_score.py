@@ -12,6 +12,7 @@ from openpose import skeleton
 from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.predict.results import coco_results
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -55,7 +56,7 @@ def test_result_format() -> None:
     """COCO's order of keypoints, floating-point coordinates, zeros for what was not found."""
     parts = person(0)
     parts[OPENPOSE.parts.index("left_wrist")] = 7, 8, 0
-    (result,) = score.results(5, people(parts, scores=(0.75,)), OPENPOSE)
+    (result,) = coco_results(5, people(parts, scores=(0.75,)), OPENPOSE)
     assert {name: result[name] for name in ("image_id", "category_id", "score")} == {
         "image_id": 5,
         "category_id": 1,
@@ -71,8 +72,8 @@ def test_result_format() -> None:
 def test_perfect_detections() -> None:
     truth = annotations({1: [person(0), person(1)], 2: [person(2, size=60)], 3: []})
     found = [
-        *score.results(1, people(person(0), person(1)), OPENPOSE),
-        *score.results(2, people(person(2, size=60)), OPENPOSE),
+        *coco_results(1, people(person(0), person(1)), OPENPOSE),
+        *coco_results(2, people(person(2, size=60)), OPENPOSE),
     ]
     figures = score.average_precision(truth, found)
     assert tuple(figures) == score.METRICS
@@ -87,14 +88,14 @@ def test_no_detections() -> None:
 @pytest.mark.parametrize("detected", [False, True])
 def test_undefined_without_labelled_people(detected: bool) -> None:
     """pycocotools says -1 where there is nobody to find; that is no figure."""
-    found = score.results(1, people(person(0)), OPENPOSE) if detected else []
+    found = coco_results(1, people(person(0)), OPENPOSE) if detected else []
     unlabelled = np.zeros((18, 3), np.float32)
     for truth in (annotations({1: []}), annotations({1: [unlabelled]})):
         assert set(score.average_precision(truth, found).values()) == {None}
 
 
 def test_undefined_for_a_size_that_is_not_there() -> None:
-    figures = score.average_precision(annotations({1: [person(0)]}), score.results(1, people(person(0)), OPENPOSE))
+    figures = score.average_precision(annotations({1: [person(0)]}), coco_results(1, people(person(0)), OPENPOSE))
     assert figures["APm"] is figures["ARm"] is None
     assert figures["AP"] == figures["APl"] == pytest.approx(1)
 
@@ -102,8 +103,8 @@ def test_undefined_for_a_size_that_is_not_there() -> None:
 def test_all_images_count() -> None:
     """People found in pictures without people cost precision; people missed in other pictures cost recall."""
     truth = annotations({1: [person(0)], 2: []})
-    right = score.results(1, people(person(0), scores=(0.5,)), OPENPOSE)
-    ghost = score.results(2, people(person(1), scores=(0.9,)), OPENPOSE)
+    right = coco_results(1, people(person(0), scores=(0.5,)), OPENPOSE)
+    ghost = coco_results(2, people(person(1), scores=(0.9,)), OPENPOSE)
     assert score.average_precision(truth, right + ghost)["AP"] == pytest.approx(0.5)
     assert score.average_precision(truth, right + ghost, image_ids=[1])["AP"] == pytest.approx(1)
     both = annotations({1: [person(0)], 2: [person(1)]})
@@ -117,7 +118,7 @@ def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
     truth = annotations({1: [person(0)]})
     original = copy.deepcopy(truth)
     (tmp_path / "truth.json").write_text(json.dumps(truth))
-    found = score.results(1, people(person(0) + [3, 0, 0]), OPENPOSE)
+    found = coco_results(1, people(person(0) + [3, 0, 0]), OPENPOSE)
     found_before = copy.deepcopy(found)
     figures = score.average_precision(truth, found)
     assert score.average_precision(tmp_path / "truth.json", found) == figures
@@ -129,7 +130,7 @@ def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
 def test_detections_of_other_images_are_an_error() -> None:
     truth = annotations({1: [person(0)]})
     with pytest.raises(InputError, match=r"detections: 1 pictures are not in the annotations, such as \[9\]; give"):
-        score.average_precision(truth, score.results(9, people(person(0)), OPENPOSE))
+        score.average_precision(truth, coco_results(9, people(person(0)), OPENPOSE))
     with pytest.raises(InputError, match=r"image_ids: 2 pictures .* such as \[7, 9\]"):
         score.average_precision(truth, [], image_ids=[1, 9, 7])
 
@@ -149,7 +150,7 @@ def test_parts_by_themselves() -> None:
     wrong[OPENPOSE.parts.index("left_wrist"), 0] += 100
     lacking[OPENPOSE.parts.index("nose"), 2] = 0
     truth = annotations({1: [person(0)], 2: [person(1)]})
-    found = [*score.results(1, people(wrong), OPENPOSE), *score.results(2, people(lacking), OPENPOSE)]
+    found = [*coco_results(1, people(wrong), OPENPOSE), *coco_results(2, people(lacking), OPENPOSE)]
     parts = score.part_precision(truth, found, OPENPOSE)
     assert tuple(parts) == OPENPOSE.source_parts
     values = {name: parts.pop(name) for name in ("left_wrist", "nose")}
@@ -163,11 +164,11 @@ def test_part_that_is_labelled_of_nobody() -> None:
     """It has no AP, and to find it on the person of whom it is not labelled is no mistake."""
     unlabelled = person(0)
     unlabelled[OPENPOSE.parts.index("nose"), 2] = 0
-    found = score.results(1, people(person(0)), OPENPOSE)
+    found = coco_results(1, people(person(0)), OPENPOSE)
     parts = score.part_precision(annotations({1: [unlabelled]}), found, OPENPOSE)
     assert parts.pop("nose") is None
     assert list(parts.values()) == pytest.approx([1] * 16)
-    found += score.results(2, people(person(1)), OPENPOSE)
+    found += coco_results(2, people(person(1)), OPENPOSE)
     parts = score.part_precision(annotations({1: [unlabelled], 2: [person(1)]}), found, OPENPOSE)
     assert parts["nose"] == pytest.approx(1)
 
@@ -180,7 +181,7 @@ def run(capsys: pytest.CaptureFixture[str], truth: Path, detections: Path) -> tu
 
 def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
-    (tmp_path / "found.json").write_text(json.dumps(score.results(1, people(person(0)), OPENPOSE)))
+    (tmp_path / "found.json").write_text(json.dumps(coco_results(1, people(person(0)), OPENPOSE)))
     code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
     assert code == 0
     figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
@@ -202,7 +203,7 @@ def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.Cap
             "`score` of entry 0 must be a finite number",
         ),
         ('[{"image_id": 1, "category_id": 3}]', "entry 0 must be"),
-        (json.dumps(score.results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
+        (json.dumps(coco_results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
     ],
 )
 def test_detections_that_cannot_be_used(

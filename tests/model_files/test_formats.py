@@ -15,12 +15,11 @@ import pytest
 import tensorflow as tf
 from onnx import TensorProto, helper
 
-from openpose import model_files, networks, skeleton, storage
+from openpose import image_file, model_files, networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats, saved_model, tflite_file
 from openpose.model_files.formats import FORMATS, Source
 from openpose.networks.layers import Norm
-from openpose.predict import predictor
 from openpose.training import initial_weights
 
 OPENPOSE = skeleton.get("openpose18")
@@ -124,12 +123,12 @@ def test_jpeg_signature_prepares_pictures_as_predict_does(size: tuple[int, int],
     encoded = cv2.imencode(kind, picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     image = tf.io.decode_jpeg(encoded, channels=3).numpy()
     prepared, scale = (tensor.numpy() for tensor in saved_model.prepare(tf.constant(encoded), "rgb", 8, 64))
-    resized = predictor._resized(image, predictor._size(image, 64))
+    resized = image_file.resize(image, image_file.network_size(image, 64))
     height, width = resized.shape[:2]
     assert prepared.shape == (-(-height // 8) * 8, -(-width // 8) * 8, 3)
     np.testing.assert_allclose(scale, (width / size[1], height / size[0]), rtol=1e-6)
     assert np.abs(prepared[:height, :width] - resized).mean() < 2
-    assert (prepared[height:] == predictor.PADDING_GREY).all()
+    assert (prepared[height:] == image_file.PADDING_GREY).all()
     turned, _ = saved_model.prepare(tf.constant(encoded), "bgr", 8, 64)
     np.testing.assert_array_equal(turned, prepared[..., ::-1])
 

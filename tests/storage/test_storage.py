@@ -1,5 +1,7 @@
 """What has a final name is whole, whatever happens while it is written."""
 
+import hashlib
+import io
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -130,6 +133,53 @@ def test_files_are_written_read_and_removed(root: storage.StoragePath) -> None:
     assert storage.sizes(root) == {}
 
 
+def test_object_is_described_copied_and_streamed(bucket: str) -> None:
+    root = storage.open_root(bucket)
+    storage.write_bytes(root / "a", b"0123456789")
+    found = storage.bucket_object(root / "a")
+    assert (found.size, found.md5) == (10, hashlib.md5(b"0123456789").hexdigest())
+    found.copy_to(root / "b")
+    storage.upload_stream(io.BytesIO(b"streamed"), root / "c")
+    with found.open() as file:
+        file.seek(7)
+        assert file.read() == b"789"
+    assert [storage.read_bytes(root / name) for name in "bc"] == [b"0123456789", b"streamed"]
+    with pytest.raises(InputError, match="/d: no such object; check the address"):
+        storage.bucket_object(root / "d")
+
+
+def test_state_of_a_file_tells_a_change(root: storage.StoragePath) -> None:
+    storage.write_text(root / "a", "one")
+    before = storage.state(root / "a")
+    assert storage.state(root / "a") == before
+    storage.write_text(root / "a", "other")
+    assert storage.state(root / "a") != before
+
+
+def test_zip_archive_is_read_and_its_ranges_too(root: storage.StoragePath) -> None:
+    with storage.atomic_file(root / "a.zip") as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr("name", b"content")
+    with storage.open_zip(root / "a.zip") as archive:
+        assert archive.read("name") == b"content"
+    with storage.RangeReader(root / "a.zip") as reader:
+        assert reader.read(0, 4) == b"PK\3\4"
+
+
+def test_what_only_a_folder_can_do(tmp_path: Path, bucket: str) -> None:
+    remote = storage.open_root(bucket)
+    assert storage.require_local(tmp_path, "is not local") == tmp_path
+    with pytest.raises(InputError, match=f"^{remote}: is not local$"):
+        storage.require_local(remote, "is not local")
+    assert storage.local_or_scratch(tmp_path) == tmp_path
+    assert storage.local_or_scratch(remote).is_dir()
+    assert storage.free_space(remote) is None
+    assert storage.free_space(tmp_path)
+    storage.make_folder(tmp_path / "a/b")
+    storage.make_folder(remote / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+    assert storage.sizes(remote) == {}
+
+
 def test_what_is_missing_is_named(root: storage.StoragePath) -> None:
     with pytest.raises(InputError, match=r"a\.json: no such file"):
         storage.read_json(root / "a.json")
@@ -222,13 +272,13 @@ def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path) -> N
 def refusal(root: str, host: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """What is said about a storage root on another server than the emulator."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
-    storage._bucket_client.cache_clear()
+    storage.forget_client()
     start = time.monotonic()
     try:
         with pytest.raises(InputError) as caught:
             storage.open_root(root)
     finally:
-        storage._bucket_client.cache_clear()
+        storage.forget_client()
     assert time.monotonic() - start < 20
     return str(caught.value)
 

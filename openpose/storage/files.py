@@ -1,0 +1,325 @@
+"""Files under the storage root: opens the root, reads files and ranges, lists, copies and removes."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from openpose.errors import InputError
+from openpose.storage.path import StoragePath, blob, client, is_local, path
+from openpose.storage.user_errors import bucket_errors, user_errors
+
+if TYPE_CHECKING:
+    from cloudpathlib import GSPath
+    from google.cloud.storage import Blob
+
+BUCKET_CHUNK = 1 << 20  # bytes that one request reads from an open object
+UPLOAD_CHUNK = 16 << 20  # bytes that one request of a streamed upload sends
+ATTRIBUTE_CACHE_SECONDS = 90.0  # until NFS clients see a file that was written elsewhere
+BUCKET_THREADS = 8  # files copied to or from a bucket at the same time
+BUCKET_PATIENCE = 10.0  # seconds for which the first request to a bucket is retried; later ones are for 120
+
+Item = TypeVar("Item")
+
+
+def open_root(root: str | StoragePath) -> StoragePath:
+    """Opens the storage root for writing: makes the folder if needed, or checks that the bucket exists.
+
+    Raises:
+        InputError: the folder cannot be made or written, or the bucket does not exist.
+    """
+    place = path(root)
+    if is_local(place):
+        return _make_root(place.absolute())
+    if not place.bucket:
+        raise InputError(f"storage root {root}: names no bucket; give gs://bucket/prefix")
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    with bucket_errors(place):
+        # This needs only the right to list objects, which every step needs anyway.
+        found = client().list_blobs(
+            place.bucket,
+            prefix=place.blob,
+            max_results=1,
+            timeout=BUCKET_PATIENCE / 2,
+            retry=DEFAULT_RETRY.with_timeout(BUCKET_PATIENCE),
+        )
+        list(found)
+    return place
+
+
+def _make_root(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"storage root {folder}: cannot be made ({error.strerror}); give a folder that you may write"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"storage root {folder}: you may not write there; give another folder")
+    return folder
+
+
+def make_folder(folder: StoragePath) -> None:
+    """Makes a folder and its parents if needed; a bucket needs none."""
+    if is_local(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def free_space(folder: StoragePath) -> int | None:
+    """Free bytes on the disk of a folder; None in a bucket, which does not fill up."""
+    return shutil.disk_usage(folder).free if is_local(folder) else None
+
+
+def parallel(work: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """Does the work for all items, a few at the same time, and raises the first error."""
+    with ThreadPoolExecutor(BUCKET_THREADS) as threads:
+        tasks = [threads.submit(work, item) for item in items]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def remove(place: StoragePath) -> None:
+    """Removes a file, a folder or all objects below a prefix, if there are any."""
+    if not is_local(place):
+        with bucket_errors(place):
+            parallel(remove_object, [place, *(place / name for name in sizes(place))])
+    elif place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def remove_object(place: GSPath) -> None:
+    """Removes an object, if there is one."""
+    from google.api_core.exceptions import NotFound
+
+    with suppress(NotFound):
+        blob(place).delete()
+
+
+def size(place: StoragePath) -> int | None:
+    """Bytes of a file, None if there is no such file."""
+    if is_local(place):
+        return place.stat().st_size if place.is_file() else None
+    found = _found(place)
+    return None if found is None else found.size
+
+
+def sizes(folder: StoragePath) -> dict[str, int]:
+    """Bytes of all files below a folder, by their names relative to it; {} if there is no such folder.
+
+    In a bucket this takes one request for a thousand files, where `size` takes one for each.
+    """
+    if is_local(folder):
+        found = {}
+        for top, _, names in os.walk(folder):
+            for name in names:
+                with suppress(FileNotFoundError):  # another process has just renamed it
+                    found[(Path(top) / name).relative_to(folder).as_posix()] = (Path(top) / name).stat().st_size
+        return found
+    prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
+    with bucket_errors(folder):
+        blobs = client().list_blobs(folder.bucket, prefix=prefix)
+        # Some tools make an object for the folder itself.
+        return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
+
+
+def state(place: StoragePath) -> list[int]:
+    """A file's size and the time of its last change, which tell whether it changed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    found = place.stat()
+    return [found.st_size, found.st_mtime_ns if is_local(place) else int(found.st_mtime)]
+
+
+def open_binary(place: StoragePath) -> IO[bytes]:
+    """Opens a file for reading at any position; of an object, only the parts that are read are fetched.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(place):
+        return place.open("rb")
+    found = _found(place)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
+    return found.open("rb", chunk_size=BUCKET_CHUNK)
+
+
+def open_zip(place: StoragePath) -> zipfile.ZipFile:
+    """Opens a zip archive for reading.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        zipfile.BadZipFile: it is not a zip archive.
+    """
+    return zipfile.ZipFile(place if is_local(place) else open_binary(place))
+
+
+def read_range(place: StoragePath, start: int, length: int) -> bytes:
+    """Reads a range of a file; fewer bytes if the file ends before.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with RangeReader(place) as reader:
+        return reader.read(start, length)
+
+
+class RangeReader:
+    """Reads ranges of one file, from several threads at the same time.
+
+    Raises:
+        FileNotFoundError: there is no such file; for an object, only when it is read.
+    """
+
+    def __init__(self, place: StoragePath) -> None:
+        self._place = place
+        self._file = place.open("rb") if is_local(place) else None
+
+    def read(self, start: int, length: int) -> bytes:
+        """Reads a range; fewer bytes if the file ends before."""
+        if self._file is not None:
+            return os.pread(self._file.fileno(), length, start)
+        from google.api_core.exceptions import RequestRangeNotSatisfiable
+
+        if length <= 0:
+            return b""
+        try:
+            with bucket_errors(self._place):
+                return blob(_in_bucket(self._place)).download_as_bytes(start=start, end=start + length - 1)
+        except RequestRangeNotSatisfiable:
+            return b""
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> RangeReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_bytes(place: StoragePath) -> bytes:
+    """Reads a whole file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if is_local(place):
+        return place.read_bytes()
+    with bucket_errors(place):
+        return blob(place).download_as_bytes()
+
+
+def download(place: StoragePath, file: Path) -> None:
+    """Copies a file to this machine; google-cloud-storage resumes after a lost connection.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the disk is full, or the bucket refuses access.
+    """
+    with user_errors(place):
+        if is_local(place):
+            shutil.copyfile(place, file)
+        else:
+            blob(place).download_to_filename(str(file))
+
+
+def upload(file: Path, place: GSPath) -> None:
+    """Copies a file of this machine to a bucket."""
+    blob(place).upload_from_filename(str(file))
+
+
+@dataclass(frozen=True)
+class BucketObject:
+    """An object of a bucket at one moment; reading it later gives the same version or an error.
+
+    Attributes:
+        size: its bytes.
+        generation: the number of this version of the object.
+        md5: hexadecimal; None for an object that was composed of parts.
+        crc32c: hexadecimal.
+    """
+
+    size: int
+    generation: str
+    md5: str | None
+    crc32c: str | None
+    _blob: Blob
+
+    def open(self, chunk_size: int = BUCKET_CHUNK) -> IO[bytes]:
+        """Opens the object for reading at any position; `bucket_errors` explains what goes wrong then."""
+        return self._blob.open("rb", chunk_size=chunk_size)
+
+    def copy_to(self, place: StoragePath) -> None:
+        """Copies the object to another place in a bucket, without sending it through this machine.
+
+        Raises:
+            InputError: the bucket refuses access.
+        """
+        with bucket_errors(place):
+            token, target = "", blob(_in_bucket(place))
+            while token is not None:  # a large object takes several requests
+                token = target.rewrite(self._blob, token=token or None)[0]
+
+
+def bucket_object(place: StoragePath, patience: float = 120.0) -> BucketObject:
+    """Asks a bucket for an object.
+
+    Args:
+        place: the address of the object.
+        patience: seconds for which the request is retried.
+
+    Raises:
+        InputError: the address names no object, or the bucket refuses access.
+    """
+    found = _found(_in_bucket(place), patience)
+    if found is None:
+        raise InputError(f"{place}: no such object; check the address")
+    md5, crc32c = (base64.b64decode(text or "").hex() or None for text in (found.md5_hash, found.crc32c))
+    return BucketObject(found.size, str(found.generation), md5, crc32c, found)
+
+
+def upload_stream(stream: IO[bytes], place: StoragePath) -> None:
+    """Uploads a stream to a bucket while it is read; an error of the stream leaves the object as it was.
+
+    Args:
+        stream: its `read` gives fewer bytes than it was asked for only at the end.
+        place: the address of the object.
+    """
+    blob(_in_bucket(place), UPLOAD_CHUNK).upload_from_file(stream)
+
+
+def _in_bucket(place: StoragePath) -> GSPath:
+    if is_local(place) or not place.blob:
+        raise InputError(f"{place}: names no object; give gs://bucket/name")
+    return place
+
+
+def _found(place: GSPath, patience: float = 120.0) -> Blob | None:
+    """The object with its description, None if there is none."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    with bucket_errors(place):
+        bucket = client().bucket(place.bucket)
+        return bucket.get_blob(place.blob, timeout=min(60, patience / 2), retry=DEFAULT_RETRY.with_timeout(patience))

@@ -1,0 +1,163 @@
+"""JSON documents, fingerprints and manifests.
+
+A manifest is a JSON document that a step writes last, so its presence means that the work beside it is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from openpose.errors import InputError
+from openpose.storage.atomic import temporary_path, write_text
+from openpose.storage.files import read_bytes
+from openpose.storage.path import StoragePath, client, is_local, path
+from openpose.storage.user_errors import bucket_errors
+
+SCHEMA = 1
+
+
+def write_json(place: StoragePath, document: Any) -> None:
+    """Writes a JSON document atomically, indented for people."""
+    write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(place: str | StoragePath) -> Any:
+    """Reads a JSON document.
+
+    Raises:
+        InputError: it is missing or not valid JSON; the message names the file.
+    """
+    place = path(place)
+    try:
+        return json.loads(read_bytes(place))
+    except FileNotFoundError as error:
+        raise InputError(f"{place}: no such file") from error
+    except ValueError as error:
+        raise InputError(f"{place}: not valid JSON ({error}); remove it and rerun the step that makes it") from error
+
+
+def write_latest(name: StoragePath, folder: StoragePath) -> None:
+    """Makes a name stand for a folder; the name can be given to another folder later.
+
+    `<name>.json` says where the folder is. In a file system with links, `name` is one too: a relative link, so that
+    it still works after the whole root was moved.
+    """
+    write_json(name.with_name(f"{name.name}.json"), {"folder": str(folder)})
+    if is_local(name) and is_local(folder):
+        with temporary_path(name) as temporary, suppress(OSError):
+            temporary.symlink_to(os.path.relpath(folder, name.parent), target_is_directory=True)
+            temporary.replace(name)
+
+
+def checksum(content: bytes) -> str:
+    """SHA-256 of some bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256(file_path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with file_path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stream_sha256(file: IO[bytes]) -> str:
+    """SHA-256 of the rest of an open file, hexadecimal."""
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fingerprint(document: Any) -> str:
+    """Checksum of a JSON document's content; the order of its keys does not matter."""
+    return checksum(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+class StepOutput:
+    """The output folder of one step; its name and manifest carry the fingerprint of the step's inputs.
+
+    Args:
+        root: the storage root.
+        kind: what the step makes: `data`, `records`, `run`, `evaluation`, `model`.
+        inputs: parameters and the fingerprints of what the step reads.
+        where: folder below the root; the first digits of the fingerprint complete its name.
+
+    Attributes:
+        fingerprint: of kind, schema and inputs.
+        folder: where the output's files go.
+        manifest_path: the manifest, which exists once the output is complete.
+    """
+
+    def __init__(self, root: StoragePath, kind: str, inputs: dict[str, Any], where: str) -> None:
+        self.kind, self.inputs = kind, inputs
+        self.fingerprint = fingerprint({"kind": kind, "schema": SCHEMA, "inputs": inputs})
+        self.folder = root / f"{where}{self.fingerprint[:12]}"
+        self.manifest_path = self.folder / "manifest.json"
+
+    def cached(self) -> dict[str, Any] | None:
+        """The manifest, if the output is complete already."""
+        if not self.manifest_path.exists():
+            return None
+        manifest = open_manifest(self.manifest_path, self.kind)
+        return manifest if manifest["fingerprint"] == self.fingerprint else None
+
+    def finish(self, **content: Any) -> dict[str, Any]:
+        """Writes the manifest, which must be the step's last file, and returns it."""
+        manifest = {
+            "kind": self.kind,
+            "schema": SCHEMA,
+            "fingerprint": self.fingerprint,
+            "folder": str(self.folder),
+            "inputs": self.inputs,
+            **content,
+        }
+        write_json(self.manifest_path, manifest)
+        return manifest
+
+
+def open_manifest(place: str | StoragePath, kind: str) -> dict[str, Any]:
+    """Reads a manifest of a kind.
+
+    Raises:
+        InputError: it is missing, damaged, of another kind or of another schema version.
+    """
+    place = path(place)
+    manifest = read_json(place)
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        found = manifest.get("kind") if isinstance(manifest, dict) else None
+        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {kind!r} is needed here")
+    if manifest.get("schema") != SCHEMA:
+        raise InputError(
+            f"{place}: `schema` is {manifest.get('schema')!r}, this version reads {SCHEMA}; "
+            f"remove the folder {place.parent} and rerun the step that makes it"
+        )
+    return manifest
+
+
+def newest_manifest(folder: StoragePath) -> StoragePath:
+    """The manifest that was written last in the folders directly below.
+
+    Raises:
+        InputError: there is no manifest.
+    """
+    written = _written(folder)
+    if not written:
+        raise InputError(f"{folder}: no manifest is there; run the step before this one first")
+    return max(written, key=lambda manifest: written[manifest])
+
+
+def _written(folder: StoragePath) -> dict[StoragePath, float]:
+    """When each manifest in the folders directly below was written, in seconds."""
+    if is_local(folder):
+        return {manifest: manifest.stat().st_mtime for manifest in folder.glob("*/manifest.json")}
+    with bucket_errors(folder):
+        # The bucket filters: a root may have a hundred thousand shards and a handful of manifests.
+        found = client().list_blobs(
+            folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{folder.blob}/*/manifest.json"
+        )
+        return {folder / blob.name.removeprefix(f"{folder.blob}/"): blob.updated.timestamp() for blob in found}

@@ -1,0 +1,91 @@
+"""What a storage path is: a path in the file system, or the address of an object in a bucket.
+
+A `StoragePath` is a `pathlib.Path` or cloudpathlib's `GSPath`, which has the same methods and goes through
+google-cloud-storage with its application default credentials.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from openpose.errors import InputError
+
+if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most runs do not need it
+    from cloudpathlib import GSClient, GSPath
+    from google.cloud.storage import Blob, Client
+    from typing_extensions import TypeIs
+
+StoragePath: TypeAlias = Union[Path, "GSPath"]  # not a string, so that `StoragePath | None` works at run time too
+
+BUCKET_CONNECTIONS = 64  # kept open for all threads of a process
+
+
+def path(text: str | StoragePath) -> StoragePath:
+    """Turns text into a storage path: a path in the file system, or `gs://bucket/name`.
+
+    Raises:
+        InputError: the text is another kind of address.
+    """
+    if not isinstance(text, str):
+        return text
+    if text.startswith("gs://"):
+        from cloudpathlib import GSPath
+
+        return GSPath(text, client=_bucket_client())
+    if "://" in text:
+        raise InputError(f"{text}: a storage root is a folder or gs://bucket/prefix, nothing else")
+    return Path(text)
+
+
+def is_local(place: StoragePath) -> TypeIs[Path]:
+    """Whether the path is in the file system."""
+    return isinstance(place, Path)
+
+
+def require_local(place: StoragePath, reason: str) -> Path:
+    """Returns a path in the file system.
+
+    Args:
+        place: the path.
+        reason: why a bucket will not do, and what to give instead.
+
+    Raises:
+        InputError: the path is in a bucket; the message is the path and the reason.
+    """
+    if is_local(place):
+        return place
+    raise InputError(f"{place}: {reason}")
+
+
+@functools.cache
+def _bucket_client() -> GSClient:
+    from cloudpathlib import GSClient
+    from cloudpathlib.enums import FileCacheMode
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud.storage import Client
+    from requests.adapters import HTTPAdapter
+
+    try:
+        client = Client(project=None)  # objects need no project, and not every account has a default one
+    except DefaultCredentialsError:
+        client = Client.create_anonymous_client()  # enough to read a public bucket
+    # With more threads than connections to keep, urllib3 warns about each connection that it drops.
+    client._http.mount("https://", HTTPAdapter(pool_maxsize=BUCKET_CONNECTIONS))
+    return GSClient(storage_client=client, file_cache_mode=FileCacheMode.close_file)
+
+
+def forget_client() -> None:
+    """Drops the connection to buckets; the next path makes one with the environment's settings of that moment."""
+    _bucket_client.cache_clear()
+
+
+def client() -> Client:
+    """The process's connection to buckets."""
+    return _bucket_client().client
+
+
+def blob(place: GSPath, chunk_size: int | None = None) -> Blob:
+    """The object of a path in a bucket, without asking the bucket for it."""
+    return client().bucket(place.bucket).blob(place.blob, chunk_size=chunk_size)

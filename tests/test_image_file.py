@@ -1,0 +1,58 @@
+"""Pictures of any kind are read upright and in RGB; a file that is not a picture gets a clear error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openpose import image_file
+from openpose.errors import InputError
+from tests.one_person import jpeg_bytes, photo
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16"])
+def test_any_colours_become_rgb(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
+    grey = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+    picture = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    picture.save(path)
+    read = image_file.read(path)
+    assert (read.shape, read.dtype) == (((8, 8, 3)), np.uint8)
+    assert np.ptp(read.astype(int), -1).max() <= 12, "grey stays grey"
+    tolerance = 255 if mode == "1" else 16
+    assert np.abs(read[..., 0].astype(int) - grey).max() <= tolerance
+
+
+def test_picture_is_turned_as_exif_says(tmp_path: Path) -> None:
+    upright = photo(40, 60)
+    upright[:10, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90° clockwise
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    read = image_file.read(tmp_path / "turned.jpg")
+    assert read.shape == upright.shape
+    assert np.abs(read[:8, :8].astype(int) - 255).max() < 20
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such picture"),
+        (b"I am a text file\n", "not a picture that can be read"),
+        (b"", "not a picture that can be read"),
+        (jpeg_bytes()[:900], "not a picture that can be read"),
+    ],
+    ids=["missing", "text", "empty", "truncated"],
+)
+def test_no_picture(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{path}: {message}"):
+        image_file.read(path)
+
+
+def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a picture that can be read"):
+        image_file.read(tmp_path)
