@@ -6,7 +6,7 @@ from typing import Any
 from components import status
 from components.evaluate.verdict import AcceptanceThresholds
 from components.tfrecord_targets.tfrecord_targets import DENSE, plan
-from openpose import networks, skeleton, storage
+from openpose import networks, storage
 from openpose.errors import InputError
 from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
@@ -93,8 +93,8 @@ def _complaints(*checks: Callable[[], object]) -> list[str]:
 def _check_training(values: dict[str, Any]) -> None:
     parameters = TrainParameters(**values)
     parameters.inputs()
-    learning_rate.make(parameters.learning_rate, parameters.decay, 1, parameters.epochs)
-    networks.build(parameters.model, skeleton.OPENPOSE18, parameters.width, parameters.stages or None)
+    learning_rate.check(parameters.learning_rate, parameters.decay)
+    networks.check(parameters.model, parameters.width, parameters.stages or None)
 
 
 def _check_choice(name: str, value: str, choices: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Building blocks that the networks share. Convolutions pad "same"; those before a batch norm have no bias."""
+"""Building blocks of all networks. Convolutions pad "same"; those before a batch norm have no bias."""
 
 from typing import Any
 
@@ -9,16 +9,17 @@ from keras import layers
 
 @keras.saving.register_keras_serializable("openpose")
 class Norm(layers.BatchNormalization):
-    """Batch norm in one operation, which takes a fourth of the time of Keras's ten; and without moving statistics.
+    """Batch norm as one fused operation, in a quarter of the time of Keras's ten.
 
     Args:
-        batch_statistics: inference normalises by the statistics of its batch too. That is for weights that came
-            without moving ones; `openpose.training.initial_weights.calibrate` ends it.
-        momentum: share of the moving statistics that a step keeps. PyTorch's default, which Lightweight OpenPose was
-            trained with; with Keras's 0.99 they lag hundreds of steps behind, which a short training is made of.
+        batch_statistics: inference, too, normalises by the statistics of its batch. For weights that were published
+            without moving statistics, until `openpose.training.initial_weights.calibrate` computes them.
+        momentum: share of the moving statistics that a step keeps. 0.9 is PyTorch's default, which Lightweight
+            OpenPose was trained with; with Keras's 0.99 they lag hundreds of steps behind, too far for a short
+            training.
 
     Attributes:
-        frozen: training too normalises by the moving statistics, and leaves them; scale and offset still learn.
+        frozen: training normalises by the moving statistics and does not change them; scale and offset still learn.
     """
 
     def __init__(self, batch_statistics: bool = False, momentum: float = 0.9, **others: Any) -> None:
@@ -28,12 +29,12 @@ class Norm(layers.BatchNormalization):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         learns = training and self.trainable and not self.frozen
-        # Only Keras's own sums over several devices, and the operation has no float64.
+        # The fused operation neither sums over several devices nor computes in float64; Keras's own does both.
         if learns and not self.synchronized and self.compute_dtype != "float64":
             return self._normalised_by_batch(inputs)
         if learns or not self.batch_statistics:
             return super().call(inputs, training=learns, mask=mask)
-        # The operation of TensorFlow 1 that the graphs with such weights have, so that rounding is the same too.
+        # The graphs with such weights use this TensorFlow 1 operation; using it too gives the same rounding.
         x = tf.raw_ops.FusedBatchNorm(
             x=tf.cast(inputs, tf.float32),
             scale=self.gamma,
@@ -46,7 +47,7 @@ class Norm(layers.BatchNormalization):
         return tf.cast(x, inputs.dtype)
 
     def _normalised_by_batch(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Normalises by the statistics of the batch, and moves the moving ones towards them as Keras does."""
+        """Normalises by the statistics of the batch, and updates the moving ones as Keras does."""
         made = tf.raw_ops.FusedBatchNormV3(
             x=tf.cast(inputs, self.compute_dtype),
             scale=tf.convert_to_tensor(self.gamma.value),
@@ -57,7 +58,7 @@ class Norm(layers.BatchNormalization):
             is_training=True,
         )
         count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
-        biased = made.batch_variance * (count - 1) / count  # the operation gives the unbiased one
+        biased = made.batch_variance * (count - 1) / count  # the operation returns the unbiased variance
         for moving, of_batch in ((self.moving_mean, made.batch_mean), (self.moving_variance, biased)):
             moving.assign(moving * self.momentum + of_batch * (1 - self.momentum))
         return made.y
@@ -68,10 +69,10 @@ class Norm(layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("openpose")
 class ResizeLike(layers.Layer):
-    """Resizes the first tensor [N, h, w, C] to height and width of the second, bilinearly.
+    """Resizes the first tensor [N, h, w, C] bilinearly to height and width of the second.
 
-    As TensorFlow 1 did it, which the published weights were trained with: output cell i takes the input at i·h/H,
-    where others take it at (i + ½)·h/H - ½.
+    Output cell i samples the input at i·h/H, as in TensorFlow 1, with which the published weights were trained; today's
+    resizing samples it at (i + ½)·h/H - ½.
     """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
@@ -85,11 +86,11 @@ class ResizeLike(layers.Layer):
 
 @keras.saving.register_keras_serializable("openpose")
 class Scale(layers.Rescaling):
-    """Rescaling that adds nothing: OpenCV's importer refuses a graph that adds zero.
+    """Rescaling without an offset: OpenCV cannot import a graph that adds zero.
 
     Args:
         scale: factor.
-        bgr: turns RGB to BGR as well.
+        bgr: also reorders RGB to BGR.
     """
 
     def __init__(self, scale: float, bgr: bool = False, **others: Any) -> None:
@@ -145,7 +146,7 @@ def separable(
     dilation: int = 1,
     inner_norm: bool = False,
 ) -> keras.KerasTensor:
-    """Depthwise convolution, then 1×1 convolution, batch norm, ReLU; optionally the last two also in between."""
+    """Depthwise convolution, 1×1 convolution, batch norm, ReLU; with `inner_norm` norm and ReLU in between as well."""
     x = depthwise(x, f"{name}_depthwise", kernel=kernel, stride=stride, dilation=dilation)
     if inner_norm:
         x = norm_relu(x, f"{name}_depthwise")
@@ -153,7 +154,7 @@ def separable(
 
 
 def norm_relu(x: keras.KerasTensor, name: str, highest: float | None = None) -> keras.KerasTensor:
-    """Batch norm, and ReLU that ends at `highest`."""
+    """Batch norm, and ReLU clipped at `highest`."""
     return layers.ReLU(highest, name=f"{name}_relu")(Norm(name=f"{name}_norm")(x))
 
 
@@ -163,6 +164,6 @@ def biased(x: keras.KerasTensor, filters: int, kernel: int, name: str) -> keras.
 
 
 def output(x: keras.KerasTensor, maps: int, name: str) -> keras.KerasTensor:
-    """A stage's maps: a plain 1×1 convolution. It begins near zero, where most cells of the truth are."""
+    """A stage's maps: a plain 1×1 convolution. It starts near zero, the true value of most cells."""
     near_zero = keras.initializers.RandomNormal(stddev=0.01)
     return layers.Conv2D(maps, 1, kernel_initializer=near_zero, name=name)(x)

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from openpose.networks.layers import biased, channels, conv, output, separable
+from openpose.networks.mobilenet import IMAGENET_LAYERS as IMAGENET_LAYERS  # the backbones' layers have the same names
 from openpose.skeleton import Skeleton
 
 # Channels, stride and dilation of the backbone's separable convolutions.
@@ -22,8 +23,8 @@ BACKBONE = (
 )
 
 
-def build(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
-    """See `openpose.networks.build`. The first stage is the initial one, the others refine."""
+def lightweight(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """The first stage is the initial one, the others refine. See `openpose.networks.build`."""
     image = keras.Input((None, None, 3), name="image")
     features = _cpm(_backbone(image, width), channels(128, width))
     outputs, x = [], features

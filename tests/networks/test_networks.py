@@ -1,5 +1,8 @@
 """Every network: shapes of every stage, published sizes, plain output layers, and the table of them."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from openpose.networks.layers import Norm, ResizeLike
 OPENPOSE = skeleton.get("openpose18")
 
 
-@pytest.mark.parametrize("name", sorted(networks.NETWORKS))
+@pytest.mark.parametrize("name", sorted(networks.NAMES))
 def test_each_stage_gives_all_maps_for_any_size(name: str) -> None:
     stride = networks.get(name).stride
     model = networks.build(name, OPENPOSE, width=0.25, stages=3)
@@ -59,7 +62,7 @@ def test_mobilenet_v2_small_has_the_parameters_of_the_published_graph() -> None:
     assert model.count_params() - lost == 484_866 - DEPTHWISE - 6 * 57 * 3
 
 
-@pytest.mark.parametrize("name", sorted(networks.NETWORKS))
+@pytest.mark.parametrize("name", sorted(networks.NAMES))
 def test_output_layers_are_plain_convolutions(name: str) -> None:
     model = networks.build(name, OPENPOSE, width=0.25, stages=2)
     stages = [model.get_layer(f"stage{number}") for number in range(1, len(model.outputs) + 1)]
@@ -88,7 +91,7 @@ def test_operations_are_two_for_each_multiply_add() -> None:
 def test_table_has_every_network(capsys: pytest.CaptureFixture[str]) -> None:
     table.main()
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed[1:-1]] == list(networks.NETWORKS)
+    assert [line.split()[0] for line in printed[1:-1]] == list(networks.NAMES)
     assert "  4.11 M  " in printed[-2]  # lightweight
 
 
@@ -96,13 +99,20 @@ def test_table_has_every_network(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         ({"name": "mobilnet"}, "'mobilnet'; choose one of: cmu, lightweight, mobilenet, mobilenet_accurate"),
-        ({"name": "lightweight", "width": 0.0}, "width 0.0"),
-        ({"name": "lightweight", "stages": -1}, "-1 stages"),
+        ({"name": "lightweight", "width": 0.0}, "width is 0.0; it must be above 0"),
+        ({"name": "lightweight", "stages": -1}, "cannot have -1 stages"),
     ],
 )
-def test_what_makes_no_network_is_said(arguments: dict, message: str) -> None:
+def test_unusable_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        networks.check(**arguments)
     with pytest.raises(InputError, match=message):
         networks.build(skeleton=OPENPOSE, **arguments)
+
+
+def test_table_is_read_without_tensorflow() -> None:
+    code = "import sys, openpose.networks as n; n.check(n.NAMES[0]); print({'keras', 'tensorflow'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])

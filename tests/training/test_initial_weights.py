@@ -1,5 +1,6 @@
 """Starting weights: what they make of a network, and what does not fit is said and changes nothing."""
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -224,6 +225,14 @@ def test_imagenet_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         InputError, match=r"of MobileNet ×0.75 cannot be fetched \(.*mobilenet_7_5_224_tf_no_top.h5.*elsewhere"
     ):
+        initial_weights.load(model, "imagenet")
+
+
+def test_network_without_imagenet_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = dataclasses.replace(networks.get("cmu"), imagenet=None)
+    monkeypatch.setitem(networks.NETWORKS, "cmu", without)
+    model = networks.build("cmu", OPENPOSE, width=0.1, stages=1)
+    with pytest.raises(InputError, match=r"no ImageNet weights fit cmu; .* train one of: vgg, mobilenet, "):
         initial_weights.load(model, "imagenet")
 
 

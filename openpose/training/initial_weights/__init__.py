@@ -173,12 +173,13 @@ def _imagenet_file(model: keras.Model, file: Path, place: storage.StoragePath) -
 
 
 def _fetched(network: str) -> keras.Model:
+    title = imagenet.title(network)
     try:
         return imagenet.application(network, weights="imagenet")
     except Exception as error:  # Keras raises no narrower one
         cache = f"{os.environ.get('KERAS_HOME', '~/.keras')}/models"
         raise InputError(
-            f"{IMAGENET}: the weights of {imagenet.title(network)} cannot be fetched ({error}); get that file "
+            f"{IMAGENET}: the weights of {title} cannot be fetched ({error}); get that file "
             f"elsewhere and give its path instead of {IMAGENET!r}, or put it into {cache}"
         ) from error
 

@@ -1,29 +1,19 @@
-"""Weights that Keras's applications learned on ImageNet, for the backbones of our networks."""
-
-import re
+"""ImageNet weights of Keras's applications, for the backbones of our networks."""
 
 import keras
 import numpy as np
 
-# The application and its width, for each network.
-BACKBONES = {
-    "cmu": ("VGG19", None),
-    "vgg": ("VGG16", None),
-    "mobilenet": ("MobileNet", 0.75),
-    "mobilenet_fast": ("MobileNet", 0.5),
-    "mobilenet_accurate": ("MobileNet", 1.0),
-    "mobilenet_thin": ("MobileNet", 0.75),
-    "mobilenet_v2_large": ("MobileNetV2", 1.4),
-    "mobilenet_v2_small": ("MobileNetV2", 0.5),
-    "lightweight": ("MobileNet", 1.0),
-}
-# What VGG takes from each channel, of red, green and blue; it sees 0–255 otherwise. The MobileNets see -1 to 1.
+from openpose import networks
+from openpose.errors import InputError
+from openpose.training.initial_weights.layer_names import counterpart
+
+# VGG's input is 0–255 minus this mean of red, green and blue; the MobileNets' input is -1 to 1.
 VGG_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
 
 
 def title(network: str) -> str:
-    """What the network's backbone is, for people."""
-    application, width = BACKBONES[network]
+    """The backbone's name for messages, such as `MobileNet ×0.75`."""
+    application, width = _backbone(network)
     return f"{application} ×{width:g}" if width else application
 
 
@@ -31,29 +21,41 @@ def application(network: str, weights: str | None) -> keras.Model:
     """The application without its classifier.
 
     Args:
-        network: ours.
-        weights: `imagenet` for Keras's own, which it fetches once into its cache; None for random ones.
+        network: one of `openpose.networks.NAMES`.
+        weights: `imagenet` for Keras's own, which it downloads once into its cache; None for random ones.
+
+    Raises:
+        InputError: the network's backbone is not one of Keras's applications.
     """
-    name, width = BACKBONES[network]
-    given = {"alpha": width} if width else {}
-    # The size of ImageNet's pictures; another one would be warned about.
+    name, width = _backbone(network)
+    alpha = {"alpha": width} if width else {}
+    # ImageNet's picture size; Keras warns about any other.
     size = (224, 224, 3)
-    return getattr(keras.applications, name)(include_top=False, weights=weights, input_shape=size, **given)
+    return getattr(keras.applications, name)(include_top=False, weights=weights, input_shape=size, **alpha)
+
+
+def _backbone(network: str) -> tuple[str, float | None]:
+    found = networks.get(network).imagenet
+    if found is None:
+        have = ", ".join(name for name, facts in networks.NETWORKS.items() if facts.imagenet)
+        raise InputError(f"no ImageNet weights fit {network}; start it from a Keras model, or train one of: {have}")
+    return found
 
 
 def weights(model: keras.Model, source: keras.Model) -> tuple[dict[str, list[np.ndarray]], list[str]]:
-    """What an application has for a network's backbone.
+    """Converts an application's weights for a network's backbone.
 
-    The first convolution is turned to our range and order of pixels. Where our MobileNet has no norm
-    between depthwise and 1×1 convolution, the application's is folded into both; its ReLU6 there has no counterpart,
-    so that backbone is a start and not the same function.
+    The first convolution is adapted to our range and order of pixels. Where our MobileNet has no norm between depthwise
+    and 1×1 convolution, the application's norm is folded into both. Its ReLU6 there is lost, so that such a backbone
+    computes something close to the application but not the same.
 
     Returns:
-        Weights by our layers' names, in the order of `get_weights`, and the names of the application's layers that
-        lie beyond our backbone.
+        Weights by our layers' names, in the order of `get_weights`, and the names of the application's layers beyond
+        our backbone.
     """
     theirs = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-    pairs = {layer.name: _counterpart(layer.name, model.name) for layer in model.layers if layer.weights}
+    names = networks.family(model.name).IMAGENET_LAYERS
+    pairs = {layer.name: counterpart(layer.name, names) for layer in model.layers if layer.weights}
     found = {ours: theirs[name] for ours, name in pairs.items() if name in theirs}
     used = {pairs[ours] for ours in found}
     epsilon = 1e-3  # of all norms of the MobileNets
@@ -63,26 +65,8 @@ def weights(model: keras.Model, source: keras.Model) -> tuple[dict[str, list[np.
             used.add(norm)
             pointwise = ours.replace("_depthwise", "_pointwise")
             _fold(theirs[norm], epsilon, found[ours], found[pointwise], found[f"{pointwise}_norm"])
-    _turn_pixels(found, model, BACKBONES[model.name][0].startswith("VGG"))
+    _adapt_pixels(found, model, _backbone(model.name)[0].startswith("VGG"))
     return found, [name for name in theirs if name not in used]
-
-
-def _counterpart(layer: str, network: str) -> str | None:
-    """The name of the application's layer."""
-    application, _ = BACKBONES[network]
-    match = re.fullmatch(r"backbone(\d+)(?:_([a-z]+|\d))??(_norm)?", layer)
-    if not match:
-        return None
-    number, part, norm = int(match[1]), match[2], match[3]
-    if application.startswith("VGG"):
-        return f"block{number}_conv{part}"
-    if application == "MobileNet":
-        name = f"conv_{'dw' if part == 'depthwise' else 'pw'}_{number}" if number else "conv1"
-        return f"{name}_bn" if norm else name
-    if number == 0:
-        return "bn_Conv1" if norm else "Conv1"
-    block = "expanded_conv" if number == 1 else f"block_{number - 1}"
-    return f"{block}_{part}{'_BN' if norm else ''}"
 
 
 def _fold(
@@ -92,17 +76,17 @@ def _fold(
     pointwise: list[np.ndarray],
     pointwise_norm: list[np.ndarray],
 ) -> None:
-    """Puts a norm between two convolutions into the first one's kernel and into the mean of the norm after both."""
+    """Folds a norm between two convolutions into the first kernel and into the mean of the norm after both."""
     gamma, beta, mean, variance = norm
     factor = gamma / np.sqrt(variance + epsilon)
     depthwise[0] = depthwise[0] * factor[:, None]
     pointwise_norm[2] = pointwise_norm[2] - (beta - mean * factor) @ pointwise[0][0, 0]
 
 
-def _turn_pixels(found: dict[str, list[np.ndarray]], model: keras.Model, vgg: bool) -> None:
-    """Makes the first convolution do to our range of pixels what it does to the application's.
+def _adapt_pixels(found: dict[str, list[np.ndarray]], model: keras.Model, vgg: bool) -> None:
+    """Adapts the first convolution from the application's range and order of pixels to ours.
 
-    The padding is another: what is zero in our range.
+    Only the padding differs afterwards: it is zero in our range.
     """
     first = found["backbone1_1" if vgg else "backbone0"]
     to_range = model.get_layer("to_range")

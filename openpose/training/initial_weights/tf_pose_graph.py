@@ -4,43 +4,14 @@ The graphs take BGR and raw pixels (`cmu` scales them as ours does), their batch
 and their 1×1 "separable" convolutions are one 1×1 convolution here.
 """
 
-import re
 from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-# Our layers and the graph's: a pattern for the whole of our name, and what it becomes.
-_SEPARABLE_STAGES = (
-    (r"stage(\d+)_(L\d)_([123])_(depthwise|pointwise)", r"Openpose/MConv_Stage\1_\2_\3_\4"),
-    (r"stage(\d+)_(L\d)_([45])", r"Openpose/MConv_Stage\1_\2_\3_depthwise Openpose/MConv_Stage\1_\2_\3_pointwise"),
-)
-_MOBILENET = (
-    (r"backbone0", r"MobilenetV1/Conv2d_0"),
-    (r"backbone(\d+)_(depthwise|pointwise)", r"MobilenetV1/Conv2d_\1_\2"),
-    *_SEPARABLE_STAGES,
-)
-_MOBILENET_V2 = (
-    (r"backbone0", r"MobilenetV2/Conv"),
-    (r"backbone1_(\w+)", r"MobilenetV2/expanded_conv/\1"),
-    # Its blocks are counted from 0, ours from 1.
-    *((rf"backbone{n}_(\w+)", rf"MobilenetV2/expanded_conv_{n - 1}/\1") for n in range(2, 14)),
-    *_SEPARABLE_STAGES,
-)
-_VGG = (
-    (r"backbone(\d)_(\d)", r"conv\1_\2"),
-    (r"cpm_1", r"conv4_3_CPM"),
-    (r"cpm_2", r"conv4_4_CPM"),
-    (r"stage1_(L\d)_(\d)", r"conv5_\2_CPM_\1"),
-    (r"stage(\d)_(L\d)_(\d)", r"Mconv\3_stage\1_\2"),
-)
-_LAYERS = {
-    "cmu": _VGG,
-    "vgg": _VGG,
-    **dict.fromkeys(("mobilenet", "mobilenet_fast", "mobilenet_accurate", "mobilenet_thin"), _MOBILENET),
-    **dict.fromkeys(("mobilenet_v2_large", "mobilenet_v2_small"), _MOBILENET_V2),
-}
+from openpose import networks
+from openpose.training.initial_weights.layer_names import counterpart
 
 
 @dataclass(frozen=True)
@@ -188,9 +159,6 @@ def _kernel(graph: Graph, convolutions: list[str], model: keras.Model) -> np.nda
 
 
 def _names(layer: str, network: str) -> list[str]:
-    """The graph's layers that make up one of ours; none where it has no such layer."""
-    layer = layer.replace("vectmap", "L1").replace("heatmap", "L2")
-    for pattern, becomes in _LAYERS.get(network, ()):
-        if match := re.fullmatch(pattern, layer):
-            return match.expand(becomes).split()
-    return []
+    """The graph's layers that make up one of ours; empty if it has no such layer."""
+    names = getattr(networks.family(network), "TF_POSE_LAYERS", ())
+    return (counterpart(layer.replace("vectmap", "L1").replace("heatmap", "L2"), names) or "").split()
