@@ -28,7 +28,7 @@ def checked(root: Path, train: dict[str, Any] | None = None, **others: Any) -> N
         ({"train": {"model": "x"}}, "no network is called 'x'"),
         ({"train": {"size": 100}}, "both sides must be multiples of 8"),
         ({"train": {"learning_rate": "fast"}}, "learning rate 'fast'"),
-        ({"train": {"width": -1.0}}, "width -1.0 makes no network"),
+        ({"train": {"width": -1.0}}, "width is -1.0; it must be above 0"),
         ({"demands": DEMANDS | {"min_ap": -1}}, "min_ap is -1; it must be at least 0"),
         ({"workers": 0}, "workers is 0; at least 1 is needed"),
         ({"dense": "all"}, "dense is 'all'; choose one of: val, both, none"),

@@ -288,7 +288,7 @@ def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
         ({"learning_rate": "fast"}, "learning rate 'fast': give one positive number"),
         ({"decay": "linear"}, "no decay is called 'linear'; choose one of: exponential, cosine"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
-        ({"width": -1}, "width -1.0 makes no network"),
+        ({"width": -1}, "width is -1.0; it must be above 0"),
         ({"min_scale": 0}, "min_scale is 0.0; it must be at least 0.01"),
         ({"min_scale": 0.9, "max_scale": 0.6}, "max_scale is 0.6; it must be at least 0.9"),
         ({"max_rotation": -5}, "max_rotation is -5.0; it must be at least 0"),
