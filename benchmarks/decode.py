@@ -19,9 +19,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import _pictures
 from benchmarks.oracle import ANNOTATIONS, SHARED
 from openpose import image_file, model_files, progress, skeleton
-from openpose.coco import annotations as coco
 from openpose.codec.decode import DecodeParameters, decode, find_peaks
 from openpose.errors import InputError
 from openpose.evaluation import score
@@ -96,7 +96,7 @@ def show(ways: list[Way], annotations: Path) -> bool:
 def pictures(annotations: Path) -> list[tuple[Picture, Path]]:
     """The split's pictures and their files."""
     folder = annotations.parents[1] / annotations.stem.removeprefix("person_keypoints_")
-    return [(picture, folder / picture.file_name) for picture in coco.load(annotations, OPENPOSE).pictures]
+    return [(picture, folder / picture.file_name) for picture in _pictures.read(annotations, OPENPOSE)]
 
 
 def look(way: Way, images: dict[int, np.ndarray]) -> None:

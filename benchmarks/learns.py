@@ -10,9 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import oracle
+from benchmarks import _pictures, oracle
 from openpose import storage
-from openpose.coco import annotations
 from openpose.codec.decode import decode
 from pipelines import local
 
@@ -49,7 +48,7 @@ def main() -> int:
 def reference(seed: int, out: Path) -> None:
     """Prints the oracle's figures for the validation split of a run."""
     path = next((out / "data").glob("*/person_keypoints_val2017.json"))
-    pictures = annotations.load(path, oracle.OPENPOSE).pictures
+    pictures = _pictures.read(path, oracle.OPENPOSE)
     scenes = [oracle.encode(picture, height=local.SAMPLE["size"]) for picture in pictures]
     found = [decode(scene.heatmap, scene.vectmap, oracle.OPENPOSE, oracle.PARAMETERS) for scene in scenes]
     oracle.print_row(f"seed {seed}: reference (true maps, {local.SAMPLE['size']} high)", path, scenes, found)

@@ -19,9 +19,8 @@ import tensorflow as tf
 from PIL import Image
 from pycocotools import mask as rle
 
-from benchmarks import oracle
+from benchmarks import _pictures, oracle
 from openpose import records
-from openpose.coco import annotations
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import augment
@@ -52,7 +51,7 @@ def main() -> int:
 
 def measure(path: Path) -> float:
     """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
-    pictures = annotations.load(path, oracle.OPENPOSE).pictures
+    pictures = _pictures.read(path, oracle.OPENPOSE)
     masked = [(picture, runs) for picture in pictures if len(runs := loss_mask(picture))]
     if not masked:
         raise InputError(f"{path}: no picture has a mask; give other data")

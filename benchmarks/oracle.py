@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks import _pictures
 from openpose import drawn_people, skeleton
-from openpose.coco import annotations
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
 from openpose.errors import InputError
@@ -86,7 +86,7 @@ def draw_sample(folder: Path) -> Path:
 
 def measure(name: str, path: Path) -> float:
     """Prints the table of one data set; the decoder's AP."""
-    scenes = [encode(picture) for picture in annotations.load(path, OPENPOSE).pictures]
+    scenes = [encode(picture) for picture in _pictures.read(path, OPENPOSE)]
     started = time.process_time()
     found = [decode(scene.heatmap, scene.vectmap, OPENPOSE, PARAMETERS) for scene in scenes]
     milliseconds = 1e3 * (time.process_time() - started) / len(scenes)

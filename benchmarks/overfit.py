@@ -18,8 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks import _real, oracle
-from openpose.coco import annotations
+from benchmarks import _pictures, _real, oracle
 from openpose.codec.decode import decode
 from openpose.image_file import PADDING_GREY
 from openpose.records.picture import Picture
@@ -58,7 +57,7 @@ def choose(source: Path, folder: Path) -> None:
     """Writes a data set of the first pictures of the source's training split."""
     name = "annotations/person_keypoints_{}2017.json"
     everything = json.loads((source / name.format("train")).read_text())
-    pictures = annotations.load(source / name.format("train"), _real.OPENPOSE).pictures
+    pictures = _pictures.read(source / name.format("train"), _real.OPENPOSE)
     ids = {picture.id for picture in [picture for picture in pictures if _is_clear(picture)][:PICTURES]}
     for split, repeats in (("train", REPEATS), ("val", 1)):
         (folder / f"{split}2017").mkdir(parents=True, exist_ok=True)
@@ -105,7 +104,7 @@ def _copy(identity: int, number: int) -> int:
 def reference(folder: Path, height: int) -> None:
     """Prints the oracle's figures."""
     path = folder / "annotations/person_keypoints_val2017.json"
-    scenes = [oracle.encode(picture, height=height) for picture in annotations.load(path, oracle.OPENPOSE).pictures]
+    scenes = [oracle.encode(picture, height=height) for picture in _pictures.read(path, oracle.OPENPOSE)]
     found = [decode(scene.heatmap, scene.vectmap, oracle.OPENPOSE, oracle.PARAMETERS) for scene in scenes]
     oracle.print_row(f"reference (true maps, {height} high)", path, scenes, found)
 

@@ -1,94 +1,22 @@
-"""Reads COCO annotations and checks every field."""
+"""Makes pictures with their people from the entries of a COCO keypoint file, and checks every field."""
 
-import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from openpose.errors import InputError
-from openpose.records.picture import Picture, main_persons, total_counts
+from openpose.records.picture import Picture, main_persons
 from openpose.skeleton import Skeleton
 
 
-@dataclass(frozen=True)
-class Annotations:
-    """A split's annotations: its pictures in the order of the file."""
-
-    path: Path
-    pictures: list[Picture]
-
-    def counts(self) -> dict[str, int]:
-        """See `records.picture.total_counts`."""
-        return total_counts(self.pictures)
-
-
-def load(path: str | Path, skeleton: Skeleton) -> Annotations:
-    """Reads and checks a COCO keypoint file that fits in memory; `coco_index` is for those that do not.
-
-    Raises:
-        InputError: the file is missing, is no JSON, or a field is missing or wrong; the message names the
-            file, the entry and what to do.
-    """
-    path = Path(path)
-    document = _read(path)
-    category = person_category(document["categories"], str(path), skeleton)
-    people: dict[int, list[dict[str, Any]]] = {}
-    for image in document["images"]:
-        if whole_number(image, "id", str(path), "image") in people:
-            raise two_images_error(str(path), image["id"])
-        people[image["id"]] = []
-    for annotation in document["annotations"]:
-        if annotation.get("category_id", category) != category:
-            continue
-        if annotation.get("image_id") not in people:
-            raise unknown_image_error(str(path), annotation)
-        people[annotation["image_id"]].append(annotation)
-    if not people:
-        raise no_images_error(str(path))
-    pictures = [make_picture(image, people[image["id"]], str(path), skeleton) for image in document["images"]]
-    return Annotations(path, pictures)
-
-
-def two_images_error(name: str, image_id: int) -> InputError:
-    return InputError(f"{name}: two images have the id {image_id}; ids must be unique")
-
-
-def no_images_error(name: str) -> InputError:
-    return InputError(f"{name}: `images` is empty; a split needs at least one image")
-
-
-def unknown_image_error(name: str, annotation: dict[str, Any]) -> InputError:
-    return InputError(
-        f"{name}: annotation {annotation.get('id')} has image_id {annotation.get('image_id')!r}, "
-        "which is not among the images; remove it or add its image"
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such annotation file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); is the file cut off? Fetch or export it again") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: a COCO file is a JSON object, this is a {type(document).__name__}")
-    for field in ("images", "annotations", "categories"):
-        if not isinstance(document.get(field), list) or not all(isinstance(e, dict) for e in document[field]):
-            raise InputError(f"{path}: `{field}` must be a list of objects, as in COCO's person_keypoints files")
-    return document
-
-
 def person_category(categories: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Any:
-    """Id of the category whose keypoints are the skeleton's.
+    """The id of the category that lists the skeleton's keypoints.
 
     Raises:
-        InputError: there is none.
+        InputError: no category does.
     """
-    with_keypoints = [c for c in categories if c.get("keypoints")]
+    with_keypoints = [category for category in categories if category.get("keypoints")]
     if not with_keypoints:
         raise InputError(
             f"{path}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file "
@@ -104,7 +32,7 @@ def person_category(categories: list[dict[str, Any]], path: str, skeleton: Skele
 
 
 def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Picture:
-    """An image and its people from their entries in the JSON, checked.
+    """Makes a picture from the JSON entries of an image and of its people.
 
     Raises:
         InputError: a field is missing or wrong; the message begins with `path`.
@@ -139,10 +67,10 @@ def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str,
 
 
 def whole_number(entry: dict[str, Any], field: str, path: str, what: str) -> int:
-    """A field that must be a whole number of 64 bits.
+    """The value of a field that must hold a 64-bit integer.
 
     Raises:
-        InputError: it is none.
+        InputError: the field holds something else.
     """
     value: Any = entry.get(field)
     if isinstance(value, bool) or not _all_finite([value], 2**63) or value != int(value):
@@ -184,7 +112,7 @@ def _area(person: dict[str, Any], path: str) -> float:
 
 
 def _segmentation(person: dict[str, Any], size: tuple[int, int], path: str) -> Any:
-    """The entry's segmentation after checking that pycocotools can read it; None when it has none."""
+    """The person's segmentation, or None; raises InputError if pycocotools could not read it."""
     segmentation = person.get("segmentation")
     try:
         if isinstance(segmentation, dict):
@@ -194,39 +122,43 @@ def _segmentation(person: dict[str, Any], size: tuple[int, int], path: str) -> A
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: `segmentation` of annotation {person.get('id')} cannot be read: {error}; "
-            "mend it, or leave it out so that the box counts"
+            "correct it, or remove it so that the bounding box is used"
         ) from error
     return segmentation or None
 
 
 def _checked_rle(segmentation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The RLE with its counts as a list. pycocotools does not check them: wrong ones damage the process's memory."""
+    """The RLE with its counts as a list.
+
+    pycocotools does not check the counts, and wrong ones make it write outside its memory.
+    """
     if tuple(segmentation["size"]) != size:
-        raise ValueError(f"its size is {segmentation['size']}, the picture's {list(size)} (height, width)")
+        raise ValueError(f"its size is {segmentation['size']}, but the picture's is {list(size)} (height, width)")
     counts = segmentation["counts"]
     if isinstance(counts, str):
-        counts = _runs_of_text(counts)
+        counts = _decompress(counts)
     if not isinstance(counts, list) or not all(isinstance(run, int) and run >= 0 for run in counts):
-        raise ValueError("its counts must be COCO's text or a list of whole numbers")
+        raise ValueError("its counts must be a string in COCO's compressed form or a list of integers from 0")
     if sum(counts) != size[0] * size[1]:
-        raise ValueError(f"its counts have the sum {sum(counts)}, the picture has {size[0] * size[1]} pixels")
+        raise ValueError(f"its counts add up to {sum(counts)}, but the picture has {size[0] * size[1]} pixels")
     return {"size": list(size), "counts": counts}
 
 
-def _runs_of_text(text: str) -> list[int]:
-    """Runs of COCO's compressed RLE: numbers of 5 bits a character, lowest first, from the fourth on as differences.
+def _decompress(text: str) -> list[int]:
+    """The run lengths in COCO's compressed RLE; see `rleFrString` in pycocotools' maskApi.c.
 
-    The format is that of `rleFrString` in pycocotools' maskApi.c.
+    Each character holds 5 bits of a number, lowest bits first; from the fourth number on it is the difference to the
+    number two before it.
     """
     runs: list[int] = []
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"its counts hold {character!r}, which is none of COCO's characters")
+            raise ValueError(f"its counts contain {character!r}, which COCO's compressed form does not use")
         value |= (bits & 31) << shift
         shift += 5
-        if not bits & 32:  # the number's last character, with its sign
+        if not bits & 32:  # the last character of the number; it holds the sign
             value -= (bits & 16) << (shift - 4)
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
@@ -235,11 +167,11 @@ def _runs_of_text(text: str) -> list[int]:
     return runs
 
 
-_LIMIT = 1e9  # no coordinate or area of a picture is larger, and all of them fit into 32 bits
+_LIMIT = 1e9  # larger than every coordinate or area of a picture, and fits into a float32
 
 
 def _all_finite(values: list[Any], limit: float = _LIMIT) -> bool:
     if not set(map(type, values)) <= {bool, int, float}:
         return False
-    # A NaN is neither small nor large, but it makes the sum one. The built-in functions take a tenth of a loop's time.
+    # min and max may miss a NaN, but it makes the sum NaN. Built-in functions take a tenth of a loop's time.
     return -limit < min(values, default=0) and max(values, default=0) < limit and math.isfinite(sum(values))

@@ -133,7 +133,7 @@ def _index(
         buckets = _Buckets(Path(temporary), seed)
         images = _distribute(buckets, open_source, name, category)
         if not images:
-            raise annotations.no_images_error(name)
+            raise InputError(f"{name}: `images` is empty; a split needs at least one image")
         pictures = _pictures(buckets, name, skeleton)
         result = {}
         with progress.bar(images, f"index {' and '.join(shares)}", "image") as bar:
@@ -249,12 +249,15 @@ def _pictures(buckets: _Buckets, name: str, skeleton: Skeleton) -> Iterator[Pict
             if kind == _ANNOTATION:
                 people.setdefault(image_id, []).append(entry)
             elif image_id in images:
-                raise annotations.two_images_error(name, image_id)
+                raise InputError(f"{name}: two images have the id {image_id}; ids must be unique")
             else:
                 images[image_id] = (key, entry)
-        for image_id in people:
+        for image_id, (first, *_) in people.items():
             if image_id not in images:
-                raise annotations.unknown_image_error(name, people[image_id][0])
+                raise InputError(
+                    f"{name}: annotation {first.get('id')} has image_id {image_id}, which is not among the images; "
+                    "remove it or add its image"
+                )
         for image_id, (_, image) in sorted(images.items(), key=lambda item: (item[1][0], item[0])):
             yield annotations.make_picture(image, people.get(image_id, []), name, skeleton)
 

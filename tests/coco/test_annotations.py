@@ -1,8 +1,7 @@
-"""What a user's annotation file may be, and what is said of one that cannot be used."""
+"""Annotation files: what they may contain, and the message about each fault."""
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,32 +40,33 @@ def document(**changes: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[[Any], annotations.Annotations]:
-    def write_and_load(content: Any) -> annotations.Annotations:
-        path = tmp_path / "person_keypoints_train2017.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return annotations.load(path, OPENPOSE)
-
-    return write_and_load
+NAME = "person_keypoints_train2017.json"
 
 
-Load = Callable[[Any], annotations.Annotations]
+def picture_of(content: dict[str, Any]) -> Picture:
+    """The first picture of a document, with all people of the document."""
+    return annotations.make_picture(content["images"][0], content["annotations"], NAME, OPENPOSE)
 
 
-def test_reads_people(load: Load) -> None:
-    (picture,) = load(document()).pictures
+def indexed(content: dict[str, Any] | str, folder: Path) -> dict[str, int]:
+    """The counts of a document or text after it was indexed."""
+    encoded = (content if isinstance(content, str) else json.dumps(content)).encode()
+    described = index.index(lambda: io.BytesIO(encoded), NAME, folder, OPENPOSE, {"train": 1.0}, lambda name: 1)
+    return described["train"]["counts"]
+
+
+def test_reads_people() -> None:
+    picture = picture_of(document())
     assert picture.file_name == "a.jpg"
     assert picture.keypoints[0, 3].tolist() == [13, 23]
     assert picture.main.tolist() == [True]
-    assert load(document()).counts()["people_with_keypoints"] == 1
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ('{"images": [', "not valid JSON"),
-        ("[]", "JSON object|`categories` must be a list"),
+        ("[]", "`categories` must be a list"),
         ({"images": [], "annotations": []}, "`categories`"),
         (document() | {"annotations": 5}, "`annotations` must be a list of objects"),
         (document() | {"images": [1]}, "`images` must be a list of objects"),
@@ -90,28 +90,15 @@ def test_reads_people(load: Load) -> None:
         (document() | {"images": document()["images"] * 2}, "two images have the id 1"),
     ],
 )
-@pytest.mark.parametrize("streamed", [False, True])
-def test_bad_file_is_named_with_field_and_entry(
-    load: Load, tmp_path: Path, content: Any, message: str, streamed: bool
-) -> None:
-    def stream(content: Any) -> None:
-        encoded = (content if isinstance(content, str) else json.dumps(content)).encode()
-        name = "person_keypoints_train2017.json"
-        index.index(lambda: io.BytesIO(encoded), name, tmp_path, OPENPOSE, {"train": 1.0}, lambda name: 1)
-
+def test_bad_file_is_named_with_field_and_entry(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:
-        (stream if streamed else load)(content)
-    assert "person_keypoints_train2017.json" in str(raised.value)
+        indexed(content, tmp_path)
+    assert str(raised.value).startswith(f"{NAME}: ")
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.json: no such annotation file"):
-        annotations.load(tmp_path / "nowhere.json", OPENPOSE)
-
-
-def test_people_of_other_categories_are_not_ours(load: Load) -> None:
-    (picture,) = load(document(category_id=18)).pictures
-    assert len(picture.ids) == 0
+def test_people_of_other_categories_are_ignored(tmp_path: Path) -> None:
+    assert indexed(document(), tmp_path)["people_with_keypoints"] == 1
+    assert indexed(document(category_id=18), tmp_path)["people"] == 0
 
 
 def mask_of(picture: Picture) -> np.ndarray:
@@ -124,9 +111,9 @@ def people(*persons: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def test_main_persons_are_large_labelled_and_apart(load: Load) -> None:
+def test_main_persons_are_large_labelled_and_apart() -> None:
     few = [0] * 39 + [1, 1, 2] * 4
-    (picture,) = load(
+    picture = picture_of(
         people(
             {"bbox": [0, 0, 40, 50]},
             {"bbox": [4, 4, 40, 50]},  # nearer than 0.3 of the first one's box
@@ -135,13 +122,13 @@ def test_main_persons_are_large_labelled_and_apart(load: Load) -> None:
             {"bbox": [40, 0, 40, 50], "iscrowd": 1},
             {"bbox": [40, 0, 40, 50]},
         )
-    ).pictures
+    )
     assert picture.main.tolist() == [True, False, False, False, False, True]
 
 
-def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones(load: Load) -> None:
+def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones() -> None:
     square = {"size": [60, 80], "counts": [0, 60 * 20, 60 * 60]}  # the first 20 columns
-    (picture,) = load(
+    picture = picture_of(
         people(
             {"iscrowd": 1, "segmentation": square, "keypoints": [0] * 51},
             {
@@ -150,7 +137,7 @@ def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones(load
             },
             {"segmentation": [[10, 0, 45, 0, 45, 60, 10, 60]]},
         )
-    ).pictures
+    )
     expected = np.ones(80, np.uint8)
     expected[:10] = 0  # the crowd, minus the labelled person
     expected[45:50] = 0  # the first polygon of the unlabelled one, minus the labelled person
@@ -158,8 +145,8 @@ def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones(load
     np.testing.assert_array_equal(mask_of(picture), np.tile(expected, (60, 1)))
 
 
-def test_person_without_polygon_is_masked_by_box(load: Load) -> None:
-    (picture,) = load(people({"keypoints": [0] * 51, "segmentation": [], "bbox": [10, 20, 5, 6]})).pictures
+def test_person_without_polygon_is_masked_by_box() -> None:
+    picture = picture_of(people({"keypoints": [0] * 51, "segmentation": [], "bbox": [10, 20, 5, 6]}))
     mask = mask_of(picture)
     assert mask[20:26, 10:15].max() == 0
     assert (mask == 0).sum() == 30
@@ -168,36 +155,36 @@ def test_person_without_polygon_is_masked_by_box(load: Load) -> None:
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [
-        ({"size": [10, 10], "counts": [100]}, r"its size is \[10, 10\], the picture's \[60, 80\]"),
-        ({"size": [60, 80], "counts": [100]}, "have the sum 100, the picture has 4800 pixels"),
-        ({"size": [60, 80], "counts": [4801, -1]}, "list of whole numbers"),
-        ({"size": [60, 80], "counts": ""}, "have the sum 0"),
-        ({"size": [60, 80], "counts": "garbage!"}, "none of COCO's characters"),
+        ({"size": [10, 10], "counts": [100]}, r"its size is \[10, 10\], but the picture's is \[60, 80\]"),
+        ({"size": [60, 80], "counts": [100]}, "add up to 100, but the picture has 4800 pixels"),
+        ({"size": [60, 80], "counts": [4801, -1]}, "list of integers"),
+        ({"size": [60, 80], "counts": ""}, "add up to 0"),
+        ({"size": [60, 80], "counts": "garbage!"}, "contain 'r', which COCO's compressed form"),
         ({"size": [60, 80], "counts": "o"}, "cut off"),
         ({"counts": [4800]}, "'size'"),
         ([[1, 2, 3]], "polygons are lists"),
         ([[1, 2, 3, 4, 5, None]], "polygons are lists"),
     ],
 )
-def test_segmentation_that_cannot_be_read_is_named(load: Load, segmentation: Any, message: str) -> None:
+def test_segmentation_that_cannot_be_read_is_named(segmentation: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"`segmentation` of annotation 7 cannot be read: .*{message}"):
-        load(document(iscrowd=1, segmentation=segmentation))
+        picture_of(document(iscrowd=1, segmentation=segmentation))
 
 
-def test_polygons_far_outside_of_the_picture_are_fine(load: Load) -> None:
+def test_polygons_far_outside_of_the_picture_are_fine() -> None:
     far = [[-1e8, -1e8, 1e8, -1e8, 1e8, 1e8, -1e8, 1e8]]
-    (picture,) = load(document(iscrowd=1, segmentation=far)).pictures
+    picture = picture_of(document(iscrowd=1, segmentation=far))
     assert mask_of(picture).max() == 0
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_compressed_runs_are_read_as_pycocotools_wrote_them(mask: np.ndarray) -> None:
     counts = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    runs = annotations._runs_of_text(counts)
+    runs = annotations._decompress(counts)
     decoded = np.repeat(np.arange(len(runs)) % 2, runs).reshape(mask.shape[::-1]).T
     np.testing.assert_array_equal(decoded, mask)
 
 
-def test_counts_of_the_real_subset(shared: Path) -> None:
-    counts = annotations.load(shared / "coco/annotations/person_keypoints_val2017.json", OPENPOSE).counts()
+def test_counts_of_the_real_subset(shared: Path, tmp_path: Path) -> None:
+    counts = indexed((shared / "coco/annotations/person_keypoints_val2017.json").read_text(), tmp_path)
     assert (counts["images"], counts["people_with_keypoints"], counts["crowds"]) == (200, 359, 8)

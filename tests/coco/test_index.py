@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from openpose import records, skeleton
 from openpose.coco import annotations
@@ -89,7 +90,11 @@ def test_held_out_share_is_exact_and_apart(tmp_path: Path) -> None:
 
 def test_it_is_what_the_whole_file_holds(tmp_path: Path, shared: Path) -> None:
     path = shared / "coco/annotations/person_keypoints_val2017.json"
-    whole = {picture.id: picture for picture in annotations.load(path, OPENPOSE).pictures}
+    coco = COCO(path)
+    whole = {
+        image["id"]: annotations.make_picture(image, coco.imgToAnns[image["id"]], "a.json", OPENPOSE)
+        for image in coco.dataset["images"]
+    }
     pictures = index(tmp_path, json.loads(path.read_bytes()))["train"]
     assert len(pictures) == len(whole) == 200
     for picture in pictures:

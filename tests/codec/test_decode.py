@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
 
 from openpose import skeleton
 from openpose.coco import annotations
@@ -272,8 +273,9 @@ def test_in_pixels() -> None:
 def test_oracle_on_real_people(shared: Path) -> None:
     """True maps of real photographs, decoded: it bounds what any network can reach."""
     path = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
-    results = []
-    for picture in annotations.load(path, OPENPOSE).pictures:
+    results, coco = [], COCO(path)
+    for image in coco.dataset["images"]:
+        picture = annotations.make_picture(image, coco.imgToAnns[image["id"]], path.name, OPENPOSE)
         scale = 368 / picture.height
         keypoints, labelled = OPENPOSE.part_keypoints(
             picture.keypoints[picture.labelled], picture.visibility[picture.labelled]

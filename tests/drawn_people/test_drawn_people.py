@@ -13,7 +13,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from openpose import drawn_people, skeleton
-from openpose.coco import annotations as coco
+from openpose.coco import index
 from openpose.errors import InputError
 
 ARCHIVES = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
@@ -131,8 +131,12 @@ def test_people_do_not_share_pixels(ground_truth: COCO) -> None:
         assert not masks or np.sum(masks, 0).max() == 1
 
 
-def test_our_own_reader_accepts_it(unpacked: Path) -> None:
-    counts = coco.load(unpacked / "annotations/person_keypoints_val2017.json", skeleton.OPENPOSE18).counts()
+def test_our_own_reader_accepts_it(unpacked: Path, tmp_path: Path) -> None:
+    path = unpacked / "annotations/person_keypoints_val2017.json"
+    described = index.index(
+        lambda: path.open("rb"), path.name, tmp_path, skeleton.OPENPOSE18, {"val": 1.0}, lambda name: 1
+    )
+    counts = described["val"]["counts"]
     assert counts["images"] == 12
     assert counts["main_persons"] > 5
 
