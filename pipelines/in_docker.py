@@ -1,8 +1,8 @@
-"""Runs a DAG here in containers, with KFP's local DockerRunner and a Docker Engine on this machine.
+"""Runs a DAG on this machine in containers, with a Docker Engine.
 
-KFP decides what runs when. How one step's container runs is ours, because KFP 2.17's runner lets Docker remove the
-container when it ends, and calls a step that failed a success when it was removed before KFP had asked; and it leaves
-the containers behind when it is stopped.
+KFP decides what runs when. How a step's container runs is decided here, because KFP 2.17's DockerRunner lets Docker
+remove a container when it ends, and reports a failed step as a success if that happens before KFP reads its exit code;
+and it leaves the containers running when it is stopped.
 """
 
 import codecs
@@ -15,14 +15,12 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import Mount
-from kfp import local
-from kfp.local import docker_task_handler
 
 from openpose.errors import InputError
 from pipelines.in_place import KFP_EXECUTOR, Outcome, Steps, follow
 
-LABEL = "openpose-kubeflow.run"  # of every container, with the folder of its run
-# In the shell's place, so that a signal reaches it, and without the executor's log, which has all of its input.
+LABEL = "openpose-kubeflow.run"  # of every container; its value is the run's folder
+# `exec` puts it in the shell's place, so that signals reach it. The executor's log holds all of its input: disabled.
 _EXECUTOR = (
     'exec python3 -c "import logging; logging.disable(logging.INFO); '
     'from kfp.dsl.executor_main import executor_main; executor_main()"'
@@ -37,18 +35,18 @@ def run(
     root: Path,
     read_only: Iterable[Path],
 ) -> Outcome:
-    """Runs the DAG to its end. Nobody else may be running it with the same root.
+    """Runs the DAG to its end. The caller must hold the root's lock (`in_place.alone`).
 
     Args:
         pipeline: the DAG's function.
         arguments: of the DAG.
-        folder: below the root; gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
-        image: of all steps.
-        root: the storage root, which the steps see under the same path.
-        read_only: files and folders that they see too.
+        folder: below the root; gets KFP's copies of the small artifacts, and `kfp.log` with KFP's own output.
+        image: for all steps.
+        root: the storage root; the steps see it under the same path.
+        read_only: other files and folders that the steps may read.
 
     Raises:
-        InputError: Docker does not answer, refuses, or has no such image.
+        InputError: Docker does not answer, refuses the image, or does not have it.
         Stopped: by Ctrl-C or a termination signal; no container is left.
     """
     try:
@@ -62,19 +60,17 @@ def run(
         ) from error
     outside = [path for path in read_only if not path.is_relative_to(root)]
     mounts = [Mount(str(path), str(path), "bind", read_only=path != root) for path in (root, *outside)]
-    steps = _Containers(client, image, mounts, str(root))
     with contextlib.closing(client):
+        steps = _Containers(client, image, mounts, str(root))
         steps.remove_left()
         try:
-            return follow(
-                pipeline, arguments, folder, local.DockerRunner(), docker_task_handler.DockerTaskHandler, steps
-            )
+            return follow(pipeline, arguments, folder, steps)
         except APIError as error:
             raise InputError(f"Docker refuses to run {image}: {error.explanation or error}") from error
 
 
 class _Containers(Steps):
-    """Steps that are containers."""
+    """Runs steps in containers."""
 
     def __init__(self, client: docker.DockerClient, image: str, mounts: list[Mount], root: str) -> None:
         super().__init__()
@@ -83,7 +79,7 @@ class _Containers(Steps):
             "image": image,
             "mounts": mounts,
             "labels": {LABEL: root},
-            "user": f"{os.getuid()}:{os.getgid()}",  # so that what they write belongs to who runs this
+            "user": f"{os.getuid()}:{os.getgid()}",  # so that the files they write belong to the caller
             "network_mode": "host",  # a source may be an address that only this machine knows
             "read_only": True,
             "tmpfs": {"/tmp": ""},
@@ -93,14 +89,13 @@ class _Containers(Steps):
         self._live: set[Any] = set()
 
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
-        command = [part if "\n" not in part else part.replace(KFP_EXECUTOR, _EXECUTOR) for part in command]
+        command = [part.replace(KFP_EXECUTOR, _EXECUTOR) if "\n" in part else part for part in command]
         container = self._client.containers.create(command=command, environment=environment, **self._options)
         self._live.add(container)
         try:
             container.start()
             for line in _lines(container.logs(stream=True, follow=True)):
-                self.terminal.write(line)
-                self.terminal.flush()
+                self.show(line)
             return int(container.wait()["StatusCode"])
         finally:
             with contextlib.suppress(NotFound):
@@ -114,14 +109,14 @@ class _Containers(Steps):
                 container.kill(signal=number)
 
     def remove_left(self) -> None:
-        """Removes the containers of a run in the same root that was killed."""
+        """Removes the containers that a killed run with the same root left behind."""
         for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}={self._root}"}):
             with contextlib.suppress(NotFound):
                 container.remove(force=True)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Whole lines of a log that comes in any pieces."""
+    """The lines of a log that arrives in chunks of any length."""
     decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
     for chunk in chunks:
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")

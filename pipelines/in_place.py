@@ -1,14 +1,14 @@
-"""Runs a DAG here with KFP's local SubprocessRunner, without a container engine.
+"""Runs a DAG on this machine with KFP's local runner, each step in a process; no container engine is needed.
 
-KFP decides what runs when. How one step's process runs is ours, because KFP 2.17
+KFP decides what runs when. How a step's process runs is decided here, because KFP 2.17
 
-- passes a step's output on line by line through `print`, which shows no progress bar, mixes up what parallel
-  steps say, and adds a step's whole input to it;
-- puts the interpreter's path in place of every "python3" in a command, without quotes: that breaks on a path
-  with a space, and changes a user's own path that contains "python3";
-- leaves the steps' processes behind when it is stopped, and their temporary folders always.
+- prints a step's output line by line: a progress bar is lost, and the lines of parallel steps are mixed;
+- puts the interpreter's path in place of every "python3" in a command, without quotes: this breaks on a path with a
+  space, and changes a user's path that contains "python3";
+- leaves the steps' processes running when it is stopped, and never removes their temporary folders.
 """
 
+import builtins
 import contextlib
 import fcntl
 import logging
@@ -25,36 +25,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
-from unittest import mock
 
 from kfp import local
-from kfp.local import logging_utils, subprocess_task_handler
+from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
+from kfp.local.task_handler_interface import ITaskHandler
 
+from components.revision import REPOSITORY
 from openpose.errors import InputError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 KFP_EXECUTOR = "python3 -m kfp.dsl.executor_main"
 GRACE = 10  # seconds that a stopped step has to tidy up
 
 
 class Stopped(BaseException):
-    """The run was stopped by a signal; no Exception, for KFP catches those."""
+    """A signal stopped the run. Not an Exception, because KFP catches those."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number  # as shells have it
+        self.exit_code = 128 + number  # as in shells
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Keeps other runs out of the folder until the block and all steps that were given the lock have ended.
+    """Locks a folder until the block has ended and all steps that hold the lock too.
 
     Yields:
         The lock's file descriptor, for `run`.
 
     Raises:
-        InputError: another run is at work there.
+        InputError: another run holds the lock.
     """
     with (folder / ".lock").open("w") as file:
         try:
@@ -71,7 +71,7 @@ class Outcome:
     """How a run of the DAG went.
 
     Attributes:
-        failed: components that ended with an error, and their exit codes.
+        failed: exit codes of the components that failed.
         seconds: for each component that ran, from the start of its first process to the end of its last.
     """
 
@@ -85,57 +85,25 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, l
     Args:
         pipeline: the DAG's function.
         arguments: of the DAG.
-        folder: gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
-        lock: of `alone`.
+        folder: gets KFP's copies of the small artifacts, and `kfp.log` with KFP's own output.
+        lock: from `alone`.
 
     Raises:
-        Stopped: by Ctrl-C or a termination signal; no step's process is left.
+        Stopped: by Ctrl-C or a termination signal; no process of a step is left.
     """
     with tempfile.TemporaryDirectory(prefix="openpose-") as temporary:
-        runner = local.SubprocessRunner(use_venv=False)
-        handler = subprocess_task_handler.SubprocessTaskHandler
-        steps = _Processes(Path(temporary), lock)
-        return follow(pipeline, arguments, folder, runner, handler, steps)
+        return follow(pipeline, arguments, folder, _Processes(Path(temporary), lock))
 
 
-def follow(
-    pipeline: Callable[..., Any],
-    arguments: dict[str, Any],
-    folder: Path,
-    runner: Any,
-    handler: type,
-    steps: "Steps",
-) -> Outcome:
-    """Runs the DAG with one of KFP's local runners, but its steps our way.
+def follow(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, steps: "Steps") -> Outcome:
+    """Runs the DAG with KFP's local runner, which hands each step to `steps`.
 
-    Args:
-        pipeline: the DAG's function.
-        arguments: of the DAG.
-        folder: gets KFP's copies of the small artifacts, and `kfp.log` with what KFP itself says.
-        runner: of KFP.
-        handler: KFP's class that runs a step with this runner.
-        steps: run them instead.
-
-    Raises:
-        Stopped: by Ctrl-C or a termination signal; nothing of the steps is left.
+    Args and errors: see `run`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-
-    class Ours(handler):
-        def validate_image(self, image: str) -> None:
-            """KFP's own choice of the image is not used, so it need not be one with Python."""
-
-        def run(self) -> Status:
-            return Status.SUCCESS if steps.run(self.full_command, self.env_vars) == 0 else Status.FAILURE
-
     with _kfp_log(folder / "kfp.log") as steps.terminal:
-        local.init(runner, pipeline_root=str(folder))
-        with (
-            mock.patch.object(sys.modules[handler.__module__], handler.__name__, Ours),
-            # It replaces `builtins.print` for a while, and two steps at once leave it replaced for ever.
-            mock.patch.object(logging_utils, "indented_print", contextlib.nullcontext),
-            steps.stopped_by_signals(),
-        ):
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
+        with _handed_to(steps), steps.stopped_by_signals():
             try:
                 pipeline(**arguments)
             except RuntimeError:
@@ -145,9 +113,31 @@ def follow(
 
 
 @contextlib.contextmanager
+def _handed_to(steps: "Steps") -> Iterator[None]:
+    """Makes KFP's local runner hand each step to `steps`.
+
+    KFP 2.17 has no hook for this: its dispatcher takes the task handler's class from this module for each step.
+    """
+
+    class Handler(ITaskHandler):
+        def __init__(self, full_command: list[str], env_vars: dict[str, str], **_: object) -> None:
+            self._command, self._environment = full_command, env_vars
+
+        def run(self) -> Status:
+            return Status.SUCCESS if steps.run(self._command, self._environment) == 0 else Status.FAILURE
+
+    theirs = subprocess_task_handler.SubprocessTaskHandler
+    subprocess_task_handler.SubprocessTaskHandler = Handler
+    try:
+        yield
+    finally:
+        subprocess_task_handler.SubprocessTaskHandler = theirs
+
+
+@contextlib.contextmanager
 def _kfp_log(path: Path) -> Iterator[TextIO]:
-    """Sends what KFP prints and logs to a file; yields the standard output that people see."""
-    terminal, root = sys.stdout, logging.getLogger()
+    """Sends what KFP prints and logs to a file; yields the standard output that the user sees."""
+    terminal, root, printing = sys.stdout, logging.getLogger(), builtins.print
     handlers = root.handlers[:]
     with path.open("w") as log, contextlib.redirect_stdout(log):
         root.handlers[:] = [logging.StreamHandler(log)]
@@ -155,14 +145,15 @@ def _kfp_log(path: Path) -> Iterator[TextIO]:
             yield terminal
         finally:
             root.handlers[:] = handlers
+            builtins.print = printing  # KFP replaces it for each step; two steps at once leave it replaced
 
 
 class Steps:
-    """The steps of one run of the DAG: their order of appearance, how long they took, and their end by a signal.
+    """Runs the steps of one DAG run, measures them, and stops them on a signal.
 
     Attributes:
         outcome: so far.
-        terminal: where people see what the steps say.
+        terminal: gets the steps' output.
     """
 
     def __init__(self) -> None:
@@ -173,29 +164,34 @@ class Steps:
 
     def run(self, command: list[str], environment: dict[str, str]) -> int:
         """Runs one step; returns its exit code."""
-        if self._stopping:  # a loop's next share, after Ctrl-C
+        if self._stopping:  # KFP starts the rest of a loop even after Ctrl-C
             return 1
         component = command[command.index("--function_to_execute") + 1]
         if component not in self._started:
             self._started[component] = time.monotonic()
-            print(f"== {component}", file=self.terminal, flush=True)
+            self.show(f"== {component}\n")
         code = self.execute(command, environment)
         self.outcome.seconds[component] = time.monotonic() - self._started[component]
         if code:
             self.outcome.failed[component] = code
         return code
 
+    def show(self, line: str) -> None:
+        """Shows a line of output to the user."""
+        self.terminal.write(line)
+        self.terminal.flush()
+
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
-        """Runs a command to its end, or until it is killed; returns its exit code."""
+        """Runs a command until it ends or is killed; returns its exit code."""
         raise NotImplementedError
 
     def kill(self, number: int) -> None:
-        """Sends a signal to all steps that are running."""
+        """Sends a signal to all running steps."""
         raise NotImplementedError
 
     @contextlib.contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """Ctrl-C and termination end the steps too."""
+        """Lets Ctrl-C and SIGTERM stop the steps too."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, self._stop) for number in numbers]
         try:
@@ -215,39 +211,36 @@ class Steps:
 
 
 class _Processes(Steps):
-    """Steps that are processes here."""
+    """Runs steps as processes of this machine."""
 
     def __init__(self, temporary: Path, lock: int) -> None:
         super().__init__()
-        self._temporary, self._lock = temporary, lock
+        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        self._environment = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
+        self._lock = lock
         self._live: set[subprocess.Popen[str]] = set()
 
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
-        in_loop = any("-iteration-" in part for part in command)
+        # Steps of a loop run in parallel and get no terminal, because their bars would overwrite each other.
+        output = subprocess.PIPE if any("-iteration-" in part for part in command) else None
         with subprocess.Popen(
-            [part if "\n" not in part else _with_this_python(part) for part in command],
+            [_with_this_python(part) if "\n" in part else part for part in command],
             stdin=subprocess.PIPE,
-            # Steps of a loop run side by side and get no terminal: their bars would write over each other.
-            stdout=subprocess.PIPE if in_loop else None,
-            stderr=subprocess.STDOUT if in_loop else None,
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
             text=True,
-            env=os.environ | self._environment() | environment,
-            process_group=0,  # so that what the step starts is stopped with it, and by us, not by the terminal
+            env=os.environ | self._environment | environment,
+            process_group=0,  # so that what a step starts is stopped with it, and by us, not by the terminal
             pass_fds=[self._lock],
         ) as process:
             self._live.add(process)
             try:
                 for line in process.stdout or ():
-                    self.terminal.write(line)
-                    self.terminal.flush()
+                    self.show(line)
                 return process.wait()
             finally:
-                process.wait()  # a stopped step tidies up, as long as its standard input is open
+                process.wait()  # a stopped step tidies up while its standard input is open
                 self._live.discard(process)
-
-    def _environment(self) -> dict[str, str]:
-        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._temporary)}
 
     def kill(self, number: int) -> None:
         for process in list(self._live):
@@ -258,6 +251,6 @@ class _Processes(Steps):
 def _with_this_python(script: str) -> str:
     """KFP's shell script of a step, with this interpreter and our executor.
 
-    It takes the shell's place, for the shell would end before it when both are interrupted.
+    `exec` puts it in the shell's place, because an interrupted shell ends before its child.
     """
     return script.replace(KFP_EXECUTOR, f"exec {shlex.quote(sys.executable)} -m pipelines.step_process")

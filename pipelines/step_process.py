@@ -1,4 +1,4 @@
-"""A step's process when the DAG runs in place: KFP's executor, without its log, ending with its parent."""
+"""A step's process on this machine: KFP's executor without its log. It ends when its parent ends."""
 
 import logging
 import os
@@ -19,8 +19,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    # The parent never writes here, so this returns only when the parent has ended, even if it was killed.
-    os.read(0, 1)
+    os.read(0, 1)  # the parent never writes, so this returns only when the parent has ended, even if it was killed
     os._exit(1)
 
 
