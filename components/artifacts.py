@@ -29,8 +29,10 @@ def select_inputs(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[s
     return {name: kind(inputs[name]) if kind in (int, float) else inputs[name] for name, kind in taken.items()}
 
 
-def write_manifest(artifact: Any, manifest: dict[str, Any]) -> None:
+def write_manifest(artifact: Any, manifest: storage.Manifest | dict[str, Any]) -> None:
     """Hands a manifest on: the artifact is the small JSON document, its metadata the counts."""
+    if isinstance(manifest, storage.Manifest):
+        manifest = manifest.as_document()
     storage.write_json(Path(artifact.path), manifest)
     artifact.metadata |= {"folder": manifest["folder"], "fingerprint": manifest["fingerprint"]}
     artifact.metadata |= manifest.get("counts", {})

@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeVar
 
 from openpose import storage
 from openpose.errors import InputError
 
+Manifest = TypeVar("Manifest")
 RUN = "OPENPOSE_RUN"  # environment variable with the run's identifier
 
 
@@ -46,7 +47,7 @@ class Step:
         self.found = False
         self.manifest_path: storage.StoragePath | None = None
 
-    def cached(self, work: storage.StepOutput) -> dict[str, Any] | None:
+    def cached(self, work: storage.StepOutput[Manifest]) -> Manifest | None:
         """The manifest of a step's output if it is complete already, and says so; else None."""
         self.manifest_path = work.manifest_path
         manifest = work.cached()

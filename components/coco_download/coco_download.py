@@ -1,6 +1,5 @@
 """The first step: fetches a data set, or finds it, checks it, and describes it in a manifest."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from components import status
 from openpose import records, report, skeleton, storage
 from openpose.coco import index, pictures, remotes
 from openpose.coco import source as data_source
+from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.coco.source import Annotations, Files, Names
 from openpose.errors import InputError
@@ -28,7 +28,7 @@ def coco_download(
     val_share: float = 0.0,
     seed: int = 0,
     unpack: bool = False,
-) -> dict[str, Any]:
+) -> DataManifest:
     """Fetches or finds a data set in COCO's format, checks it and describes it in a manifest under the storage root.
 
     Args:
@@ -66,22 +66,23 @@ def coco_download(
         signatures = {split: _signature(files.pictures[split]) for split in shares}
         if unpack:
             files = _unpacked(files, folder, signatures)
-        inputs: dict[str, Any] = {
+        inputs = DataInputs(
             # Where the pictures are counts here, because they stay there; a split's own fingerprint is of content only.
-            "pictures": {split: str(place) for split, place in files.pictures.items()},
-            "content": {split: [sums[split], signatures[split]] for split in shares},
-            "val_share": val_share,
-            "seed": seed,
-        }
-        work = storage.StepOutput(folder, "data", inputs, "data/")
+            pictures={split: str(place) for split, place in files.pictures.items()},
+            content={split: [sums[split], signatures[split]] for split in shares},
+            val_share=val_share,
+            seed=seed,
+        )
+        work = storage.StepOutput(folder, DataManifest, inputs, "data/")
         manifest = step.cached(work)
         if manifest is None:
-            described = _index(work, files, shares, seed)
+            fingerprints = {}
             for file, splits in shares.items():
                 content = {"annotations": sums[file], "pictures": signatures[file], "seed": seed}
                 for split in splits:
                     part = {"split": split, "val_share": val_share} if val_share else {}
-                    described[split]["fingerprint"] = storage.fingerprint(content | part)
+                    fingerprints[split] = storage.fingerprint(content | part)
+            described = _index(work, files, shares, seed, fingerprints)
             manifest = work.finish(
                 source=remotes.shown(source),  # without a password
                 files=_described_files(files, sums, signatures),
@@ -90,7 +91,7 @@ def coco_download(
             )
             storage.write_json(folder / SUMS, known.used)
             print(f"data in {work.folder}", flush=True)
-        print(_summary(manifest["splits"]), flush=True)
+        print(_summary(manifest.splits), flush=True)
         return manifest
 
 
@@ -150,33 +151,38 @@ def _signature(place: storage.StoragePath) -> str:
         return storage.fingerprint(store.signature())
 
 
-def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, str]) -> list[dict[str, Any]]:
+def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, str]) -> list[DataFile]:
     """What the data set consists of: each file or folder with its size and checksum."""
     if files.fetched:
-        described = [asdict(fetched) for fetched in files.fetched]
-        return [{key: file[key] for key in ("name", "place", "bytes", "sha256", "url")} for file in described]
+        return [
+            DataFile(place=file.place, name=file.name, bytes=file.bytes, sha256=file.sha256, url=file.url)
+            for file in files.fetched
+        ]
     found = {}
     for split, annotations in files.annotations.items():
         name, size = annotations.entry or annotations.place.name, annotations.size()
-        found[str(annotations)] = {"name": name, "bytes": size, "sha256": sums[split]}
+        found[str(annotations)] = DataFile(place=str(annotations), name=name, bytes=size, sha256=sums[split])
     for split, place in files.pictures.items():
         if place.suffix == ".zip":
             with storage.open_binary(place) as file:
                 sha256 = storage.stream_sha256(file)
-            found[str(place)] = {"name": place.name, "bytes": storage.size(place) or 0, "sha256": sha256}
+            size = storage.size(place) or 0
         else:
-            sizes = storage.sizes(place)
-            # Of a folder the checksum is that of all names and sizes.
-            found[str(place)] = {"name": place.name, "bytes": sum(sizes.values()), "sha256": signatures[split]}
-    return [{"place": place, **file} for place, file in found.items()]
+            size, sha256 = sum(storage.sizes(place).values()), signatures[split]
+        found[str(place)] = DataFile(place=str(place), name=place.name, bytes=size, sha256=sha256)
+    return list(found.values())
 
 
 def _index(
-    work: storage.StepOutput, files: Files, shares: dict[str, dict[str, float]], seed: int
-) -> dict[str, dict[str, Any]]:
+    work: storage.StepOutput[DataManifest],
+    files: Files,
+    shares: dict[str, dict[str, float]],
+    seed: int,
+    fingerprints: dict[str, str],
+) -> dict[str, DataSplit]:
     """Writes the indexes of all splits and the report into the work's folder; describes the splits."""
     person = skeleton.OPENPOSE18
-    described: dict[str, dict[str, Any]] = {}
+    described: dict[str, DataSplit] = {}
     samples: dict[str, list[Sample]] = {}
     with storage.atomic_folder(work.folder) as temporary:
         for file, splits in shares.items():
@@ -187,18 +193,23 @@ def _index(
                     opened = index.Split(temporary / part["people"], temporary / part["index"])
                     bad = _missing(opened, store, str(annotations))
                     samples[split] = _samples(opened, store)
-                    described[split] = part | {
-                        "bad": bad,
-                        "people": str(work.folder / part["people"]),
-                        "index": str(work.folder / part["index"]),
-                        "pictures": str(files.pictures[file]),
-                    }
-        page = report.data_page("Data", described, samples, person)
+                    described[split] = DataSplit(
+                        people=str(work.folder / part["people"]),
+                        index=str(work.folder / part["index"]),
+                        counts=part["counts"],
+                        keypoints=part["keypoints"],
+                        bad=bad,
+                        pictures=str(files.pictures[file]),
+                        fingerprint=fingerprints[split],
+                    )
+        page = report.data_page(
+            "Data", {split: storage.to_json(part) for split, part in described.items()}, samples, person
+        )
         storage.write_text(temporary / "report.html", page)
     return described
 
 
-def _missing(split: index.Split, store: PictureStore, annotations: str) -> dict[str, Any]:
+def _missing(split: index.Split, store: PictureStore, annotations: str) -> MissingPictures:
     """How many of a split's pictures are missing, and the names of some.
 
     Raises:
@@ -212,7 +223,7 @@ def _missing(split: index.Split, store: PictureStore, annotations: str) -> dict[
             f"{store.place}: none of the {len(split)} pictures of {annotations} is there; "
             f"looked for {', '.join(names[:3])}; there is: {', '.join(store.some(3)) or 'nothing'}"
         )
-    return {"missing": len(missing), "names": names}
+    return MissingPictures(missing=len(missing), names=names)
 
 
 def _samples(split: index.Split, store: PictureStore) -> list[Sample]:
@@ -231,19 +242,19 @@ def _samples(split: index.Split, store: PictureStore) -> list[Sample]:
     return found
 
 
-def _summary(splits: dict[str, dict[str, Any]]) -> str:
+def _summary(splits: dict[str, DataSplit]) -> str:
     """What the splits hold, as a table."""
     lines = [" " * 24 + "".join(f"{split:>12}" for split in splits)]
-    counts = {split: described["counts"] for split, described in splits.items()}
+    counts = {split: described.counts for split, described in splits.items()}
     for name in next(iter(counts.values())):
         lines.append(f"  {name.replace('_', ' '):<22}" + "".join(f"{counts[split][name]:>12,}" for split in splits))
     lines.append("  labelled keypoints")
-    for name in next(iter(splits.values()))["keypoints"]:
-        row = "".join(f"{described['keypoints'][name]:>12,}" for described in splits.values())
+    for name in next(iter(splits.values())).keypoints:
+        row = "".join(f"{described.keypoints[name]:>12,}" for described in splits.values())
         lines.append(f"    {name.replace('_', ' '):<20}{row}")
     for split, described in splits.items():
-        bad = described["bad"]
-        if bad["missing"]:
-            more = ", …" if bad["missing"] > 3 else ""
-            lines.append(f"  {bad['missing']} pictures of {split} are missing: {', '.join(bad['names'][:3])}{more}")
+        bad = described.bad
+        if bad.missing:
+            more = ", …" if bad.missing > 3 else ""
+            lines.append(f"  {bad.missing} pictures of {split} are missing: {', '.join(bad.names[:3])}{more}")
     return "\n".join(lines)

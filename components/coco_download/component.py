@@ -47,7 +47,7 @@ def coco_download(
             unpack=unpack,
         )
         artifacts.write_manifest(data, manifest)
-        artifacts.write_page(page, manifest["report"])
+        artifacts.write_page(page, manifest.report)
         made = made_of(recipe, manifest)
         known = only_new and is_made_already(root=root, data=manifest, made_of=made, registry=registry)
 

@@ -7,6 +7,7 @@ from typing import Any
 from components import status
 from openpose import records, skeleton, storage
 from openpose.coco.index import Split
+from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import batches
@@ -56,7 +57,7 @@ def tfrecord_targets(
         work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
         manifest = step.cached(work.work)
         if manifest is None:
-            with PictureStore(work.source["pictures"]) as pictures:
+            with PictureStore(work.source.pictures) as pictures:
                 records.write_shards(
                     work.people(), pictures, work.work.folder, split, work.parameters, worker, workers, work.dense()
                 )
@@ -126,15 +127,15 @@ class _SplitWork:
     ) -> None:
         if dense not in DENSE:
             raise InputError(f"dense is {dense!r}; choose one of: {', '.join(DENSE)}")
-        manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), "data")
-        if split not in manifest["splits"]:
-            raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest['splits'])}")
-        self.split, self.source, self.skeleton = split, manifest["splits"][split], skeleton.OPENPOSE18
+        manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), DataManifest)
+        if split not in manifest.splits:
+            raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest.splits)}")
+        self.split, self.source, self.skeleton = split, manifest.splits[split], skeleton.OPENPOSE18
         self.parameters = RecordParameters(shard_mb, images_per_shard, max_bad_share)
         self._input = InputParameters(size=(size, size)) if split in DENSE[dense] else None
         self._targets = self._input.described_targets() if self._input else None
         inputs = {
-            "data": self.source["fingerprint"],
+            "data": self.source.fingerprint,
             "split": split,
             "skeleton": self.skeleton.name,
             "targets": self._targets,
@@ -144,7 +145,7 @@ class _SplitWork:
         self.work = storage.StepOutput(root, "records", inputs, f"records/{split}-")
 
     def people(self) -> Split:
-        return Split(self.source["people"], self.source["index"])
+        return Split(self.source.people, self.source.index)
 
     def dense(self) -> Callable[[bytes], bytes] | None:
         """What makes an image's dense targets, when the split has them."""
@@ -157,7 +158,7 @@ class _SplitWork:
         if len(shards) < len(planned):
             return None
         merged = records.merge(shards.values())
-        images = self.source["counts"]["images"]
+        images = self.source.counts["images"]
         records.check_bad_images(merged["bad_images"], images, self.parameters.max_bad_share)
         if merged["counts"]["images"] == 0:
             raise InputError(f"the {self.split} split has no image that can be used")

@@ -10,6 +10,7 @@ from openpose.storage.atomic import (
     write_bytes,
     write_text,
 )
+from openpose.storage.documents import from_json, to_json
 from openpose.storage.files import (
     ATTRIBUTE_CACHE_SECONDS,
     BUCKET_PATIENCE,
@@ -32,11 +33,13 @@ from openpose.storage.files import (
 )
 from openpose.storage.manifest import (
     SCHEMA,
+    Manifest,
     StepOutput,
     checksum,
     fingerprint,
     newest_manifest,
     open_manifest,
+    read_document,
     read_json,
     sha256,
     stream_sha256,
@@ -52,6 +55,7 @@ __all__ = [
     "BUCKET_PATIENCE",
     "SCHEMA",
     "BucketObject",
+    "Manifest",
     "RangeReader",
     "StepOutput",
     "StoragePath",
@@ -65,6 +69,7 @@ __all__ = [
     "fingerprint",
     "forget_client",
     "free_space",
+    "from_json",
     "is_local",
     "local_copy",
     "local_or_scratch",
@@ -77,6 +82,7 @@ __all__ = [
     "open_zip",
     "path",
     "read_bytes",
+    "read_document",
     "read_json",
     "read_range",
     "remove",
@@ -89,6 +95,7 @@ __all__ = [
     "stream_sha256",
     "sweep",
     "sweep_file",
+    "to_json",
     "upload_stream",
     "user_errors",
     "workspace",

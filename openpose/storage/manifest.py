@@ -9,16 +9,22 @@ import hashlib
 import json
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, Generic, TypeVar, overload
 
 from openpose.errors import InputError
 from openpose.storage.atomic import temporary_path, write_text
+from openpose.storage.documents import from_json, to_json
 from openpose.storage.files import read_bytes
 from openpose.storage.path import StoragePath, client, is_local, path
 from openpose.storage.user_errors import bucket_errors
 
 SCHEMA = 1
+MANIFEST = "manifest.json"
+
+AnyManifest = TypeVar("AnyManifest")
+Document = TypeVar("Document")
 
 
 def write_json(place: StoragePath, document: Any) -> None:
@@ -78,13 +84,39 @@ def fingerprint(document: Any) -> str:
     return checksum(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-class StepOutput:
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What all manifests have; each kind is a subclass with the fields of its own.
+
+    Attributes:
+        KIND: `data`, `records`, `run`, `evaluation` or `model`.
+        fingerprint: hash of kind, schema and inputs.
+        folder: where the output's files are.
+        inputs: everything that decides the output: parameters, and the fingerprints of what the step reads.
+    """
+
+    KIND: ClassVar[str]
+    fingerprint: str
+    folder: str
+    inputs: Any
+
+    @property
+    def path(self) -> StoragePath:
+        """Where the manifest itself is."""
+        return path(self.folder) / MANIFEST
+
+    def as_document(self) -> dict[str, Any]:
+        """The manifest as it is written."""
+        return {"kind": self.KIND, "schema": SCHEMA, **to_json(self)}
+
+
+class StepOutput(Generic[AnyManifest]):
     """The output folder of one step; its name and manifest carry the fingerprint of the step's inputs.
 
     Args:
         root: the storage root.
-        kind: what the step makes: `data`, `records`, `run`, `evaluation`, `model`.
-        inputs: parameters and the fingerprints of what the step reads.
+        kind: the kind of the manifest.
+        inputs: everything that decides the output: parameters, and the fingerprints of what the step reads.
         where: folder below the root; the first digits of the fingerprint complete its name.
 
     Attributes:
@@ -93,50 +125,93 @@ class StepOutput:
         manifest_path: the manifest, which exists once the output is complete.
     """
 
-    def __init__(self, root: StoragePath, kind: str, inputs: dict[str, Any], where: str) -> None:
-        self.kind, self.inputs = kind, inputs
-        self.fingerprint = fingerprint({"kind": kind, "schema": SCHEMA, "inputs": inputs})
-        self.folder = root / f"{where}{self.fingerprint[:12]}"
-        self.manifest_path = self.folder / "manifest.json"
+    @overload
+    def __init__(self, root: StoragePath, kind: type[AnyManifest], inputs: Any, where: str) -> None: ...
 
-    def cached(self) -> dict[str, Any] | None:
+    @overload
+    def __init__(
+        self: StepOutput[dict[str, Any]], root: StoragePath, kind: str, inputs: dict[str, Any], where: str
+    ) -> None: ...
+
+    def __init__(self, root: StoragePath, kind: Any, inputs: Any, where: str) -> None:
+        self._manifest = kind
+        self.kind, self.inputs = (kind if isinstance(kind, str) else kind.KIND), inputs
+        self.fingerprint = fingerprint({"kind": self.kind, "schema": SCHEMA, "inputs": to_json(inputs)})
+        self.folder = root / f"{where}{self.fingerprint[:12]}"
+        self.manifest_path = self.folder / MANIFEST
+
+    def cached(self) -> AnyManifest | None:
         """The manifest, if the output is complete already."""
         if not self.manifest_path.exists():
             return None
-        manifest = open_manifest(self.manifest_path, self.kind)
-        return manifest if manifest["fingerprint"] == self.fingerprint else None
+        manifest: Any = open_manifest(self.manifest_path, self._manifest)
+        found = manifest["fingerprint"] if isinstance(manifest, dict) else manifest.fingerprint
+        return manifest if found == self.fingerprint else None
 
-    def finish(self, **content: Any) -> dict[str, Any]:
-        """Writes the manifest, which must be the step's last file, and returns it."""
-        manifest = {
-            "kind": self.kind,
-            "schema": SCHEMA,
-            "fingerprint": self.fingerprint,
-            "folder": str(self.folder),
-            "inputs": self.inputs,
-            **content,
-        }
-        write_json(self.manifest_path, manifest)
+    def finish(self, **content: Any) -> AnyManifest:
+        """Writes the manifest, which must be the step's last file, and returns it.
+
+        Args:
+            content: the fields that this kind of manifest has in addition to those of all.
+        """
+        header = {"fingerprint": self.fingerprint, "folder": str(self.folder), "inputs": self.inputs}
+        if isinstance(self._manifest, str):
+            manifest: Any = {"kind": self.kind, "schema": SCHEMA, **header, **content}
+            write_json(self.manifest_path, manifest)
+        else:
+            manifest = self._manifest(**header, **content)
+            write_json(self.manifest_path, manifest.as_document())
         return manifest
 
 
-def open_manifest(place: str | StoragePath, kind: str) -> dict[str, Any]:
+@overload
+def open_manifest(place: str | StoragePath, kind: str) -> dict[str, Any]: ...
+
+
+@overload
+def open_manifest(place: str | StoragePath, kind: type[AnyManifest]) -> AnyManifest: ...
+
+
+def open_manifest(place: str | StoragePath, kind: Any) -> Any:
     """Reads a manifest of a kind.
 
     Raises:
         InputError: it is missing, damaged, of another kind or of another schema version.
     """
     place = path(place)
-    manifest = read_json(place)
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
-        found = manifest.get("kind") if isinstance(manifest, dict) else None
-        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {kind!r} is needed here")
-    if manifest.get("schema") != SCHEMA:
-        raise InputError(
-            f"{place}: `schema` is {manifest.get('schema')!r}, this version reads {SCHEMA}; "
-            f"remove the folder {place.parent} and rerun the step that makes it"
-        )
-    return manifest
+    document = read_json(place)
+    name = kind if isinstance(kind, str) else kind.KIND
+    if not isinstance(document, dict) or document.get("kind") != name:
+        found = document.get("kind") if isinstance(document, dict) else None
+        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {name!r} is needed here")
+    if isinstance(kind, str):
+        read_document(document, place, Manifest)
+        return document
+    return read_document(document, place, kind)
+
+
+def read_document(document: Any, place: StoragePath, kind: type[Document], cure: str = "") -> Document:
+    """Makes a dataclass of a JSON document with a schema version.
+
+    Args:
+        document: the JSON.
+        place: where it was read.
+        kind: the dataclass.
+        cure: what to do about a document that cannot be used; by default to make its folder again.
+
+    Raises:
+        InputError: the schema version is another, or a field is missing or of another type; the message names the
+            file, the field and the cure.
+    """
+    cure = cure or f"remove the folder {place.parent} and rerun the step that makes it"
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != SCHEMA:
+        newer = "use the newer version that made it, or " if isinstance(schema, int) and schema > SCHEMA else ""
+        raise InputError(f"{place}: `schema` is {schema!r}, this version reads {SCHEMA}; {newer}{cure}")
+    try:
+        return from_json(kind, document)
+    except InputError as error:
+        raise InputError(f"{place}: {error}; {cure}") from error
 
 
 def newest_manifest(folder: StoragePath) -> StoragePath:

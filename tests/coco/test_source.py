@@ -18,6 +18,7 @@ from components.coco_download.coco_download import coco_download
 from openpose import records, skeleton, storage
 from openpose.coco import index
 from openpose.coco import source as data_source
+from openpose.coco.manifest import DataManifest, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 
@@ -58,30 +59,30 @@ def own(sample_folder: Path, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return tmp_path / "own", names
 
 
-def images(manifest: dict[str, Any]) -> dict[str, dict[str, bytes]]:
+def images(manifest: DataManifest) -> dict[str, dict[str, bytes]]:
     """For each split the pictures that the next step reads, in their order."""
     found = {}
-    for split, described in manifest["splits"].items():
-        people = index.Split(described["people"], described["index"])
-        with PictureStore(described["pictures"]) as pictures:
+    for split, described in manifest.splits.items():
+        people = index.Split(described.people, described.index)
+        with PictureStore(described.pictures) as pictures:
             names = [records.to_picture(e, skeleton.OPENPOSE18).file_name for e in people.read(0, len(people))]
             assert [pictures.size(name) for name in names] == people.picture_bytes.tolist()
             found[split] = {name: pictures.read(name) for name in names}
     return found
 
 
-def fingerprints(manifest: dict[str, Any]) -> list[str]:
-    return [split["fingerprint"] for split in manifest["splits"].values()]
+def fingerprints(manifest: DataManifest) -> list[str]:
+    return [split.fingerprint for split in manifest.splits.values()]
 
 
 @pytest.fixture(scope="module")
-def expected(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def expected(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> DataManifest:
     return coco_download(str(sample_folder), str(tmp_path_factory.mktemp("expected")))
 
 
 @pytest.mark.parametrize("layout", ["flat", "coco"])
 def test_mirror_is_the_same_data_and_is_used_when_the_server_is_gone(
-    sample_folder: Path, tmp_path: Path, expected: dict[str, Any], layout: str
+    sample_folder: Path, tmp_path: Path, expected: DataManifest, layout: str
 ) -> None:
     mirror = tmp_path / "mirror"
     for name in OFFICIAL:
@@ -93,7 +94,7 @@ def test_mirror_is_the_same_data_and_is_used_when_the_server_is_gone(
         manifest = coco_download(url.replace("//", "//joe:secret@"), root)
     assert fingerprints(manifest) == fingerprints(expected)
     assert images(manifest) == images(expected)
-    assert Path(manifest["splits"]["val"]["pictures"]).is_relative_to(tmp_path / "root/archives")
+    assert Path(manifest.splits["val"].pictures).is_relative_to(tmp_path / "root/archives")
     for file in Path(root).rglob("*.json"):
         assert "secret" not in file.read_text(), file
     assert coco_download(url.replace("//", "//joe:secret@"), root) == manifest
@@ -104,7 +105,7 @@ def test_official_archives_are_checked(sample_folder: Path, tmp_path: Path, monk
         contents = {name: (sample_folder / name).read_bytes() for name in OFFICIAL}
         published = {n: (f"{url}/{n}", len(c), hashlib.md5(c).hexdigest()) for n, c in contents.items()}
         monkeypatch.setattr(data_source, "_OFFICIAL", published)
-        assert coco_download("coco2017", str(tmp_path / "root"))["splits"]["val"]["counts"]["images"] == 6
+        assert coco_download("coco2017", str(tmp_path / "root")).splits["val"].counts["images"] == 6
         published["val2017.zip"] = (*published["val2017.zip"][:2], "0" * 32)
         with pytest.raises(InputError, match=r"val2017\.zip has the wrong MD5: expected 0{32}, got"):
             coco_download("coco2017", str(tmp_path / "other"))
@@ -114,7 +115,7 @@ def test_official_archives_are_checked(sample_folder: Path, tmp_path: Path, monk
 
 
 def test_own_names_with_the_same_base_name(
-    own: tuple[Path, dict[str, Any]], tmp_path: Path, bucket: str, expected: dict[str, Any]
+    own: tuple[Path, dict[str, Any]], tmp_path: Path, bucket: str, expected: DataManifest
 ) -> None:
     folder, names = own
     with served(folder) as url:
@@ -123,14 +124,14 @@ def test_own_names_with_the_same_base_name(
 
 
 def test_folders_of_pictures_are_used_in_place_and_packed_into_a_bucket(
-    sample_folder: Path, tmp_path: Path, bucket: str, expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    sample_folder: Path, tmp_path: Path, bucket: str, expected: DataManifest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data"
     for name in OFFICIAL:
         with zipfile.ZipFile(sample_folder / name) as archive:
             archive.extractall(data)
     here = coco_download(data.as_uri(), str(tmp_path / "root"))
-    assert here["splits"]["val"]["pictures"] == str(data / "val2017")
+    assert here.splits["val"].pictures == str(data / "val2017")
     there = coco_download(str(data), bucket)
     assert images(here) == images(there) == images(expected)
     capsys.readouterr()
@@ -141,24 +142,24 @@ def test_folders_of_pictures_are_used_in_place_and_packed_into_a_bucket(
 
 
 def test_unpacked_once_and_never_in_the_users_folder(
-    sample_folder: Path, tmp_path: Path, expected: dict[str, Any]
+    sample_folder: Path, tmp_path: Path, expected: DataManifest
 ) -> None:
     data, root = Path(shutil.copytree(sample_folder, tmp_path / "data")), str(tmp_path / "root")
     before = storage.sizes(data)
     for unpack in (True, True, False):
         manifest = coco_download(str(data), root, unpack=unpack)
-        assert Path(manifest["splits"]["val"]["pictures"]).is_dir() == unpack
+        assert Path(manifest.splits["val"].pictures).is_dir() == unpack
         assert images(manifest) == images(expected)
         assert fingerprints(manifest) == fingerprints(expected)
     assert storage.sizes(data) == before
     with zipfile.ZipFile(data / "val2017.zip", "a") as archive:
         archive.writestr("val2017/new.jpg", b"new")
     manifest = coco_download(str(data), root, unpack=True)
-    assert (Path(manifest["splits"]["val"]["pictures"]) / "new.jpg").read_bytes() == b"new"
+    assert (Path(manifest.splits["val"].pictures) / "new.jpg").read_bytes() == b"new"
 
 
 def test_held_out_share_needs_no_validation_files(
-    own: tuple[Path, dict[str, Any]], tmp_path: Path, expected: dict[str, Any]
+    own: tuple[Path, dict[str, Any]], tmp_path: Path, expected: DataManifest
 ) -> None:
     folder, names = own
     shutil.rmtree(folder / "val")
@@ -167,7 +168,7 @@ def test_held_out_share_needs_no_validation_files(
         coco_download(str(folder), str(tmp_path / name), **train, val_share=0.25, seed=seed)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
-    assert {split: part["counts"]["images"] for split, part in first["splits"].items()} == {"train": 18, "val": 6}
+    assert {split: part.counts["images"] for split, part in first.splits.items()} == {"train": 18, "val": 6}
     found = images(first)
     assert found["train"] | found["val"] == images(expected)["train"]
     assert fingerprints(first) == fingerprints(again)
@@ -184,7 +185,7 @@ def test_missing_pictures_are_counted_and_named(
     names = sorted(path.name for path in (data / "val2017").iterdir())
     (data / "val2017" / names[2]).unlink()
     manifest = coco_download(str(data), str(tmp_path / "root"))
-    assert manifest["splits"]["val"]["bad"] == {"missing": 1, "names": [names[2]]}
+    assert manifest.splits["val"].bad == MissingPictures(missing=1, names=[names[2]])
     assert f"1 pictures of val are missing: {names[2]}" in capsys.readouterr().out
     for name in names[:2] + names[3:]:
         (data / "val2017" / name).unlink()

@@ -19,6 +19,7 @@ from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import storage
 from openpose.coco import pictures
+from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from tests.coco.faulty_server import Fault, FaultyServer, File, running
@@ -35,8 +36,8 @@ def server(sample_folder: Path) -> Iterator[FaultyServer]:
         yield served
 
 
-def fingerprints(manifest: dict) -> list[str]:
-    return [split["fingerprint"] for split in manifest["splits"].values()]
+def fingerprints(manifest: DataManifest) -> list[str]:
+    return [split.fingerprint for split in manifest.splits.values()]
 
 
 def test_mirror_gives_what_the_folder_gives_and_keeps_archives(
@@ -45,11 +46,11 @@ def test_mirror_gives_what_the_folder_gives_and_keeps_archives(
     from_folder = coco_download(str(sample_folder), str(tmp_path / "folder"))
     from_mirror = coco_download(server.url("").rstrip("/"), str(tmp_path / "mirror"))
     assert fingerprints(from_mirror) == fingerprints(from_folder)
-    fetched = {file["name"]: file for file in from_mirror["files"]}
+    fetched = {file.name: file for file in from_mirror.files}
     assert set(fetched) == {"train2017.zip", "val2017.zip", "annotations_trainval2017.zip"}
     for name, file in fetched.items():
-        assert Path(file["place"]).read_bytes() == (sample_folder / name).read_bytes()
-        assert file["sha256"] == storage.sha256(sample_folder / name)
+        assert Path(file.place).read_bytes() == (sample_folder / name).read_bytes()
+        assert file.sha256 == storage.sha256(sample_folder / name)
     capsys.readouterr()
     sent = server.sent
     assert coco_download(server.url("").rstrip("/"), str(tmp_path / "mirror")) == from_mirror
@@ -68,13 +69,13 @@ def test_mirror_as_cocos_own_server_and_with_trouble(server: FaultyServer, sampl
 def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path) -> None:
     data = shutil.copytree(sample_folder, tmp_path / "data")
     packed = coco_download(data.as_uri(), str(tmp_path / "root"))
-    sums = {file["name"]: file["sha256"] for file in packed["files"]}
+    sums = {file.name: file.sha256 for file in packed.files}
     assert sums["val2017.zip"] == storage.sha256(data / "val2017.zip")
     assert "annotations/person_keypoints_val2017.json" in sums
     files = coco_download(str(data), str(tmp_path / "root"), unpack=True)
     assert len(list((tmp_path / "root/archives").rglob("train2017/*.jpg"))) == 24
     for split in ("train", "val"):
-        assert packed["splits"][split]["counts"] == files["splits"][split]["counts"]
+        assert packed.splits[split].counts == files.splits[split].counts
         manifest = tfrecord_targets(str(tmp_path / "root"), split, dense="none")
         assert manifest is not None
         assert manifest["bad_images"] == []
@@ -95,12 +96,12 @@ def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: P
     data = own_data(sample_folder, tmp_path / "own")
     names: dict[str, Any] = {"train_annotations": "labels.json", "train_pictures": "img.zip"}
     manifest = coco_download(str(data), str(tmp_path / "root"), val_share=0.25, seed=3, **names)
-    assert {split: part["counts"]["images"] for split, part in manifest["splits"].items()} == {"train": 18, "val": 6}
+    assert {split: part.counts["images"] for split, part in manifest.splits.items()} == {"train": 18, "val": 6}
     names_of = {}
     for split in ("train", "val"):
         records = tfrecord_targets(str(tmp_path / "root"), split)
         assert records is not None
-        assert records["counts"]["images"] == manifest["splits"][split]["counts"]["images"]
+        assert records["counts"]["images"] == manifest.splits[split].counts["images"]
         names_of[split] = records["fingerprint"]
     assert names_of["train"] != names_of["val"]
     with pytest.raises(InputError, match=r"val_share is 1\.5"):
@@ -110,7 +111,7 @@ def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: P
 
 
 def test_report_opens_alone(sample_folder: Path, tmp_path: Path) -> None:
-    page = Path(coco_download(str(sample_folder), str(tmp_path))["report"]).read_text()
+    page = Path(coco_download(str(sample_folder), str(tmp_path)).report).read_text()
     assert page.count("data:image/jpeg") == 12
     assert "left ankle" in page
     assert len(page) < 2_000_000
@@ -120,7 +121,7 @@ def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) 
     local = coco_download(str(sample_folder), str(tmp_path))
     remote = coco_download(str(sample_folder), bucket)
     assert fingerprints(remote) == fingerprints(local)
-    assert remote["splits"]["val"]["pictures"].startswith(bucket)
+    assert remote.splits["val"].pictures.startswith(bucket)
     shards = [tfrecord_targets(root, "val", dense="none") for root in (bucket, str(tmp_path))]
     assert shards[0]["shards"] == shards[1]["shards"]  # type: ignore[index]
 

@@ -31,6 +31,7 @@ from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import collect_records, plan, tfrecord_targets
 from components.train.train import train
 from openpose import storage
+from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.skeleton import OPENPOSE18
@@ -100,9 +101,9 @@ def test_zip_archives_and_folders_are_the_same_data(
     packed = coco_download(str(sample_folder), str(root))
     folders = coco_download(str(unpacked), str(root))
     for split in ("train", "val"):
-        assert packed["splits"][split]["counts"] == folders["splits"][split]["counts"]
-    assert packed["splits"]["train"]["counts"]["images"] == 24
-    assert packed["splits"]["train"]["keypoints"]["nose"] > 0
+        assert packed.splits[split].counts == folders.splits[split].counts
+    assert packed.splits["train"].counts["images"] == 24
+    assert packed.splits["train"].keypoints["nose"] > 0
     assert "images                          24           6" in capsys.readouterr().out
     assert coco_download(str(sample_folder), str(root)) == packed
     assert "nothing to do" in capsys.readouterr().out
@@ -562,9 +563,18 @@ def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]
     assert storage.read_json(root / "registry/people/00001-aaaaaaaaaaaa.json")["figures"] == {"AP": 0.5}
 
 
+def data_manifest(**fingerprints: str) -> DataManifest:
+    """A data set with splits of these fingerprints."""
+    nothing: dict[str, Any] = {"counts": {}, "keypoints": {}, "bad": MissingPictures(missing=0, names=[])}
+    places: dict[str, Any] = dict.fromkeys(("people", "index", "pictures"), "")
+    splits = {split: DataSplit(**places, **nothing, fingerprint=given) for split, given in fingerprints.items()}
+    inputs = DataInputs(pictures={}, content={}, val_share=0, seed=0)
+    return DataManifest(fingerprint="", folder="", inputs=inputs, source="", files=[], splits=splits, report="")
+
+
 def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = accepted(root, "a", 0.5)
-    data = {"splits": {"val": {"fingerprint": "coco"}, "train": {"fingerprint": "pictures"}}}
+    data = data_manifest(val="coco", train="pictures")
     made = champion_check.made_of("recipe", data)
     champion: dict[str, Any] = {"root": str(root), "data": data, "made_of": made, "registry": "people"}
     assert not champion_check.is_made_already(**champion)
@@ -573,7 +583,7 @@ def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.C
     note = storage.read_json(root / "status/champion.json")
     assert (note["state"], note["manifest"]) == ("found", f"{root}/registry/people/00001-aaaaaaaaaaaa.json")
     assert "nothing to do" in run(register, capsys, **first)[1], "by hand, where that is not known"
-    more = {"splits": data["splits"] | {"train": {"fingerprint": "more pictures"}}}
+    more = data_manifest(val="coco", train="more pictures")
     for other in (champion_check.made_of("another recipe", data), champion_check.made_of("recipe", more)):
         assert not champion_check.is_made_already(**champion | {"made_of": other})
     # The same model, made in another way, say with other files exported, is known by that from then on.

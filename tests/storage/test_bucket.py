@@ -25,6 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import records, skeleton, storage
 from openpose.coco import index
+from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import batches
@@ -42,11 +43,13 @@ def data(sample_folder: Path, tmp_path: Path, bucket: str) -> tuple[Path, storag
     roots = (tmp_path / "root", storage.open_root(bucket))
     for root in roots:
         splits = {split: describe(sample_folder, split, root / "data/drawn") for split in ("train", "val")}
-        storage.StepOutput(root, "data", {}, "data/").finish(splits=splits)
+        inputs = DataInputs(pictures={}, content={}, val_share=0, seed=0)
+        work = storage.StepOutput(root, DataManifest, inputs, "data/")
+        work.finish(source="", files=[], splits=splits, report="")
     return roots
 
 
-def describe(sample: Path, split: str, folder: storage.StoragePath) -> dict[str, Any]:
+def describe(sample: Path, split: str, folder: storage.StoragePath) -> DataSplit:
     """A split's part of a data manifest; its index goes to the folder."""
     name, pictures = f"annotations/person_keypoints_{split}2017.json", sample / f"{split}2017.zip"
     with (
@@ -56,8 +59,15 @@ def describe(sample: Path, split: str, folder: storage.StoragePath) -> dict[str,
     ):
         source = functools.partial(archive.open, name)
         described = index.index(source, name, temporary, OPENPOSE, {split: 1.0}, store.size)[split]
-    places = {key: str(folder / split / described[key]) for key in ("people", "index")}
-    return described | places | {"pictures": str(pictures), "fingerprint": split}
+    return DataSplit(
+        people=str(folder / split / described["people"]),
+        index=str(folder / split / described["index"]),
+        counts=described["counts"],
+        keypoints=described["keypoints"],
+        bad=MissingPictures(missing=0, names=[]),
+        pictures=str(pictures),
+        fingerprint=split,
+    )
 
 
 def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[str, str]:

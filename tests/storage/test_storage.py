@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -18,6 +19,16 @@ import pytest
 
 from openpose import storage
 from openpose.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records(storage.Manifest):
+    KIND = "records"
+    split: str
+
+
+class Run(storage.Manifest):
+    KIND = "run"
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -84,15 +95,23 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 
 
 def test_manifest_of_another_kind_or_schema_is_refused(tmp_path: Path) -> None:
-    work = storage.StepOutput(tmp_path, "records", {"a": 1}, "records/train-")
+    work = storage.StepOutput(tmp_path, Records, {"a": 1}, "records/train-")
     assert work.cached() is None
     manifest = work.finish(split="train")
-    assert work.cached() == manifest
+    assert (work.cached(), manifest.path) == (manifest, work.manifest_path)
     with pytest.raises(InputError, match="`kind` is 'records', but a manifest of kind 'run' is needed"):
-        storage.open_manifest(work.manifest_path, "run")
-    storage.write_json(work.manifest_path, manifest | {"schema": 99})
-    with pytest.raises(InputError, match=r"`schema` is 99, this version reads 1; remove the folder .*train-"):
-        storage.open_manifest(work.manifest_path, "records")
+        storage.open_manifest(work.manifest_path, Run)
+    for changes, message in (
+        ({"schema": 0}, "`schema` is 0, this version reads 1; remove the folder .*train-"),
+        ({"schema": 99}, "`schema` is 99, this version reads 1; use the newer version that made it, or remove the "),
+        (
+            {"split": 3},
+            "`split` is 3, but str is needed; remove the folder .*train-.* and rerun the step that makes it",
+        ),
+    ):
+        storage.write_json(work.manifest_path, manifest.as_document() | changes)
+        with pytest.raises(InputError, match=rf"manifest\.json: {message}"):
+            storage.open_manifest(work.manifest_path, Records)
 
 
 def test_fingerprint_is_of_the_content_not_of_its_order() -> None:
