@@ -28,5 +28,6 @@ def commit(digits: int = 40) -> str | None:
 
 def fingerprint() -> str:
     """Fingerprint of the code that decides results, so that changed code trains again."""
-    files = sorted(path for layer in ("openpose", "components") for path in (REPOSITORY / layer).rglob("*.py"))
+    layers = [(REPOSITORY / layer).rglob("*") for layer in ("openpose", "components")]
+    files = sorted(path for layer in layers for path in layer if path.suffix in (".py", ".j2"))
     return storage.fingerprint([(str(path.relative_to(REPOSITORY)), path.read_text()) for path in files])[:12]

@@ -19,7 +19,6 @@ COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and
 # Still to be mended: (wing, the wing above that it imports).
 EXCEPTIONS = {
     ("openpose/__init__", "quiet"),
-    ("evaluation", "report"),
 }
 COMING = {"parameters"}  # in the picture, not yet in the tree
 

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from components import status
-from openpose import records, report, skeleton, storage
+from openpose import records, skeleton, storage
 from openpose.coco import index, pictures, remotes
 from openpose.coco import source as data_source
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.coco.source import Annotations, Files, Names
 from openpose.errors import InputError
-from openpose.report import Sample
+from openpose.report.data_page import Sample, data_page
 
 SAMPLES = 12  # pictures in the report
 SUMS = "data/.checksums.json"  # of annotation files, so that a repeat need not read them again
@@ -202,9 +202,7 @@ def _index(
                         pictures=str(files.pictures[file]),
                         fingerprint=fingerprints[split],
                     )
-        page = report.data_page(
-            "Data", {split: storage.to_json(part) for split, part in described.items()}, samples, person
-        )
+        page = data_page("Data", {split: storage.to_json(part) for split, part in described.items()}, samples, person)
         storage.write_text(temporary / "report.html", page)
     return described
 

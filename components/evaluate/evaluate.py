@@ -6,12 +6,13 @@ from typing import Any
 
 from components import status
 from components.evaluate.verdict import AcceptanceThresholds, judge
-from openpose import model_files, report, skeleton, storage
+from openpose import model_files, skeleton, storage
 from openpose.errors import InputError
 from openpose.evaluation import measure
 from openpose.evaluation.measure import Measured
 from openpose.evaluation.registry import Registry
 from openpose.input.parameters import InputParameters
+from openpose.report.evaluation_page import Evaluation, evaluation_page
 from openpose.training.log import read_steps
 from openpose.training.parameters import TrainParameters
 
@@ -161,7 +162,7 @@ def _finish(
         "champion": champion["entry"] if champion else "none",
     }
     trained = {name: str(value) for name, value in subject.run["inputs"]["parameters"].items()} if subject.run else {}
-    evaluation = report.Evaluation(
+    evaluation = Evaluation(
         verdict,
         reason,
         about | {f"training: {name}": value for name, value in trained.items()},
@@ -176,7 +177,7 @@ def _finish(
         notes=_notes(network, measured, champion, work.inputs["revision"]),
     )
     person = network.skeleton
-    page = report.evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
+    page = evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
     storage.write_text(work.folder / "report.html", page)
     storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # large, and not for people
     return work.finish(

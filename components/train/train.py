@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from components import command, status
 from components.revision import commit
-from openpose import report, skeleton, storage
+from openpose import skeleton, storage
 from openpose.errors import InputError
 from openpose.networks import loss
+from openpose.report.training_page import training_page
 from openpose.training import devices
 from openpose.training.loop import train as run_training
 from openpose.training.parameters import RunParameters, TrainParameters
@@ -185,9 +186,7 @@ def _finish(work: storage.StepOutput, logs: str, model: keras.Model, history: li
         model.save(temporary)
         checksum = storage.sha256(temporary)
     facts = {name: str(value) for name, value in work.inputs["parameters"].items()}
-    storage.write_text(
-        work.folder / "report.html", report.training_page(f"Training of {facts['model']}", facts, history)
-    )
+    storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))
     losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
     return work.finish(
         model=str(path),

@@ -91,13 +91,13 @@ class Comparison:
         quality: sum of the OKS of all people / (labelled people + found people who are nobody), 0…1; None where there
             are neither.
         missed: labelled people who were not found.
-        nobody: found people who are no labelled person.
+        false_positives: found people who are no labelled person.
     """
 
     counts: ErrorCounts
     quality: float | None
     missed: int
-    nobody: int
+    false_positives: int
 
 
 def compare(truth: PictureTruth, found: np.ndarray, skeleton: Skeleton) -> Comparison:
@@ -123,11 +123,11 @@ def compare(truth: PictureTruth, found: np.ndarray, skeleton: Skeleton) -> Compa
             np.add.at(kinds, (chosen[labelled], labelled), 1)
     missed = np.setdiff1d(np.arange(len(truth.area)), owner)
     kinds[list(KINDS).index("person missed")] = truth.labelled[missed].sum(0)
-    nobody = (owner < 0) & ~_on_ignored(found, seen, truth.ignored)
-    people = len(truth.area) + int(nobody.sum())
+    false_positives = (owner < 0) & ~_on_ignored(found, seen, truth.ignored)
+    people = len(truth.area) + int(false_positives.sum())
     quality = float(sum(oks[number, person] for number, person in enumerate(owner) if person >= 0)) / max(people, 1)
-    counts = ErrorCounts(kinds, seen[nobody].sum(0), seen.sum(0))
-    return Comparison(counts, quality if people else None, len(missed), int(nobody.sum()))
+    counts = ErrorCounts(kinds, seen[false_positives].sum(0), seen.sum(0))
+    return Comparison(counts, quality if people else None, len(missed), int(false_positives.sum()))
 
 
 def _similarity(

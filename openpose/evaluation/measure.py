@@ -13,13 +13,13 @@ from openpose.codec.decode import People
 from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
 from openpose.evaluation import keypoint_errors, score
+from openpose.evaluation.gallery import Example, Gallery
 from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
-from openpose.report import Example
 from openpose.skeleton import Skeleton
 
 LOSS_BATCH = 4
@@ -184,7 +184,7 @@ class _Watched:
 class _Detected:
     """What all pictures of a split gave, so far."""
 
-    gallery: "_Gallery"
+    gallery: Gallery
     detections: list[dict[str, Any]] = field(default_factory=list)
     counts: list[ErrorCounts] = field(default_factory=list)
     no_numbers: list[str] = field(default_factory=list)
@@ -198,7 +198,7 @@ class _Detected:
 
 
 def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, shown: int) -> _Detected:
-    run, watched = _Detected(_Gallery(shown)), _Watched(predictor.model)
+    run, watched = _Detected(Gallery(shown)), _Watched(predictor.model)
     predictor = replace(predictor, model=watched.model)
     with progress.bar(split["counts"]["images"], "evaluate", "image") as bar:
         for record in records.examples(split, skeleton).as_numpy_iterator():
@@ -216,7 +216,8 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
             )
             run.counts.append(compared.counts)
             true = score.labelled_people(record["keypoints"], record["visibility"], record["crowd"], skeleton)
-            run.gallery.add(Example(name, image, true, found, maps, _note(compared, len(true))), compared)
+            note = _note(compared, len(true))
+            run.gallery.add(Example(name, image, true, found, maps.heatmap, maps.vectmap, maps.cell, note), compared)
             bar.update(1)
     return run
 
@@ -235,36 +236,8 @@ def _note(compared: Comparison, labelled: int) -> str:
     parts = [f"{labelled} labelled"]
     if compared.missed:
         parts.append(f"{compared.missed} missed")
-    if compared.nobody:
-        parts.append(f"{compared.nobody} found who {'is' if compared.nobody == 1 else 'are'} nobody")
+    if compared.false_positives:
+        parts.append(f"{compared.false_positives} found who {'is' if compared.false_positives == 1 else 'are'} nobody")
     if compared.quality is not None:
         parts.append(f"mean OKS {compared.quality:.2f}")
     return ", ".join(parts)
-
-
-class _Gallery:
-    """The best and the worst pictures so far; of a split that is not in memory."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: list[tuple[tuple[float, float, int], Example]] = []
-        self._seen = 0
-
-    def add(self, example: Example, compared: Comparison) -> None:
-        """Takes a picture into account, when it has labelled people or people who are nobody."""
-        if compared.quality is None:
-            return
-        self._seen += 1
-        # Of two that are equally good, the one with more people says more; of two that are equally bad as well.
-        people = len(example.truth) + compared.nobody
-        weight = people if compared.quality >= 0.5 else -people
-        self._kept.append(((compared.quality, weight, -self._seen), example.shrunk()))
-        self._kept.sort(key=lambda entry: entry[0], reverse=True)
-        if len(self._kept) > 2 * self._size:
-            del self._kept[self._size]
-
-    def chosen(self) -> tuple[list[Example], list[Example]]:
-        """The best, the best first, and the worst, the worst first; no picture is among both."""
-        examples = [example for _, example in self._kept]
-        half = min(self._size, (len(examples) + 1) // 2)
-        return examples[:half], examples[half:][::-1]

@@ -51,7 +51,7 @@ def moved(part: str, similarity: float) -> np.ndarray:
 def test_what_is_where_it_is_labelled() -> None:
     compared = compare(truth(person(), person(500)), person(500), person())
     assert kinds(compared) == {"right": 34}
-    assert (compared.quality, compared.missed, compared.nobody) == (pytest.approx(1), 0, 0)
+    assert (compared.quality, compared.missed, compared.false_positives) == (pytest.approx(1), 0, 0)
     assert compared.counts.background.sum() == 0
 
 
@@ -96,19 +96,19 @@ def test_nobody_is_there() -> None:
     compared = compare(truth(person()), person(), ghost)
     assert compared.counts.background.tolist() == [0] + 16 * [1]
     assert compared.counts.found.tolist() == [1] + 16 * [2]
-    assert (compared.quality, compared.nobody) == (pytest.approx(0.5), 1)
+    assert (compared.quality, compared.false_positives) == (pytest.approx(0.5), 1)
     assert compare(truth(), ghost).quality == 0
     assert compare(truth()).quality is None
 
 
 def test_found_twice_is_once_too_often() -> None:
-    assert compare(truth(person()), person(), person()).nobody == 1
+    assert compare(truth(person()), person(), person()).false_positives == 1
 
 
 def test_people_of_whom_nothing_is_labelled_are_nobodys_mistake() -> None:
     crowd = np.array([[690.0, -10, 130, 300]])
     compared = compare(truth(person(), ignored=crowd), person(), person(700))
-    assert compared.nobody == 0
+    assert compared.false_positives == 0
     assert compared.counts.background.sum() == 0
     assert compare(truth(ignored=crowd), person(700)).quality is None
 

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import model_files, networks, skeleton
+from openpose import model_files, networks
 from openpose.errors import InputError
 from openpose.evaluation import measure
 from openpose.evaluation.measure import Measured
 from openpose.input import batches
 from openpose.networks import loss
-from openpose.predict.predictor import Maps
-from openpose.report import Example
 from openpose.skeleton import OPENPOSE18 as PERSON
 
 SIZE = 64
@@ -90,7 +88,7 @@ def test_maps_that_are_no_numbers(sample_records: dict[str, dict[str, Any]]) -> 
     assert result.detections == []
     assert result.figures["valid_loss_lastlayer"] is None
     for example in (*result.best, *result.worst):
-        assert np.isfinite(example.maps.heatmap).all(), "a report can draw it"
+        assert np.isfinite(example.heatmap).all(), "a report can draw it"
         assert len(example.found) == 0
 
 
@@ -108,21 +106,3 @@ def test_input_of_the_losses_is_that_of_the_records() -> None:
     assert inputs.size == (184, 240)
     assert (inputs.targets.stride, inputs.targets.sigma) == (4, 5.0)
     assert measure.loss_inputs({"targets": None}, 8).size == (368, 368)
-
-
-def test_best_and_worst_of_many() -> None:
-    gallery = measure._Gallery(3)
-    nothing = Maps(np.zeros((1, 1, 19)), np.zeros((1, 1, 38)), 8, (1.0, 1.0))
-    true = skeleton.get("openpose18")
-    people = measure.People(np.zeros((1, true.num_parts, 3), np.float32), np.ones(1, np.float32))
-    counts = measure.keypoint_errors.total([], true)
-    for quality in np.random.default_rng(0).permutation(100):
-        compared = measure.Comparison(counts, quality / 100, 0, 0)
-        gallery.add(Example(str(quality), np.zeros((8, 8, 3), np.uint8), people, people, nothing), compared)
-    gallery.add(
-        Example("nobody", np.zeros((8, 8, 3), np.uint8), people, people, nothing),
-        measure.Comparison(counts, None, 0, 0),
-    )
-    best, worst = gallery.chosen()
-    assert [example.name for example in best] == ["99", "98", "97"]
-    assert [example.name for example in worst] == ["0", "1", "2"]

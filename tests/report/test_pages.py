@@ -1,16 +1,21 @@
 """Reports open alone, show what they must, and stay small."""
 
 import html.parser
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from openpose import report
 from openpose.codec.decode import People
+from openpose.evaluation.gallery import Example
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
-from openpose.predict.predictor import Maps
+from openpose.report.evaluation_page import MAX_BYTES, Evaluation, evaluation_page
+from openpose.report.training_page import training_page
 from openpose.skeleton import OPENPOSE18
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = ("loss", "loss_lastlayer", "loss_lastlayer_paf", "loss_lastlayer_heat")
 
 
@@ -45,7 +50,7 @@ def history(epochs: int) -> list[dict[str, float]]:
     return [{"step": 10.0 * epoch} | {k: v / epoch for k, v in losses.items()} for epoch in range(1, epochs + 1)]
 
 
-def example(height: int, width: int, people: int = 1) -> report.Example:
+def example(height: int, width: int, people: int = 1) -> Example:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     found = People(
@@ -53,14 +58,14 @@ def example(height: int, width: int, people: int = 1) -> report.Example:
         np.ones(people, np.float32),
     )
     grid = (-(-height // 8), -(-width // 8))
-    maps = Maps(np.zeros((*grid, 19), np.float32), np.zeros((*grid, 38), np.float32), 8, (1.0, 1.0))
-    return report.Example("a <b>.jpg", image, found, found, maps, "1 labelled, 1 found")
+    heatmap, vectmap = np.zeros((*grid, 19), np.float32), np.zeros((*grid, 38), np.float32)
+    return Example("a <b>.jpg", image, found, found, heatmap, vectmap, (8.0, 8.0), "1 labelled, 1 found")
 
 
-def evaluation(best: list[report.Example], worst: list[report.Example], epochs: int = 3, labelled: int = 2) -> str:
+def evaluation(best: list[Example], worst: list[Example], epochs: int = 3, labelled: int = 2) -> str:
     parts = OPENPOSE18.source_parts
     errors = ErrorCounts(np.full((len(KINDS), 17), labelled), np.full(17, 1), np.full(17, 4))
-    content = report.Evaluation(
+    content = Evaluation(
         verdict="rejected",
         reason="AP is < 0.6.",
         facts={"model": "mobilenet_thin"},
@@ -74,7 +79,7 @@ def evaluation(best: list[report.Example], worst: list[report.Example], epochs: 
         worst=worst,
         notes=["Note <this>."],
     )
-    return report.evaluation_page("Evaluation", content, OPENPOSE18)
+    return evaluation_page("Evaluation", content, OPENPOSE18)
 
 
 def test_evaluation_opens_alone_and_shows_everything() -> None:
@@ -112,33 +117,32 @@ def test_evaluation_without_people_or_pictures() -> None:
 
 def test_24_noisy_photographs_stay_below_5_mb() -> None:
     page = evaluation([example(480, 640)] * 12, [example(640, 480)] * 12)
-    assert len(page.encode()) < report.MAX_BYTES == 5_000_000
+    assert len(page.encode()) < MAX_BYTES == 5_000_000
     assert page.count("data:image/jpeg") == 96
-
-
-def test_examples_are_shrunk_with_their_people_and_maps() -> None:
-    large = example(600, 1200)
-    small = large.shrunk()
-    assert small.image.shape == (250, 500, 3)
-    pixel = np.array([large.truth.keypoints[0, 0, :2]]) + 0.5
-    assert small.truth.keypoints[0, 0, :2] == pytest.approx(pixel[0] * 250 / 600 - 0.5, abs=1e-3)
-    assert small.maps.cell == pytest.approx((8 * 250 / 600, 8 * 250 / 600))
-    assert small.shrunk() is not large
-    assert small.shrunk().image.shape == small.image.shape
 
 
 def test_curves_of_ap() -> None:
     scored = [epoch | {"valid_ap": 0.1 * number} for number, epoch in enumerate(history(3))]
-    assert "COCO AP" in Page(report.training_page("Training", {}, scored)).text
-    assert "COCO AP" not in Page(report.training_page("Training", {}, history(3))).text
+    assert "COCO AP" in Page(training_page("Training", {}, scored)).text
+    assert "COCO AP" not in Page(training_page("Training", {}, history(3))).text
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 30])
 def test_training_of_any_length(epochs: int) -> None:
-    page = Page(report.training_page("Training <of> it", {"size": "368"}, history(epochs)))
+    page = Page(training_page("Training <of> it", {"size": "368"}, history(epochs)))
     assert "Training <of> it" in page.text
     assert ("Curves" in page.text) == (epochs > 0)
 
 
 def test_same_model_same_bytes() -> None:
     assert evaluation([example(60, 80)], []) == evaluation([example(60, 80)], [])
+
+
+def test_importing_a_page_imports_nothing_heavy() -> None:
+    """A step that finds its work done imports the page and draws nothing."""
+    code = (
+        "import sys, openpose.report.training_page, openpose.report.evaluation_page\n"
+        "print({'tensorflow', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

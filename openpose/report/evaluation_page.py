@@ -1,0 +1,122 @@
+"""The report on a model: verdict, figures, the curves of its training, its errors, its best and worst pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openpose import draw
+from openpose.evaluation.gallery import Example
+from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
+from openpose.report import charts, page
+from openpose.report.training_page import epoch_table
+from openpose.skeleton import Skeleton
+
+MAX_BYTES = 5_000_000  # of a page
+JPEG_QUALITIES = (page.JPEG_QUALITY, 65, 45, 25, 10)  # the first that keeps the page below MAX_BYTES is used
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that the report on a model shows.
+
+    Attributes:
+        verdict: accepted or rejected.
+        reason: for the verdict, one sentence.
+        facts: parameters and other facts, name -> value.
+        figures: AP, losses and speed by name; None is undefined.
+        champion: figures of the model that it was compared with; empty without one.
+        parts: AP of each keypoint, by name.
+        errors: kinds of errors on the labelled keypoints.
+        history: as for `training_page`; empty when the training is unknown.
+        steps: training losses between the ends of epochs, with their `step`.
+        best: the best pictures, the best first.
+        worst: the worst pictures, the worst first.
+        notes: sentences that a reader of the figures should know.
+    """
+
+    verdict: str
+    reason: str
+    facts: Mapping[str, str]
+    figures: Mapping[str, float | None]
+    champion: Mapping[str, float | None]
+    parts: Mapping[str, float | None]
+    errors: ErrorCounts
+    history: Sequence[Mapping[str, float]] = ()
+    steps: Sequence[Mapping[str, float]] = ()
+    best: Sequence[Example] = ()
+    worst: Sequence[Example] = ()
+    notes: Sequence[str] = ()
+
+
+def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> str:
+    """Renders the report on a model, with pictures compressed until it is smaller than `MAX_BYTES`.
+
+    Args:
+        title: page title.
+        evaluation: what to show.
+        skeleton: of the people and the maps.
+    """
+    content = {
+        "title": title,
+        "verdict": evaluation.verdict,
+        "reason": evaluation.reason,
+        "notes": evaluation.notes,
+        "facts": evaluation.facts,
+        "figures": [
+            (name, page.number(value), page.number(evaluation.champion[name]) if name in evaluation.champion else "")
+            for name, value in evaluation.figures.items()
+        ],
+        "curves": charts.losses(evaluation.history, evaluation.steps),
+        "epochs": epoch_table(evaluation.history),
+        "kinds": list(KINDS.items()),
+        "errors": _error_rows(evaluation.errors, evaluation.parts, skeleton),
+    }
+    groups = {"Best pictures": evaluation.best, "Worst pictures": evaluation.worst}
+    drawn = {heading: [_panels(example, skeleton) for example in examples] for heading, examples in groups.items()}
+    for quality in JPEG_QUALITIES:
+        shown = {heading: [_encoded(panels, quality) for panels in group] for heading, group in drawn.items()}
+        html = page.render(**content, example_groups=shown)
+        if len(html.encode()) < MAX_BYTES:
+            break
+    return html
+
+
+def _panels(example: Example, skeleton: Skeleton) -> dict[str, Any]:
+    """An example's four pictures, each with its caption."""
+    example = example.shrunk()
+    image, cell = example.image, example.cell
+    panels = {
+        "found": draw.skeletons(image, example.found, skeleton),
+        "true": draw.skeletons(image, example.truth, skeleton),
+        "heatmap: the likeliest part at each point": draw.heatmap(image, example.heatmap, cell),
+        "PAF: colour is the limb's direction": draw.vectmap(image, example.vectmap, cell),
+    }
+    return {"name": example.name, "note": example.note, "panels": panels}
+
+
+def _encoded(example: dict[str, Any], quality: int) -> dict[str, Any]:
+    panels = [(caption, page.data_uri(picture, quality)) for caption, picture in example["panels"].items()]
+    return example | {"panels": panels}
+
+
+def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton: Skeleton) -> list[dict[str, Any]]:
+    """Rows of the table of errors: all keypoints together, then each one, with the kinds' shares in per cent."""
+    if not errors.labelled.sum():
+        return []
+    columns: list[tuple[str, Any, Any, Any, float | None]] = [
+        ("all", errors.kinds.sum(1), errors.background.sum(), errors.found.sum(), None)
+    ]
+    columns += [
+        (name, errors.kinds[:, part], errors.background[part], errors.found[part], parts[name])
+        for part, name in enumerate(skeleton.source_parts)
+    ]
+    return [
+        {
+            "name": name.replace("_", " "),
+            "ap": "" if name == "all" else page.number(ap),
+            "labelled": f"{kinds.sum():,}",
+            "shares": [float(100 * count / max(kinds.sum(), 1)) for count in kinds],
+            "background": f"{100 * background / max(found, 1):.0f} %",
+        }
+        for name, kinds, background, found, ap in columns
+    ]

@@ -1,0 +1,38 @@
+"""The HTML page of every report: one file that opens on its own, with pictures and curves inside."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from openpose import image_file
+
+JPEG_QUALITY = 82
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.ChainableUndefined,
+)
+_ENVIRONMENT.globals["zip"] = zip
+
+
+def render(**content: Any) -> str:
+    """Fills in `page.html.j2`; a section without content is left out."""
+    return _ENVIRONMENT.get_template("page.html.j2").render(content)
+
+
+def data_uri(image: np.ndarray, quality: int = JPEG_QUALITY) -> str:
+    """Embeds a picture, RGB uint8 [H, W, 3], as a JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(image_file.jpeg(image, quality)).decode()
+
+
+def number(value: float | None) -> str:
+    """Four significant digits or so; `undefined` for None."""
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
