@@ -17,7 +17,8 @@ import keras
 import numpy as np
 
 from openpose import model_files, networks, skeleton, storage
-from openpose.model_files.formats import FORMATS, Source
+from openpose.model_files.formats import FORMATS
+from openpose.model_files.inference import Source
 
 NAME = "formats"
 BOUND, BOUND_OTHERS = 1.0, 0.5

@@ -13,9 +13,11 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import drawn_people, model_files, records, skeleton, storage
+from openpose import drawn_people, records, skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
+from openpose.model_files import frozen_graph
+from openpose.model_files.inference import Source
 from openpose.records.parameters import RecordParameters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +71,7 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stages.append(values)
     model = keras.Model(image, stages)
     model.save(folder / "model.keras")
-    model_files.freeze(model, folder / "graph.pb")
+    frozen_graph.write(Source(model), folder / "graph.pb")
     return folder / "model.keras"
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import model_files, skeleton
+from openpose import skeleton
 from openpose.codec import encode
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
 
 OPENPOSE = skeleton.get("openpose18")
 CELLS = 64
@@ -21,11 +22,11 @@ def true_person() -> np.ndarray:
     return np.stack([rng.uniform(80, 280, 18), rng.uniform(60, 300, 18)], -1).astype(np.float32)
 
 
-def write_graph(path: Path, output: str = model_files.GRAPH_OUTPUT, value: float = 1.0) -> Path:
+def write_graph(path: Path, output: str = GRAPH_OUTPUT, value: float = 1.0) -> Path:
     """A graph that sees one person at the same place in any picture whose first channel is bright, `value` high."""
     maps = encode.encode(true_person()[None], np.ones((1, 18), bool), (CELLS, CELLS), OPENPOSE)
     with tf.Graph().as_default() as graph:
-        image = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name=model_files.GRAPH_INPUT)
+        image = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name=GRAPH_INPUT)
         size = tf.shape(image)
         seen = tf.constant(value * np.concatenate([m.numpy() for m in maps], -1))[: size[1] // 8, : size[2] // 8]
         bright = tf.cast(tf.reduce_mean(image[..., 0], [1, 2]) > 128, tf.float32)

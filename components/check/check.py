@@ -10,7 +10,6 @@ from openpose import networks, storage
 from openpose.errors import InputError
 from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
-from openpose.model_files.inference import check_pixels
 from openpose.training import learning_rate
 from openpose.training.parameters import RunParameters, TrainParameters
 
@@ -66,7 +65,7 @@ def check(
             lambda: _check_machines(machines, bool(machine)),
             lambda: _check_shares(train, machines * max(gpus, 1)),
             lambda: Registry(folder, registry),
-            lambda: check_pixels(pixels),
+            lambda: model_formats.check_pixels(pixels),
             lambda: model_formats.chosen(formats),
         )
         if wrong:

@@ -8,11 +8,12 @@ import numpy as np
 from components import status
 from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
-from openpose import model_files, progress, records, skeleton, storage
+from openpose import progress, records, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats as model_formats
-from openpose.model_files import inference, saved_model
-from openpose.model_files.formats import Format, Source
+from openpose.model_files import keras_file, saved_model
+from openpose.model_files.formats import Format
+from openpose.model_files.inference import Source
 from openpose.skeleton import Skeleton
 
 CALIBRATION_IMAGES = 32
@@ -52,7 +53,7 @@ def export(
     """
     if images < 1:
         raise InputError(f"images is {images}; formats are compared on at least 1")
-    inference.check_pixels(pixels)
+    model_formats.check_pixels(pixels)
     chosen = model_formats.chosen(formats)
     folder = storage.open_root(root)
     with status.step(folder, "export") as step:
@@ -103,7 +104,7 @@ def _export(
     with storage.atomic_folder(work.folder) as temporary:
         comparison = Comparison(storage.path(trained["model"]), shown, person, size)
         with storage.local_copy(storage.path(trained["model"])) as file:
-            model = model_files.read_keras(file, storage.path(trained["model"]))
+            model = keras_file.read(file, storage.path(trained["model"]))
         pictures = _calibration(calibration, person, size, comparison.stride) if calibration else []
         source = Source(model, pixels, person.name, comparison.stride, size, pictures)
         measured = _write(source, chosen, comparison, temporary)

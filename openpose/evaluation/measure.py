@@ -17,6 +17,7 @@ from openpose.evaluation.gallery import Example, Gallery
 from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.model_files import keras_file
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
@@ -134,7 +135,7 @@ Step = Callable[[Batch], dict[str, tf.Tensor]]
 
 def _all_stages(model: model_files.Model, skeleton: Skeleton) -> tuple[Step, tuple[str, ...]]:
     with storage.local_copy(model.path) as file:
-        network = model_files.read_keras(file, model.path)
+        network = keras_file.read(file, model.path)
 
     @tf.function(reduce_retracing=True)
     def step(batch: Batch) -> dict[str, tf.Tensor]:

@@ -1,115 +1,107 @@
-"""The formats that a trained network is given away in."""
+"""The table of file formats. Importing it does not import TensorFlow: a format's module is imported when it is used.
 
+A new format is one module with `open_file`, `write` and `EXAMPLE`, like `onnx_file`, and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import keras
-import numpy as np
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from openpose.errors import InputError
-from openpose.model_files import frozen_graph, inference, onnx_file, saved_model, tflite_file
+
+if TYPE_CHECKING:
+    from openpose.model_files.inference import Source
+
+Pixels = Literal["rgb", "bgr"]
+PIXELS: tuple[str, ...] = get_args(Pixels)
+SAVED_MODEL = "saved_model.pb"  # the file that makes a folder a SavedModel
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a network's files are made of.
+class Example(NamedTuple):
+    """Python code that runs an exported file, for the model card.
 
     Attributes:
-        model: takes RGB.
-        pixels: the order of the channels that the files are to take.
-        skeleton: name of the maps' skeleton.
-        stride: input pixels per cell.
-        height: of the pictures that it was trained for, pixels.
-        calibration: pictures RGB [N, H, W, 3], 0–255, as in use, for the ranges of integers.
+        imports: the lines that import its runtime.
+        code: lines that make `maps` from `picture`, a float32 array [1, H, W, 3]; {file} stands for the file's name.
     """
 
-    model: keras.Model
-    pixels: str
-    skeleton: str
-    stride: int
-    height: int
-    calibration: Sequence[np.ndarray] = ()
-
-    @cached_property
-    def graph(self) -> tf.compat.v1.GraphDef:
-        """The network for other runtimes."""
-        return inference.graph(self.model, self.pixels, portable=True)
-
-    @cached_property
-    def graph_for_integers(self) -> tf.compat.v1.GraphDef:
-        """The same, to be rounded to integers."""
-        return inference.graph(self.model, self.pixels, portable=True, for_integers=True)
+    imports: str
+    code: str
 
 
 @dataclass(frozen=True)
 class Format:
-    """One of the formats.
+    """A format that trained networks are exported in.
 
     Attributes:
         file: name of its file or folder.
-        title: for people.
-        write: (source, place of the file).
-        largest: bound of its maps' largest difference to the Keras model's, in proportion to the largest value of these
-            or 1, whatever is more.
-        mean: bound of the mean difference, in the same proportion.
+        title: its name for people.
+        module: the module of this package that reads and writes it.
+        largest: bound on the largest difference between its maps and the Keras model's, relative to the largest value
+            of the Keras model's maps, or to 1 if that is smaller.
+        mean: bound on the mean difference, relative to the same value.
+        options: further arguments of the module's `write`.
     """
 
     file: str
     title: str
-    write: Callable[[Source, Path], None]
+    module: str
     largest: float
     mean: float
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, source: Source, path: Path) -> None:
+        """Writes the network to a file or folder."""
+        module(self.module).write(source, path, **self.options)
+
+    @property
+    def example(self) -> Example:
+        """Code that runs the file."""
+        return module(self.module).EXAMPLE
 
 
-def _graph(source: Source, path: Path) -> None:
-    frozen_graph.write(source.model, path, source.pixels, source.skeleton)
-
-
-def _saved_model(source: Source, path: Path) -> None:
-    saved_model.write(source.graph, path, source.pixels, source.skeleton, source.stride, source.height)
-
-
-def _onnx(source: Source, path: Path) -> None:
-    onnx_file.write(source.graph, path, source.pixels, source.skeleton)
-
-
-def _tflite(source: Source, path: Path) -> None:
-    tflite_file.write(source.graph, path, source.pixels, source.skeleton)
-
-
-def _tflite_float16(source: Source, path: Path) -> None:
-    tflite_file.write(source.graph, path, source.pixels, source.skeleton, "float16")
-
-
-def _tflite_int8(source: Source, path: Path) -> None:
-    pictures = [picture[..., ::-1] if source.pixels == "bgr" else picture for picture in source.calibration]
-    tflite_file.write(source.graph_for_integers, path, source.pixels, source.skeleton, "int8", pictures)
-
-
-# The runtimes round differently, by some 1e-6 after all layers. Weights in float16 have 11 bits: a few cells at the
-# edges of peaks move far. Integers have 8: there is no bound on a single cell.
+# Runtimes round differently, which adds up to about 1e-6 over all layers. Weights in float16 have 11 bits, so a few
+# cells at the edges of peaks change a lot. Integers have 8 bits: no bound holds for a single cell.
 FORMATS = {
-    "graph": Format("graph.pb", "frozen graph", _graph, 1e-4, 1e-5),
-    "saved_model": Format("saved_model", "SavedModel", _saved_model, 1e-4, 1e-5),
-    "onnx": Format("model.onnx", "ONNX", _onnx, 1e-4, 1e-5),
-    "tflite": Format("model.tflite", "TFLite float32", _tflite, 1e-4, 1e-5),
-    "tflite_float16": Format("model.float16.tflite", "TFLite float16", _tflite_float16, 0.3, 0.01),
-    "tflite_int8": Format("model.int8.tflite", "TFLite int8", _tflite_int8, math.inf, 0.05),
+    "graph": Format("graph.pb", "frozen graph", "frozen_graph", 1e-4, 1e-5),
+    "saved_model": Format("saved_model", "SavedModel", "saved_model", 1e-4, 1e-5),
+    "onnx": Format("model.onnx", "ONNX", "onnx_file", 1e-4, 1e-5),
+    "tflite": Format("model.tflite", "TFLite float32", "tflite_file", 1e-4, 1e-5),
+    "tflite_float16": Format(
+        "model.float16.tflite", "TFLite float16", "tflite_file", 0.3, 0.01, {"numbers": "float16"}
+    ),
+    "tflite_int8": Format("model.int8.tflite", "TFLite int8", "tflite_file", math.inf, 0.05, {"numbers": "int8"}),
+}
+#: The module that reads a file, by the file's suffix. Keras's own format is what training writes.
+READERS = {".keras": "keras_file"} | {
+    suffix: format.module for format in FORMATS.values() if (suffix := Path(format.file).suffix)
 }
 
 
+def module(name: str) -> Any:
+    """Imports the module of a format."""
+    return importlib.import_module(f"openpose.model_files.{name}")
+
+
 def chosen(names: str) -> dict[str, Format]:
-    """The formats of a comma list of names, and `graph` in any case; all of them for `all`.
+    """The formats in a comma-separated list of names, or every format for `all`; `graph` is always among them.
 
     Raises:
-        InputError: there is no format of that name.
+        InputError: a name is unknown.
     """
     wanted = list(FORMATS) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in FORMATS:
             raise InputError(f"formats: no format is called {name!r}; choose from {', '.join(FORMATS)}; or all")
     return {name: FORMATS[name] for name in FORMATS if name in (*wanted, "graph")}
+
+
+def check_pixels(pixels: str) -> None:
+    """Raises InputError if the channel order is unknown."""
+    if pixels not in PIXELS:
+        raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")

@@ -1,28 +1,40 @@
-"""Frozen graphs, `.pb`: ours, and those of tf-pose-estimation, whose clients load ours."""
+"""Frozen graphs, `.pb`: ours and those of tf-pose-estimation, in a form that tf-pose-estimation's clients load.
+
+Input `image:0` [N, H, W, 3], 0–255; output `Openpose/concat_stage7:0` [N, H / stride, W / stride, maps]. Batch, height
+and width are free.
+"""
 
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import inference
-from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
+from openpose.model_files.formats import Example
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
 from openpose.model_files.loaded import LoadedModel
 
-# Constants in our graphs that say which order of the pixels they take, and whose maps they give; older clients pass
-# them over.
+# Constants in our graphs that hold the channel order that they take and the skeleton's name; older clients ignore them.
 GRAPH_PIXELS = "Openpose/pixels"
 GRAPH_SKELETON = "Openpose/skeleton"
+EXAMPLE = Example(
+    "import tensorflow.compat.v1 as tf",
+    """\
+graph = tf.GraphDef.FromString(open("{file}", "rb").read())
+with tf.Graph().as_default(), tf.Session() as session:
+    (output,) = tf.import_graph_def(graph, return_elements=["Openpose/concat_stage7:0"])
+    maps = session.run(output, {{"import/image:0": picture}})
+""",
+)
 
 
-def read_graph(file: Path, place: storage.StoragePath) -> tf.compat.v1.GraphDef:
-    """A frozen graph; `file` is the local copy of `place`.
+def read(file: Path, place: storage.StoragePath) -> tf.compat.v1.GraphDef:
+    """Reads a frozen graph; `file` is the local copy of `place`.
 
     Raises:
-        InputError: it is none.
+        InputError: the file is not a frozen graph.
     """
     graph_def = tf.compat.v1.GraphDef()
     try:
@@ -33,12 +45,12 @@ def read_graph(file: Path, place: storage.StoragePath) -> tf.compat.v1.GraphDef:
 
 
 def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
-    """A frozen graph that can be asked for maps. One that says no order of the pixels takes BGR, as tf-pose's do.
+    """Loads a frozen graph. One that does not say its channel order takes BGR, as tf-pose's do.
 
     Raises:
-        InputError: it is none, or has not the tensors that an OpenPose graph has.
+        InputError: the file is not a frozen graph, or the graph lacks the tensors of an OpenPose graph.
     """
-    graph_def = read_graph(file, place)
+    graph_def = read(file, place)
     names = {node.name for node in graph_def.node}
     for name in (GRAPH_INPUT, GRAPH_OUTPUT):
         if name not in names:
@@ -66,28 +78,19 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     )
 
 
-def write(model: keras.Model, path: Path, pixels: str = "bgr", skeleton: str = "") -> None:
-    """Writes the network's last stage as a frozen graph that clients of tf-pose-estimation load.
-
-    Input `image:0` [N, H, W, 3], 0–255; output `Openpose/concat_stage7:0` [N, H / stride, W / stride, maps]; batch,
-    height and width are free, batch norm is folded into the convolutions.
-
-    Args:
-        model: takes RGB.
-        path: the file.
-        pixels: the order of the channels that the graph takes. BGR is what tf-pose's clients feed.
-        skeleton: name of the maps' skeleton, which the graph is to say.
+def write(source: Source, path: Path) -> None:
+    """Writes a network as a frozen graph.
 
     Raises:
-        InputError: no such order.
+        InputError: the channel order is unknown.
     """
-    graph_def = _for_old_clients(inference.graph(model, pixels, portable=False))
-    add_facts(graph_def, pixels, skeleton)
+    graph_def = _for_old_clients(inference.graph(source.model, source.pixels, portable=False))
+    _add_facts(graph_def, source.pixels, source.skeleton)
     storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))
 
 
-def add_facts(graph_def: tf.compat.v1.GraphDef, pixels: str, skeleton: str) -> None:
-    """Adds the constants that say what a graph takes and gives."""
+def _add_facts(graph_def: tf.compat.v1.GraphDef, pixels: str, skeleton: str) -> None:
+    """Adds the constants with the graph's channel order and skeleton."""
     for name, text in ((GRAPH_PIXELS, pixels), (GRAPH_SKELETON, skeleton)):
         if text:
             constant = graph_def.node.add(name=name, op="Const")
@@ -96,7 +99,7 @@ def add_facts(graph_def: tf.compat.v1.GraphDef, pixels: str, skeleton: str) -> N
 
 
 def text_of(graph_def: tf.compat.v1.GraphDef, name: str) -> str:
-    """The text of a constant, "" when the graph has none of that name."""
+    """The text of a constant, or "" if the graph has no node of that name."""
     for node in graph_def.node:
         if node.name == name:
             return tf.make_ndarray(node.attr["value"].tensor).item().decode()
@@ -104,10 +107,10 @@ def text_of(graph_def: tf.compat.v1.GraphDef, name: str) -> str:
 
 
 def _for_old_clients(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """The same graph in the words of TensorFlow 1.4, the oldest that tf-pose-estimation's clients run on.
+    """The same graph for TensorFlow 1.4, the oldest version that tf-pose-estimation's clients run on.
 
-    It refuses an operation with an attribute that it does not know, such as `explicit_paddings`, so those that have
-    their default values are left out; and it knows `AddV2` as `Add`.
+    It rejects unknown attributes such as `explicit_paddings`, so attributes with default values are removed; and it
+    knows `AddV2` as `Add`.
     """
     from tensorflow.python.framework.meta_graph import strip_graph_default_valued_attrs
 

@@ -1,9 +1,11 @@
-"""A network as it is used rather than trained: its last stage, batch norm folded, all in one graph of constants.
+"""The network that is exported: the last stage with batch norm folded in, as one graph of constants.
 
-Every format but Keras's own is made from such a graph.
+Every format except Keras's own is made from such a graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -11,23 +13,47 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import networks
-from openpose.errors import InputError
+from openpose.model_files.formats import check_pixels
 from openpose.networks.layers import Norm
 
 GRAPH_INPUT = "image"
 GRAPH_OUTPUT = "Openpose/concat_stage7"
-PIXELS = ("rgb", "bgr")
 PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
 
 
-def check_pixels(pixels: str) -> None:
-    """Raises InputError unless it is an order of the channels."""
-    if pixels not in PIXELS:
-        raise InputError(f"pixels are {pixels!r}; choose one of: {', '.join(PIXELS)}")
+@dataclass(frozen=True)
+class Source:
+    """A network to be exported, and what its files say about it.
+
+    Attributes:
+        model: takes RGB.
+        pixels: the channel order that the files take. BGR is what tf-pose-estimation's clients feed.
+        skeleton: name of the maps' skeleton.
+        stride: input pixels per cell.
+        height: of the pictures that it was trained on, pixels.
+        calibration: typical pictures RGB [N, H, W, 3], 0–255, from which int8 files take the ranges of their tensors.
+    """
+
+    model: keras.Model
+    pixels: str = "bgr"
+    skeleton: str = ""
+    stride: int = 8
+    height: int = 368
+    calibration: Sequence[np.ndarray] = ()
+
+    @cached_property
+    def graph(self) -> tf.compat.v1.GraphDef:
+        """The network for runtimes other than TensorFlow 1."""
+        return graph(self.model, self.pixels, portable=True)
+
+    @cached_property
+    def graph_for_integers(self) -> tf.compat.v1.GraphDef:
+        """The same network, prepared for rounding to integers."""
+        return graph(self.model, self.pixels, portable=True, for_integers=True)
 
 
 def last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function from pictures to the maps of the last stage."""
+    """A function from pictures to the maps of the last stage."""
     return lambda image: networks.stage_outputs(model, image, training=False)[-1]
 
 
@@ -36,12 +62,12 @@ def graph(model: keras.Model, pixels: str, *, portable: bool, for_integers: bool
 
     Args:
         model: takes RGB.
-        pixels: the order of the channels that the graph takes.
-        portable: in operations that other runtimes have. Otherwise in those of TensorFlow 1.
-        for_integers: with weights that lose less when they are rounded to integers.
+        pixels: the channel order that the graph takes.
+        portable: use operations that other runtimes have; otherwise those of TensorFlow 1.
+        for_integers: rescale the weights so that rounding them to integers loses less.
 
     Raises:
-        InputError: no such order.
+        InputError: the channel order is unknown.
     """
     check_pixels(pixels)
     folded = fold_batch_norm(model, plain_norms=portable)
@@ -61,9 +87,10 @@ def graph(model: keras.Model, pixels: str, *, portable: bool, for_integers: bool
 
 
 def _swap_colours(model: keras.Model) -> None:
-    """Lets a network of RGB take BGR: reverses the input channels of its first convolution.
+    """Makes an RGB network take BGR by reversing the input channels of its first convolution.
 
-    What lies before that convolution must treat all channels alike. A network that turns them itself no longer does.
+    All layers before that convolution must treat the channels alike. A network that itself turns RGB into BGR stops
+    doing so instead.
     """
     for layer in model.layers:
         if getattr(layer, "bgr", False):
@@ -75,13 +102,11 @@ def _swap_colours(model: keras.Model) -> None:
 
 
 def _fold_constants(frozen: Any, graph_def: tf.compat.v1.GraphDef | None) -> tf.compat.v1.GraphDef:
-    """The graph with what can be computed beforehand computed: Keras reshapes every bias when it is used.
-
-    OpenCV's importer knows no such reshapes, and it is one of the field's clients too.
+    """Folds constant expressions: Keras reshapes every bias at run time, which OpenCV's importer cannot read.
 
     Args:
         frozen: the function.
-        graph_def: its graph, when that was changed.
+        graph_def: its graph, if that was changed.
     """
     from tensorflow.core.protobuf import config_pb2
     from tensorflow.python.grappler import tf_optimizer
@@ -97,10 +122,10 @@ def _fold_constants(frozen: Any, graph_def: tf.compat.v1.GraphDef | None) -> tf.
 
 
 def _dilated(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """The graph with dilated convolutions as single operations.
+    """Makes each dilated convolution a single operation.
 
-    TensorFlow makes one out of three: its input is cut into pieces, which are convolved and put together. Other
-    runtimes take that literally, and half of their time. All convolutions of ours pad "same".
+    TensorFlow expresses one as three: SpaceToBatch, a convolution, BatchToSpace. Other runtimes execute these
+    literally, which takes half of their time. All convolutions here have "same" padding.
     """
     nodes = {node.name: node for node in graph_def.node}
     for joined in graph_def.node:
@@ -119,12 +144,12 @@ def _dilated(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
 
 
 def fold_batch_norm(model: keras.Model, plain_norms: bool = False) -> keras.Model:
-    """The same function for inference, without batch norm: each is folded into the convolution before it.
+    """The same network for inference, with each batch norm folded into the convolution before it.
 
     Args:
         model: the network.
-        plain_norms: those that have no moving statistics, and so cannot be folded, are made of plain arithmetic.
-            Otherwise they stay as they are.
+        plain_norms: express the batch norms that use the statistics of their batch, which cannot be folded, in plain
+            arithmetic; otherwise they stay as they are.
     """
     norms = {_source(layer).name: layer for layer in model.layers if _can_fold(layer)}
 
@@ -150,14 +175,14 @@ def _can_fold(layer: keras.Layer) -> bool:
 
 
 class _Identity(keras.layers.Layer):
-    """Stands where a batch norm was, and takes the arguments that it was called with."""
+    """Replaces a folded batch norm and accepts the same arguments."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         return inputs
 
 
 class _PlainNorm(Norm):
-    """A batch norm by the statistics of its batch, without TensorFlow's own operation for it."""
+    """A batch norm that uses the statistics of its batch, without TensorFlow's own operation."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         centred = inputs - tf.reduce_mean(inputs, [0, 1, 2], keepdims=True)
@@ -166,12 +191,12 @@ class _PlainNorm(Norm):
 
 
 def _equalize(model: keras.Model) -> None:
-    """Makes the channels between two convolutions alike: the first one's are scaled, the second one takes that back.
+    """Equalizes the channels between two convolutions: scales the first one's output, and the second one undoes it.
 
-    All weights from and all values in a tensor's channels share one scale when they are integers, so that those of
-    small channels would be lost. What lies between the two must be linear or a ReLU; the function stays the same. After
-    Nagel et al., Data-Free Quantization (arXiv:1906.04721), half way, as the weights that give a channel its values
-    have a scale of their own.
+    In int8, all channels of a tensor share one scale, so small channels would lose their precision. Only a linear
+    function or a ReLU may lie between the two, so that the network's output does not change. After Nagel et al.,
+    Data-Free Quantization (arXiv:1906.04721), but only half way, because the weights of each output channel have their
+    own scale.
     """
     for first in model.layers:
         second = _only_successor(first)
@@ -180,7 +205,7 @@ def _equalize(model: keras.Model) -> None:
         kernel, *bias = second.get_weights()
         largest = np.abs(kernel).max((0, 1, 3))
         if not largest.all():
-            continue  # a channel that is not used
+            continue  # a channel is unused
         factor = np.sqrt(largest / np.exp(np.log(largest).mean()))
         second.set_weights([kernel / factor[:, None], *bias])
         kernel, *bias = first.get_weights()
@@ -189,7 +214,7 @@ def _equalize(model: keras.Model) -> None:
 
 
 def _only_successor(layer: keras.Layer) -> keras.Layer | None:
-    """The layer that alone takes a convolution's output, linear or through a ReLU; None when there is none such."""
+    """The only layer that takes a convolution's output, directly or through a ReLU; None if that is not so."""
     if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
         return None
     if layer.activation not in (keras.activations.linear, keras.activations.relu):
@@ -209,10 +234,10 @@ def _source(layer: keras.Layer) -> keras.Layer:
 
 
 def _folded_weights(conv: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias that do what the convolution and its batch norm do together."""
+    """Kernel and bias equal to the convolution followed by its batch norm."""
     gamma, beta, mean, variance = norm.get_weights()
     factor = gamma / np.sqrt(variance + norm.epsilon)
     kernel = conv.get_weights()[0]
-    # A depthwise kernel is [h, w, channels, 1], others are [h, w, in, out].
+    # A depthwise kernel is [h, w, channels, 1]; others are [h, w, in, out].
     scaled = kernel * (factor[:, None] if isinstance(conv, keras.layers.DepthwiseConv2D) else factor)
     return [scaled, beta - mean * factor]

@@ -1,4 +1,4 @@
-"""Keras's own format, `.keras`: the network as it is trained, in RGB."""
+"""Keras's own format, `.keras`: the network as it was trained; it takes RGB."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from openpose.model_files.loaded import LoadedModel
 
 
 def read(file: Path, place: storage.StoragePath) -> keras.Model:
-    """A Keras model; `file` is the local copy of `place`.
+    """Reads a Keras model; `file` is the local copy of `place`.
 
     Raises:
-        InputError: it is none.
+        InputError: the file is not a Keras model.
     """
     try:
         return keras.models.load_model(file, compile=False)
@@ -24,10 +24,10 @@ def read(file: Path, place: storage.StoragePath) -> keras.Model:
 
 
 def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
-    """A Keras model that can be asked for maps.
+    """Loads a Keras model.
 
     Raises:
-        InputError: it is none, or none of one picture.
+        InputError: the file is not a Keras model, or the model takes more than one input.
     """
     model = read(file, place)
     if len(model.inputs) != 1:

@@ -1,7 +1,7 @@
 """ONNX, `.onnx`, run by ONNX Runtime.
 
-Ours takes `image` float32 [batch, height, width, 3], 0–255, and gives `maps` float32 [batch, height / stride,
-width / stride, maps]. Its metadata say the order of the pixels and the skeleton.
+Our files take `image` float32 [batch, height, width, 3], 0–255, and give `maps` float32 [batch, height / stride,
+width / stride, maps]. Their metadata hold the channel order and the skeleton's name.
 """
 
 from pathlib import Path
@@ -12,25 +12,33 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT
+from openpose.model_files.formats import Example
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
 from openpose.model_files.loaded import LoadedModel, shape_text
 
-OPSET = 18  # of 2022: what runs it may be as old
+OPSET = 18  # of 2022, so that runtimes as old as that can run our files
+EXAMPLE = Example(
+    "import onnxruntime",
+    """\
+session = onnxruntime.InferenceSession("{file}")
+(maps,) = session.run(["maps"], {{"image": picture}})
+""",
+)
 
 
 def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
-    """An ONNX model that can be asked for maps.
+    """Loads an ONNX model.
 
     Raises:
-        InputError: it is none, or takes or gives more than one tensor.
+        InputError: the file is not an ONNX model, or the model takes or gives more than one tensor.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     failures = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong comes as an exception too
-    # Threads that wait by turning in circles take the time of whoever shares the machine, and of the others here.
+    options.log_severity_level = 4  # errors are raised as exceptions too
+    # Threads that busy-wait take CPU time from other processes and from our other threads.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -48,7 +56,7 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
             return session.run(None, {inputs[0].name: np.asarray(pictures)})[0]
         except (errors.InvalidArgument, errors.RuntimeException) as error:
             raise InputError(
-                f"{place}: takes {shape_text(inputs[0].shape)}, no pictures of {shape_text(pictures.shape)}"
+                f"{place}: takes {shape_text(inputs[0].shape)}, not pictures of {shape_text(pictures.shape)}"
             ) from error
 
     facts = session.get_modelmeta().custom_metadata_map
@@ -65,35 +73,29 @@ def _described(tensors: list[Any]) -> str:
     return ", ".join(f"{tensor.name} {shape_text(tensor.shape)}" for tensor in tensors) or "nothing"
 
 
-def write(graph_def: tf.compat.v1.GraphDef, path: Path, pixels: str, skeleton: str) -> None:
-    """Writes an ONNX model.
-
-    Args:
-        graph_def: the network, see `inference.graph`.
-        path: the file.
-        pixels: the order of the channels that the network takes.
-        skeleton: name of its maps' skeleton.
-    """
+def write(source: Source, path: Path) -> None:
+    """Writes a network as an ONNX model."""
     from tf2onnx import optimizer, tfonnx
 
-    # tf2onnx's own entry for graphs freezes and folds once more.
+    # tf2onnx's public function for graphs would freeze and fold a second time.
+    network = source.graph
     with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(graph_def, name="")
+        tf.graph_util.import_graph_def(network, name="")
         converted = tfonnx.process_tf_graph(
             graph, opset=OPSET, input_names=[f"{GRAPH_INPUT}:0"], output_names=[f"{GRAPH_OUTPUT}:0"]
         )
         model = optimizer.optimize_graph(converted).make_model("OpenPose")
     _pad_explicitly(model.graph)
-    _settle(model.graph)
-    for key, text in (("pixels", pixels), ("skeleton", skeleton)):
+    _normalize(model.graph)
+    for key, text in (("pixels", source.pixels), ("skeleton", source.skeleton)):
         model.metadata_props.add(key=key, value=text)
     storage.write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def _pad_explicitly(graph: Any) -> None:
-    """Says the padding of convolutions in numbers where it does not depend on the input's size.
+    """Replaces `auto_pad` of convolutions by numbers where the padding does not depend on the input's size.
 
-    Runtimes differ about `auto_pad`: ONNX Runtime refuses it for dilated convolutions.
+    ONNX Runtime refuses `auto_pad` for dilated convolutions.
     """
     for node in graph.node:
         values = {attribute.name: attribute for attribute in node.attribute}
@@ -109,8 +111,10 @@ def _pad_explicitly(graph: Any) -> None:
         padding.ints[:] = beside + beside
 
 
-def _settle(graph: Any) -> None:
-    """Names and orders everything by its place in the network: tf2onnx counts through a process, and sorts by chance.
+def _normalize(graph: Any) -> None:
+    """Renames and sorts nodes and tensors, so that the same network always gives the same bytes.
+
+    The names and the order that tf2onnx gives depend on what the process did before, and on chance.
 
     Args:
         graph: ONNX GraphProto, changed in place.
@@ -141,7 +145,7 @@ def _settle(graph: Any) -> None:
 
 
 def _in_order(graph: Any) -> list[Any]:
-    """The nodes that the output needs, each after those that it needs, the same way each time."""
+    """The nodes that the output depends on, in a fixed topological order."""
     makers = {name: node for node in graph.node for name in node.output}
     ordered: dict[str, Any] = {}  # by the name of the first output
     waiting = [(graph.output[0].name, False)]

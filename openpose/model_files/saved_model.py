@@ -1,12 +1,13 @@
-"""SavedModels: a folder that TensorFlow and TensorFlow Serving load, with constants in place of variables.
+"""SavedModels: folders that TensorFlow and TensorFlow Serving load.
 
-So there is nothing to restore, and the same network gives the same bytes each time. Ours has two signatures:
+Ours hold constants instead of variables, so that the same network always gives the same bytes. They have two
+signatures:
 
     serving_default  image: float32 [N, H, W, 3], 0–255; H and W multiples of the stride
                      -> maps: float32 [N, H / stride, W / stride, maps]
     jpeg             encoded: string [], the bytes of one JPEG or PNG picture
-                     -> maps: float32 [1, h, w, maps]; scale: float32 [2], size of the network's input, without
-                        padding, in proportion to the picture's: x, y
+                     -> maps: float32 [1, h, w, maps]; scale: float32 [2], x and y: size of the network's input
+                        without padding, relative to the picture's size
 """
 
 from pathlib import Path
@@ -19,22 +20,29 @@ from openpose import storage
 from openpose.errors import InputError
 from openpose.image_file import MAX_ASPECT, PADDING_GREY
 from openpose.model_files import frozen_graph
-from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
+from openpose.model_files.formats import SAVED_MODEL, Example
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, shape_text
 
-FILE = "saved_model.pb"
 MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"
+EXAMPLE = Example(
+    "import tensorflow as tf",
+    """\
+model = tf.saved_model.load("{file}")
+maps = model.signatures["serving_default"](image=tf.constant(picture))["maps"].numpy()
+""",
+)
 
 
 def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
-    """A SavedModel that can be asked for maps: its signature `serving_default`.
+    """Loads the signature `serving_default` of a SavedModel.
 
     Raises:
-        InputError: it is none, or its signature is not one from a picture to one tensor.
+        InputError: the folder is not a SavedModel, or the signature does not map one picture to one tensor.
     """
     document = saved_model_pb2.SavedModel()
     try:
-        document.ParseFromString((folder / FILE).read_bytes())
+        document.ParseFromString((folder / SAVED_MODEL).read_bytes())
         loaded = tf.saved_model.load(str(folder))
     except (DecodeError, OSError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{place}: not a SavedModel that can be loaded ({str(error).splitlines()[0]})") from error
@@ -49,7 +57,7 @@ def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
     (taken, spec), (given, output) = takes[0], gives[0]
     graph_def = document.meta_graphs[0].graph_def
     return LoadedModel(
-        # By way of `loaded`, which keeps the variables of other programs' SavedModels.
+        # Through `loaded`, which keeps the variables of other programs' SavedModels alive.
         lambda pictures: loaded.signatures[MAPS_SIGNATURE](**{taken: pictures})[given],
         spec.shape.as_list() if spec.shape.rank else [],
         output.shape.as_list() if output.shape.rank else [],
@@ -59,7 +67,7 @@ def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
 
 
 def _described(signatures: dict[str, tf.types.experimental.ConcreteFunction]) -> str:
-    """The signatures with their tensors, for messages."""
+    """Lists the signatures and their tensors, for messages."""
     texts = []
     for name, signature in signatures.items():
         ends = [
@@ -72,26 +80,18 @@ def _described(signatures: dict[str, tf.types.experimental.ConcreteFunction]) ->
     return "; ".join(texts) or "none"
 
 
-def write(graph_def: tf.compat.v1.GraphDef, folder: Path, pixels: str, skeleton: str, stride: int, height: int) -> None:
-    """Writes a SavedModel.
-
-    Args:
-        graph_def: the network, see `inference.graph`.
-        folder: which is not there yet.
-        pixels: the order of the channels that the network takes.
-        skeleton: name of its maps' skeleton.
-        stride: input pixels per cell.
-        height: to which `jpeg` resizes a picture.
-    """
-    graph = tf.Graph()
+def write(source: Source, folder: Path) -> None:
+    """Writes a network as a SavedModel to a new folder."""
+    network, graph = source.graph, tf.Graph()
     with graph.as_default():
         encoded = tf.compat.v1.placeholder(tf.string, [], name="encoded")
-        picture, scale = prepare(encoded, pixels, stride, height)
-        # Who asks with `image` feeds this tensor, and nothing is decoded.
+        picture, scale = prepare(encoded, source.pixels, source.stride, source.height)
+        # `serving_default` feeds this tensor directly, so nothing is decoded.
         image = tf.compat.v1.placeholder_with_default(picture[None], PICTURES.shape, name=GRAPH_INPUT)
-        (maps,) = tf.graph_util.import_graph_def(graph_def, {GRAPH_INPUT: image}, [f"{GRAPH_OUTPUT}:0"], name="network")
-        tf.constant(pixels, name=frozen_graph.GRAPH_PIXELS)
-        tf.constant(skeleton, name=frozen_graph.GRAPH_SKELETON)
+        output = f"{GRAPH_OUTPUT}:0"
+        (maps,) = tf.graph_util.import_graph_def(network, {GRAPH_INPUT: image}, [output], name="network")
+        tf.constant(source.pixels, name=frozen_graph.GRAPH_PIXELS)
+        tf.constant(source.skeleton, name=frozen_graph.GRAPH_SKELETON)
         signatures = {
             MAPS_SIGNATURE: _signature({"image": image}, {"maps": maps}),
             JPEG_SIGNATURE: _signature({"encoded": encoded}, {"maps": maps, "scale": scale}),
@@ -100,7 +100,7 @@ def write(graph_def: tf.compat.v1.GraphDef, folder: Path, pixels: str, skeleton:
     with tf.compat.v1.Session(graph=graph) as session:
         builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], signatures, strip_default_attrs=True)
     builder.save()
-    _settle(folder / FILE)
+    _sort_maps(folder / SAVED_MODEL)
 
 
 def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> meta_graph_pb2.SignatureDef:
@@ -113,8 +113,8 @@ def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> m
     return signature
 
 
-def _settle(file: Path) -> None:
-    """Takes the order of maps in the file from their keys: TensorFlow writes them as they come."""
+def _sort_maps(file: Path) -> None:
+    """Sorts the protobuf maps in the file by key, because TensorFlow writes them in any order."""
     document = saved_model_pb2.SavedModel()
     document.ParseFromString(file.read_bytes())
     file.write_bytes(document.SerializeToString(deterministic=True))
@@ -125,19 +125,18 @@ def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[
 
     Args:
         encoded: string [], JPEG or PNG.
-        pixels: the order of the channels of what comes out.
-        stride: its height and width are multiples of this, padded at the right and below.
-        height: of what comes out, without padding, unless the picture is very wide.
+        pixels: the channel order of the result.
+        stride: the result is padded at the right and at the bottom to multiples of this.
+        height: of the result without padding; very wide pictures become smaller.
 
     Returns:
-        float32 [height, width, 3], 0–255, and float32 [2]: its size without padding in proportion to the picture's,
-        x, y.
+        float32 [H, W, 3], 0–255, and float32 [2], x and y: its size without padding, relative to the picture's size.
     """
     picture = tf.io.decode_jpeg(encoded, channels=3)
     size = tf.cast(tf.shape(picture)[:2], tf.float32)
     factor = tf.minimum(height / size[0], MAX_ASPECT * height / size[1])
     resized_size = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
-    # Not tf.cond, whose branches are functions with numbers in their names that count through a process.
+    # Not tf.cond: it numbers its functions through a process, so that the bytes would differ.
     smaller, larger = (tf.image.resize(picture, resized_size, method) for method in ("area", "bicubic"))
     resized = tf.where(factor < 1, smaller, larger)
     whole = tf.clip_by_value(tf.round(resized), 0.0, 255.0)

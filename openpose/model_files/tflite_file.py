@@ -1,8 +1,8 @@
-"""TensorFlow Lite, `.tflite`, run by LiteRT: float32; weights in float16; or 8-bit integers all through.
+"""TensorFlow Lite, `.tflite`, run by LiteRT: in float32, with weights in float16, or in int8 throughout.
 
-Ours takes `image` float32 [N, H, W, 3], 0–255, and gives `maps` float32 [N, H / stride, W / stride, maps], also the
-integer one. The file ends with a zip archive, as TensorFlow Lite's metadata do, whose `openpose.json` says the order of
-the pixels and the skeleton.
+Our files take `image` float32 [N, H, W, 3], 0–255, and give `maps` float32 [N, H / stride, W / stride, maps], in int8
+too. As TensorFlow Lite's metadata do, a zip archive ends the file; its `openpose.json` holds the channel order and the
+skeleton's name.
 """
 
 import io
@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,25 @@ import tensorflow as tf
 
 from openpose import quiet, storage
 from openpose.errors import InputError
-from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES
+from openpose.model_files.formats import Example
+from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, shape_text
 
 _FACTS = "openpose.json"
+EXAMPLE = Example(
+    "from ai_edge_litert.interpreter import Interpreter",
+    """\
+runner = Interpreter("{file}", num_threads=4).get_signature_runner()
+maps = runner(image=picture)["maps"]
+""",
+)
 
 
 def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
-    """A TensorFlow Lite model that can be asked for maps.
+    """Loads a TensorFlow Lite model.
 
     Raises:
-        InputError: it is none, or takes or gives more than one tensor.
+        InputError: the file is not a TensorFlow Lite model, or the model takes or gives more than one tensor.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -60,7 +67,7 @@ def _described(tensors: list[dict[str, Any]]) -> str:
 
 
 def _facts(file: Path) -> dict[str, str]:
-    """What our file says of itself; {} for another's."""
+    """The content of `openpose.json`, or {} if the file has none."""
     try:
         with zipfile.ZipFile(file) as archive:
             return json.loads(archive.read(_FACTS))
@@ -69,7 +76,7 @@ def _facts(file: Path) -> dict[str, str]:
 
 
 class _Runner:
-    """Runs one interpreter, which can do one thing at a time."""
+    """Runs an interpreter, which only one thread may use at a time."""
 
     def __init__(self, interpreter: Any, place: storage.StoragePath) -> None:
         self._interpreter, self._place = interpreter, place
@@ -77,11 +84,11 @@ class _Runner:
         self._shape: tuple[int, ...] = ()
 
     def __call__(self, pictures: tf.Tensor) -> np.ndarray:
-        given = np.asarray(pictures)
+        images = np.asarray(pictures)
         with self._lock:
-            if given.shape != self._shape:
-                self._resize(given.shape)
-            self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], given)
+            if images.shape != self._shape:
+                self._resize(images.shape)
+            self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], images)
             self._interpreter.invoke()
             return self._interpreter.get_tensor(self._interpreter.get_output_details()[0]["index"])
 
@@ -93,29 +100,19 @@ class _Runner:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             taken = shape_text(details["shape_signature"].tolist())
-            raise InputError(f"{self._place}: takes {taken}, no pictures of {shape_text(shape)}") from error
+            raise InputError(f"{self._place}: takes {taken}, not pictures of {shape_text(shape)}") from error
         self._shape = shape
 
 
-def write(
-    graph_def: tf.compat.v1.GraphDef,
-    path: Path,
-    pixels: str,
-    skeleton: str,
-    numbers: str = "float32",
-    calibration: Sequence[np.ndarray] = (),
-) -> None:
-    """Writes a TensorFlow Lite model.
+def write(source: Source, path: Path, numbers: str = "float32") -> None:
+    """Writes a network as a TensorFlow Lite model.
 
     Args:
-        graph_def: the network, see `inference.graph`.
+        source: the network.
         path: the file.
-        pixels: the order of the channels that the network takes.
-        skeleton: name of its maps' skeleton.
-        numbers: float32; float16, for the weights; or int8, for weights and everything between input and output.
-        calibration: for int8: pictures float32 [N, H, W, 3] as the network takes them, from which the ranges of all
-            tensors are found.
+        numbers: float32; float16, for the weights; or int8, for everything between input and output.
     """
+    graph_def = source.graph_for_integers if numbers == "int8" else source.graph
 
     class Network(tf.Module):
         @tf.function(input_signature=[PICTURES])
@@ -130,20 +127,16 @@ def write(
     if numbers == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if numbers == "int8":
-
-        def pictures() -> Iterator[list[np.ndarray]]:
-            yield from ([picture] for picture in calibration)
-
-        converter.representative_dataset = pictures
-        kinds = tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS
-        converter.target_spec.supported_ops = list(kinds)
+        step = -1 if source.pixels == "bgr" else 1
+        converter.representative_dataset = lambda: ([picture[..., ::step]] for picture in source.calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     with quiet.filtered_stderr():
         content = converter.convert()
-    storage.write_bytes(path, _with_facts(content, {"pixels": pixels, "skeleton": skeleton}))
+    storage.write_bytes(path, _with_facts(content, {"pixels": source.pixels, "skeleton": source.skeleton}))
 
 
 def _with_facts(model: bytes, facts: dict[str, str]) -> bytes:
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(_FACTS), json.dumps(facts))  # of 1980, so that bytes are the same each time
+        archive.writestr(zipfile.ZipInfo(_FACTS), json.dumps(facts))  # dated 1980: always the same bytes
     return buffer.getvalue()

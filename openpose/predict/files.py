@@ -16,6 +16,7 @@ import numpy as np
 
 from openpose import draw, image_file, model_files, progress, skeleton, storage
 from openpose.errors import InputError
+from openpose.model_files import formats
 from openpose.predict import results
 from openpose.predict import video as frames
 from openpose.predict.in_batches import Finder, Found, Picture
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image", required=True, help="a picture, a video, a folder of them, or a pattern ('a/*.jpg')")
     parser.add_argument("--out", required=True, help="a folder for everything, or the drawn picture's file (.jpg, …)")
-    parser.add_argument("--pixels", choices=model_files.PIXELS, help="order of the channels that the model takes")
+    parser.add_argument("--pixels", choices=formats.PIXELS, help="order of the channels that the model takes")
     parser.add_argument("--height", type=int, default=368, help="height at which the network sees it (%(default)s)")
     parser.add_argument("--flip", action="store_true", help="look at each picture and at its mirrored one: finds more")
     parser.add_argument(

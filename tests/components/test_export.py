@@ -20,6 +20,7 @@ from components.export.export import export
 from openpose import networks, records, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats
+from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
 from openpose.training import initial_weights
 
@@ -164,7 +165,7 @@ def test_same_network_gives_the_same_bytes(steps: dict[str, Any], pixels: str, t
         source = storage.read_json(steps["run"])["model"]
         network = keras.models.load_model(source, compile=False)
         calibration = [np.full((1, SIZE, SIZE, 3), 100 * number, np.float32) for number in (0, 1, 2)]
-        made = formats.Source(network, pixels, OPENPOSE.name, 8, SIZE, calibration)
+        made = Source(network, pixels, OPENPOSE.name, 8, SIZE, calibration)
         folder = tmp_path / str(number)
         folder.mkdir()
         for format in formats.FORMATS.values():

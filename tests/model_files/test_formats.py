@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 from openpose import image_file, model_files, networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats, saved_model, tflite_file
-from openpose.model_files.formats import FORMATS, Source
+from openpose.model_files.formats import FORMATS, SAVED_MODEL
+from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
 from openpose.training import initial_weights
 
@@ -160,7 +161,7 @@ def test_files_of_something_else(name: str, message: str, tmp_path: Path) -> Non
 
 def test_folder_without_a_saved_model(tmp_path: Path) -> None:
     (tmp_path / "variables").touch()
-    with pytest.raises(InputError, match=r"this folder is no SavedModel, it has no saved_model\.pb"):
+    with pytest.raises(InputError, match=r"not a SavedModel, this folder has no saved_model\.pb"):
         model_files.load(tmp_path, OPENPOSE)
 
 
@@ -249,7 +250,7 @@ def test_model_of_one_size_says_so(tmp_path: Path) -> None:
     path = other_onnx(tmp_path / "fixed.onnx", [1, 368, 432, 3], [1, 368, 432, 57])
     model = model_files.load(path, OPENPOSE)
     assert model.stride == 8
-    with pytest.raises(InputError, match=r"fixed\.onnx: takes \[1, 368, 432, 3\], no pictures of \[2, 48, 64, 3\]"):
+    with pytest.raises(InputError, match=r"fixed\.onnx: takes \[1, 368, 432, 3\], not pictures of \[2, 48, 64, 3\]"):
         model.maps(pictures())
 
 
@@ -277,7 +278,7 @@ def test_models_in_a_bucket(files: dict[str, Path], bucket: str, name: str) -> N
         target = folder / files[name].name
         if files[name].is_dir():
             target.mkdir()
-            (target / saved_model.FILE).write_bytes((files[name] / saved_model.FILE).read_bytes())
+            (target / SAVED_MODEL).write_bytes((files[name] / SAVED_MODEL).read_bytes())
         else:
             target.write_bytes(files[name].read_bytes())
     loaded = model_files.load(f"{bucket}/model/{files[name].name}", OPENPOSE)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import model_files, networks, skeleton
+from openpose import networks, skeleton
 from openpose.errors import InputError
+from openpose.model_files import inference
 from openpose.networks import __main__ as table
 from openpose.networks.layers import Norm, ResizeLike
 
@@ -50,7 +51,7 @@ DEPTHWISE = 2 * (64 + 256 + 5 * (64 + 64))
 
 
 def test_mobilenet_thin_has_the_parameters_of_the_published_graph() -> None:
-    folded = model_files.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
+    folded = inference.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
     assert folded.count_params() == 1_930_872 - DEPTHWISE
 
 

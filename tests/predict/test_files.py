@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from openpose import image_file, model_files, skeleton
+from openpose import image_file, skeleton
+from openpose.model_files import inference
 from openpose.predict import files as predict_files
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
@@ -247,7 +248,7 @@ def test_graph_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[s
     other, source = write_graph(tmp_path / "other.pb", "classes"), save(tmp_path / "photo.jpg")
     assert command(other, source, tmp_path / "out.jpg") == 1
     error = capsys.readouterr().err
-    assert model_files.GRAPH_OUTPUT in error
+    assert inference.GRAPH_OUTPUT in error
     assert "classes" in error
 
 

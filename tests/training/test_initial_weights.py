@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
+from openpose.model_files import frozen_graph, inference
+from openpose.model_files.inference import Source
 from openpose.networks import layers, vgg
 from openpose.training import initial_weights
 from openpose.training.initial_weights import imagenet
@@ -90,7 +92,7 @@ def test_norms_without_statistics_get_those_of_pictures(shared: Path) -> None:
     before = calibrated(model, "mobilenet_v2_small", shared)
     after = networks.stage_outputs(model, some_pictures(shared), training=False)[-1].numpy()
     assert np.abs(after - before).mean() < 0.5 * np.abs(before).mean()
-    alone = networks.stage_outputs(model_files.fold_batch_norm(model), some_pictures(shared)[:1], training=False)[-1]
+    alone = networks.stage_outputs(inference.fold_batch_norm(model), some_pictures(shared)[:1], training=False)[-1]
     np.testing.assert_allclose(alone, after[:1], rtol=0, atol=1e-4)
 
 
@@ -128,7 +130,7 @@ def test_norms_of_the_batch_are_saved_and_exported_as_such(shared: Path, tmp_pat
     batch = np.stack(pictures(shared, 2, (64, 64)))
     expected = networks.stage_outputs(model, batch, training=False)[-1]
     model.save(tmp_path / "model.keras")
-    model_files.freeze(model, tmp_path / "graph.pb")
+    frozen_graph.write(Source(model), tmp_path / "graph.pb")
     for file in ("model.keras", "graph.pb"):
         maps = np.concatenate(model_files.load(tmp_path / file, OPENPOSE).maps(batch), -1)
         np.testing.assert_allclose(maps, expected, atol=1e-3)

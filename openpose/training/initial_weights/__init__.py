@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_files, storage
+from openpose import storage
 from openpose.errors import InputError
+from openpose.model_files import frozen_graph, inference, keras_file
 from openpose.networks.layers import Norm
 from openpose.training.initial_weights import imagenet, tf_pose_graph
 
@@ -135,7 +136,7 @@ def _read(model: keras.Model, source: str | storage.StoragePath) -> _Source:
 
 
 def _keras(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
-    theirs = {layer.name: layer for layer in model_files.read_keras(file, place).layers if layer.weights}
+    theirs = {layer.name: layer for layer in keras_file.read(file, place).layers if layer.weights}
     ours = {layer.name for layer in model.layers if layer.weights}
     of_batch = [name for name, layer in theirs.items() if isinstance(layer, Norm) and layer.batch_statistics]
     return _Source(
@@ -149,7 +150,7 @@ def _keras(model: keras.Model, file: Path, place: storage.StoragePath) -> _Sourc
 
 
 def _graph(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
-    graph = tf_pose_graph.Graph(model_files.read_graph(file, place), model_files.GRAPH_INPUT)
+    graph = tf_pose_graph.Graph(frozen_graph.read(file, place), inference.GRAPH_INPUT)
     found = tf_pose_graph.read(model, graph)
     return _Source(
         str(place),
