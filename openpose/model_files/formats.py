@@ -56,7 +56,12 @@ class Format:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, source: Source, path: Path) -> None:
-        """Writes the network to a file or folder."""
+        """Writes the network to a file or folder.
+
+        Raises:
+            InputError: the channel order is unknown.
+        """
+        check_pixels(source.pixels)
         module(self.module).write(source, path, **self.options)
 
     @property

@@ -79,11 +79,7 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
 
 
 def write(source: Source, path: Path) -> None:
-    """Writes a network as a frozen graph.
-
-    Raises:
-        InputError: the channel order is unknown.
-    """
+    """Writes a network as a frozen graph."""
     graph_def = _for_old_clients(inference.graph(source.model, source.pixels, portable=False))
     _add_facts(graph_def, source.pixels, source.skeleton)
     storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import networks
-from openpose.model_files.formats import check_pixels
 from openpose.networks.layers import Norm
 
 GRAPH_INPUT = "image"
@@ -65,11 +64,7 @@ def graph(model: keras.Model, pixels: str, *, portable: bool, for_integers: bool
         pixels: the channel order that the graph takes.
         portable: use operations that other runtimes have; otherwise those of TensorFlow 1.
         for_integers: rescale the weights so that rounding them to integers loses less.
-
-    Raises:
-        InputError: the channel order is unknown.
     """
-    check_pixels(pixels)
     folded = fold_batch_norm(model, plain_norms=portable)
     if pixels == "bgr":
         _swap_colours(folded)
