@@ -149,7 +149,7 @@ class Settings:
         task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
         if pod.accelerator:
             task.set_accelerator_type(pod.accelerator).set_accelerator_limit(asked["accelerators"])
-        task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).text())
+        task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).to_json())
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
 
 

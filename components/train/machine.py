@@ -1,22 +1,22 @@
-"""What the pod on each of several machines asks for: the settings of a cluster hand it to the training's step."""
+"""The resources of the pod on each machine of a training; the cluster's settings hand them to the train step."""
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 MACHINE = "OPENPOSE_MACHINE"  # environment variable of the step: a `Machine` as JSON
-POD = "OPENPOSE_POD"  # and the name of its own pod
+POD = "OPENPOSE_POD"  # environment variable of the step: the name of its own pod
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the pod on each machine asks for.
+    """What the pod on each machine requests.
 
     Attributes:
         cpu: cores, such as "16".
         memory: bytes, such as 64Gi.
-        accelerator: the resource of which it asks for as many as `gpus` says, such as nvidia.com/gpu.
-        wait_minutes: so long pods may wait for room or for their image, then the training is given up.
+        accelerator: the resource that `gpus` counts, such as nvidia.com/gpu.
+        wait_minutes: how long pods may wait for room or for their image before the training gives up.
     """
 
     cpu: str
@@ -25,17 +25,17 @@ class Machine:
     wait_minutes: float
 
     @classmethod
-    def read(cls, text: str) -> "Machine":
-        """From what `text` gave."""
+    def from_json(cls, text: str) -> "Machine":
+        """Reads what `to_json` wrote."""
         return cls(**json.loads(text))
 
-    def text(self) -> str:
-        """For the environment variable."""
+    def to_json(self) -> str:
+        """The value of the environment variable."""
         return json.dumps(asdict(self))
 
     def resources(self, gpus: int) -> dict[str, Any]:
-        """As a container's specification has them."""
-        asked = {"cpu": self.cpu, "memory": self.memory}
+        """The `resources` of a container."""
+        amounts = {"cpu": self.cpu, "memory": self.memory}
         if gpus:
-            asked[self.accelerator] = str(gpus)
-        return {"requests": asked, "limits": dict(asked)}
+            amounts[self.accelerator] = str(gpus)
+        return {"requests": amounts, "limits": dict(amounts)}

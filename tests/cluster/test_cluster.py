@@ -23,7 +23,6 @@ from typing import Any
 import pytest
 
 from components.finish.summary import ACCEPTED, FAILED, REJECTED
-from components.train import group
 from components.train import pods as group_pods
 from pipelines import follow, images, kfp_api, manifests
 from pipelines.kfp_api import Api
@@ -313,7 +312,7 @@ def test_nothing_is_left_of_the_machines_of_a_terminated_run(half_a_core: str, a
         subprocess.run(["make", "cancel", f"RUN={run}"], cwd=ROOT, check=True)
         assert process.wait() == follow.ENDED
         # At once where the step still hears of it, else when nobody renews its group's lease.
-        wait(group.LEASE + group_pods.GRACE + group_pods.FORGET + 120, lambda: not left_of_group(run))
+        wait(group_pods.LEASE + group_pods.GRACE + group_pods.FORGET + 120, lambda: not left_of_group(run))
 
 
 def test_machine_that_finds_no_room_is_given_up_with_the_reason(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import yaml
 from kubernetes import client, config
 
 from components.train import group, pods
+from components.train.cluster import Cluster
 from components.train.group import Group
 from components.train.machine import Machine
 from openpose.errors import InputError
@@ -123,7 +124,8 @@ def started(
     api: client.ApiClient, step: str, program: str, machine: Machine = SMALL, stop: threading.Event | None = None
 ) -> Group:
     command = ["python", "-c", OTHER + program]
-    return Group(api, NAMESPACE, step, command, 2, 0, machine, stop or threading.Event())
+    training = pods.Training(command, 2, 0, machine)
+    return Group(Cluster(api, NAMESPACE, stop or threading.Event()), step, training)
 
 
 @contextlib.contextmanager
@@ -264,11 +266,11 @@ def test_nothing_is_left_when_the_steps_pod_is_deleted(api: client.ApiClient, st
 def test_nothing_is_left_when_the_step_is_killed(
     api: client.ApiClient, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "LEASE", 20)
+    monkeypatch.setattr(pods, "LEASE", 20)
     monkeypatch.setattr(pods, "FORGET", 5)
     stop = threading.Event()
     watched = started(api, step, "time.sleep(3600)", stop=stop)
-    monkeypatch.setattr(watched, "_delete", lambda name: None)  # what a killed step does not come to
+    monkeypatch.setattr(watched.cluster, "delete_job", lambda name: None)  # what a killed step does not come to
     with beside(watched.run):
         wait(120, lambda: running(step))
         time.sleep(40)
@@ -282,7 +284,7 @@ def test_next_try_of_the_step_ends_what_the_last_one_left(
 ) -> None:
     stop = threading.Event()
     killed = started(api, step, "time.sleep(3600)", stop=stop)
-    monkeypatch.setattr(killed, "_delete", lambda name: None)
+    monkeypatch.setattr(killed.cluster, "delete_job", lambda name: None)
     with beside(killed.run):
         old = {pod["metadata"]["name"] for pod in wait(120, lambda: running(step))}
         stop.set()

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from kubernetes import client
 
-from components.train import group
+from components.train import cluster, group, pods
+from components.train.cluster import Cluster
 from components.train.machine import Machine
 from openpose.errors import InputError
 from openpose.training import sigterm
@@ -33,7 +34,7 @@ def failed(code: int, second: int = 0, said: str = "", **others: Any) -> dict[st
 
 @pytest.fixture
 def kubernetes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(group, "POLL", 0.01)
+    monkeypatch.setattr(cluster, "POLL", 0.01)
     with kubernetes_server.serving(Server(STEP)) as server:
         yield server
 
@@ -44,9 +45,8 @@ def train(kubernetes: Server) -> Callable[..., None]:
 
     def start(wait_minutes: float = 1, stop: threading.Event | None = None) -> None:
         api = client.ApiClient(client.Configuration(host=kubernetes.address))
-        machine = Machine("1", "1Gi", "", wait_minutes)
-        pod = STEP["metadata"]["name"]
-        group.Group(api, "here", pod, ["train"], 2, 0, machine, stop or threading.Event()).run()
+        training = pods.Training(["train"], 2, 0, Machine("1", "1Gi", "", wait_minutes))
+        group.Group(Cluster(api, "here", stop or threading.Event()), STEP["metadata"]["name"], training).run()
 
     return start
 
@@ -157,7 +157,7 @@ def test_time_in_a_queue_does_not_count(
 def test_lease_is_renewed_while_the_step_lives(
     kubernetes: Server, train: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "LEASE", 1)
+    monkeypatch.setattr(pods, "LEASE", 1)
     kubernetes.tries = [[{0: RUNS, 1: RUNS} for _ in range(40)] + [{0: DONE, 1: DONE}]]
     train()
     assert kubernetes.made[0]["spec"]["activeDeadlineSeconds"] == 1

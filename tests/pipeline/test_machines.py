@@ -21,8 +21,8 @@ COMMAND = ["python", "-m", "components.train", "--root=/data/openpose", "--gpus=
 
 
 def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP) -> list[dict[str, Any]]:
-    machine = Machine.read(ENVIRONMENT[MACHINE])
-    job = pods.job(step, "openpose-train-3f0c9a52-1", COMMAND, machines, gpus, machine, lease=180)
+    machine = Machine.from_json(ENVIRONMENT[MACHINE])
+    job = pods.job(step, "openpose-train-3f0c9a52-1", pods.Training(COMMAND, machines, gpus, machine))
     return [job, pods.service({**job, "metadata": job["metadata"] | {"uid": UID}})]
 
 
@@ -114,5 +114,5 @@ def test_queue_gets_the_job_and_not_each_pod() -> None:
 def test_several_machines_need_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("KUBERNETES_SERVICE_")]:
         monkeypatch.delenv(name)
-    with pytest.raises(InputError, match=r"machines is 2, but this is no step of a pipeline on a cluster.*TF_CONFIG"):
+    with pytest.raises(InputError, match=r"machines is 2, but only a step of a pipeline on a cluster.*TF_CONFIG"):
         group.train(COMMAND, machines=2, gpus=0)
