@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 def sleep(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the clock of `progress` on by some seconds."""
     now = [1000.0]
-    monkeypatch.setattr(progress, "_now", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds
