@@ -2,9 +2,6 @@
 
 import os
 
-from openpose import quiet
-
-# Here, because it must happen before the first module that imports TensorFlow, and in every process of ours.
-quiet.tensorflow_start()
-# ONNX Runtime reports what it runs to its maker, unless it is told not to before it is imported.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# These must be set before any of our modules imports the library that reads them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TensorFlow's warnings and errors only; 0 shows everything
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime otherwise reports its use to its maker

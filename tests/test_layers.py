@@ -17,9 +17,7 @@ FLOORS = {name: floor for floor, name in enumerate(reversed(NAMES))}
 COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and each wing's __main__
 
 # Still to be mended: (wing, the wing above that it imports).
-EXCEPTIONS = {
-    ("openpose/__init__", "quiet"),
-}
+EXCEPTIONS: set[tuple[str, str]] = set()
 COMING = {"parameters"}  # in the picture, not yet in the tree
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import quiet, storage
+from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
@@ -41,9 +41,8 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        with quiet.filtered_stderr():
-            interpreter = Interpreter(str(file), num_threads=os.cpu_count())
-            interpreter.allocate_tensors()
+        interpreter = Interpreter(str(file), num_threads=os.cpu_count())
+        interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -130,9 +129,8 @@ def write(source: Source, path: Path, numbers: str = "float32") -> None:
         step = -1 if source.pixels == "bgr" else 1
         converter.representative_dataset = lambda: ([picture[..., ::step]] for picture in source.calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-    with quiet.filtered_stderr():
-        content = converter.convert()
-    storage.write_bytes(path, _with_facts(content, {"pixels": source.pixels, "skeleton": source.skeleton}))
+    content = _with_facts(converter.convert(), {"pixels": source.pixels, "skeleton": source.skeleton})
+    storage.write_bytes(path, content)
 
 
 def _with_facts(model: bytes, facts: dict[str, str]) -> bytes:
