@@ -135,7 +135,7 @@ def planned(options: argparse.Namespace, **defaults: Any) -> Plan:
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
     """The start of a run with its pipeline's version and its experiment, which are there afterwards."""
-    pipeline = api.pipeline(PIPELINE) or api.create_pipeline(PIPELINE, "Trains OpenPose and exports it.")
+    pipeline = api.pipeline(PIPELINE, "Trains OpenPose and exports it.")
     version = ensure_version(api, pipeline, plan.version, plan.content)
     return plan.run | {
         "pipeline_version_reference": {"pipeline_id": pipeline, "pipeline_version_id": version},
