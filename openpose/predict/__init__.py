@@ -1,1 +1,1 @@
-"""People in pictures and videos."""
+"""Finds people in pictures and videos."""

@@ -1,8 +1,73 @@
-"""`python -m openpose.predict`: people in files."""
+"""`python -m openpose.predict --model graph.pb --image photos/ --out found/` finds people in files."""
 
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
+import tyro
+
+from openpose import model_files
+from openpose.errors import InputError
+from openpose.model_files.formats import Pixels
 from openpose.predict import files
+from openpose.predict.predictor import Passes, Predictor
+from openpose.predict.run import Run
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Finds the people in pictures and videos, draws their skeletons, and writes them as JSON."""
+
+    model: Annotated[str, tyro.conf.arg(aliases=["--graph"])]
+    """A model trained or exported by this project, or a graph of tf-pose-estimation."""
+    image: str
+    """A picture, a video, a folder of them, or a pattern ('a/*.jpg')."""
+    out: str
+    """A folder for all results, or a file (.jpg, …) for one drawn picture."""
+    pixels: Annotated[Pixels | None, tyro.conf.DisallowNone] = None
+    """Channel order that the model takes; by default what its file says."""
+    height: int = 368
+    """Height in pixels to which pictures are resized for the network."""
+    flip: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run the network on the mirrored picture too, which finds more."""
+    scales: Annotated[tuple[float, ...], tyro.conf.arg(metavar="FACTOR [FACTOR ...]")] = (1.0,)
+    """Run the network at each of these multiples of the height; several find more."""
+    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = 4
+    """Pictures of one size that go through the network together."""
+    threads: int = min(4, os.cpu_count() or 1)
+    """Threads that read, decode and write."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 1 if any file could not be used."""
+    flags = tyro.cli(Flags, prog="python -m openpose.predict", args=arguments)
+    try:
+        run = _predict(flags)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for kind, messages in (("error", run.failures), ("warning", run.warnings)):
+        for message in messages:
+            print(f"{kind}: {message}", file=sys.stderr)
+    if run.pictures:
+        print(run.summary(flags.image, flags.out))
+    return 1 if run.failures else 0
+
+
+def _predict(flags: Flags) -> Run:
+    for name in ("height", "batch_size", "threads"):
+        if (value := getattr(flags, name)) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {value}; it must be 1 or more")
+    passes = Passes(flags.scales, flags.flip)
+    jobs = files.plan(files.find(flags.image), Path(flags.out))
+    model = model_files.load(flags.model, pixels=flags.pixels)
+    run = Run(Predictor(model, flags.height, passes=passes), flags.batch_size, flags.threads)
+    run.do(jobs)
+    return run
+
 
 if __name__ == "__main__":
-    sys.exit(files.main())
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""People in many pictures: files are read and results are made by threads while the network looks at a batch."""
+"""Finds people in many pictures: threads read files and make results while the network runs on a batch."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.predict.predictor import Maps, Predictor, Views
 
-_WAITING = 2  # batches' worth of pictures that may wait for others of their size
+_WAITING = 2  # how many batches of pictures may wait for others of their size
 
 Key = TypeVar("Key")
 In = TypeVar("In")
@@ -21,11 +21,11 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True)
 class Picture(Generic[Key]):
-    """A picture that is to be looked at.
+    """A picture to be processed.
 
     Attributes:
-        key: whatever its owner knows it by.
-        load: gives it as RGB uint8 [H, W, 3], or raises InputError.
+        key: identifies it for the caller.
+        load: returns it as RGB uint8 [H, W, 3], or raises InputError.
     """
 
     key: Key
@@ -34,7 +34,7 @@ class Picture(Generic[Key]):
 
 @dataclass(frozen=True)
 class Found(Generic[Key]):
-    """The people in a picture, in pixels of that picture, RGB uint8 [H, W, 3]."""
+    """A picture, RGB uint8 [H, W, 3], and the people in it, in its pixels."""
 
     key: Key
     image: np.ndarray
@@ -50,13 +50,13 @@ class _Loaded(Generic[Key]):
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds the people in any number of pictures; only some of them are in memory at a time.
+    """Finds the people in any number of pictures while it keeps only a few of them in memory.
 
     Attributes:
         predictor: the network and the decoder.
-        batch: pictures of one size that go through the network together.
-        threads: read, decode and finish.
-        failed: is told what was wrong with each picture that could not be read; the others go on.
+        batch: number of pictures of one size that go through the network together.
+        threads: for reading, decoding and finishing.
+        failed: called with the error message of each picture that cannot be read; the others go on.
     """
 
     predictor: Predictor
@@ -65,10 +65,10 @@ class Finder:
     failed: Callable[[str], object]
 
     def find(self, pictures: Iterable[Picture[Key]], finish: Callable[[Found[Key]], Out]) -> Iterator[Out]:
-        """What `finish`, called by the threads, makes of each picture; in order when all have one size.
+        """Yields the result of `finish`, which the threads call, for each picture; in order if all have one size.
 
         Raises:
-            InputError: the network's maps cannot be decoded, or `finish` raised it.
+            InputError: the network's maps hold NaN or infinity, or `finish` raised it.
         """
 
         def decoded(pair: tuple[_Loaded[Key], Maps]) -> Out:
@@ -98,7 +98,7 @@ class Finder:
 
 
 def _in_order(threads: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int) -> Iterator[Out]:
-    """`map` by threads that takes items only as they are needed: at most `ahead` results wait."""
+    """Like `map` on threads, but takes items lazily: at most `ahead` results wait."""
     running: deque[Future[Out]] = deque()
     for item in items:
         running.append(threads.submit(work, item))
@@ -109,7 +109,7 @@ def _in_order(threads: ThreadPoolExecutor, work: Callable[[In], Out], items: Ite
 
 
 def _batches(loaded: Iterable[_Loaded[Key]], size: int) -> Iterator[list[_Loaded[Key]]]:
-    """Pictures whose views have the same shapes, `size` together, or fewer where too many wait."""
+    """Yields groups of pictures whose views have the same shapes: `size` pictures, or fewer when too many wait."""
     waiting: dict[Any, list[_Loaded[Key]]] = {}
     for one in loaded:
         group = waiting.setdefault(one.views.shapes, [])

@@ -1,4 +1,4 @@
-"""People in a picture, by a network and the decoder. The command `python -m openpose.predict` is `predict_files`."""
+"""Finds the people in a picture with a network and the decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Maps:
         heatmap: float32 [h, w, K + 1].
         vectmap: float32 [h, w, 2 L].
         stride: pixels of the network's input per cell.
-        scale: size of the network's input, without padding, in proportion to the picture's: x, y.
+        scale: x and y: size of the network's input without padding, relative to the picture's size.
     """
 
     heatmap: np.ndarray
@@ -32,22 +32,22 @@ class Maps:
 
     @property
     def cell(self) -> tuple[float, float]:
-        """Width and height of a cell in pixels of the picture, as `draw` wants them."""
+        """Width and height of a cell in pixels of the picture, as `draw` takes them."""
         return self.stride / self.scale[0], self.stride / self.scale[1]
 
 
 @dataclass(frozen=True)
 class Passes:
-    """How often the network looks at each picture; the maps of all its looks are averaged.
+    """How often the network runs on each picture; the maps of all passes are averaged.
 
-    More looks find more, and cost as many times more: `benchmarks.decode` measures both.
+    More passes find more people and take more time: `benchmarks.decode` measures both.
 
     Attributes:
-        scales: heights at which it looks, in proportion to the predictor's height.
-        flip: at each height it also looks at the mirrored picture.
+        scales: heights of the passes, relative to the predictor's height.
+        flip: run on the mirrored picture too, at each height.
 
     Raises:
-        InputError: no scale at all, or one that is not above 0 and at most 8.
+        InputError: no scale is given, or a scale is not above 0 and at most 8.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -60,12 +60,12 @@ class Passes:
 
 @dataclass(frozen=True)
 class Views:
-    """What the network gets to see of one picture.
+    """The network's inputs for one picture.
 
     Attributes:
-        images: for each scale uint8 [1, H, W, 3], RGB, or [2, H, W, 3] with the mirrored one; H and W are multiples
-            of the stride. They show the same part of the plane, so that their maps lie on each other.
-        scale: size of the first scale's picture, without padding, in proportion to the picture's: x, y.
+        images: for each scale RGB uint8 [1, H, W, 3], or [2, H, W, 3] with the mirrored picture; H and W are multiples
+            of the stride. All cover the same area, so that their maps can be averaged.
+        scale: x and y: size of the picture at the predictor's height, without padding, relative to its own size.
     """
 
     images: tuple[np.ndarray, ...]
@@ -73,7 +73,7 @@ class Views:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Pictures whose views have the same shapes can go through the network together."""
+        """The images' shapes; pictures with equal shapes can go through the network together."""
         return tuple(image.shape for image in self.images)
 
 
@@ -83,9 +83,9 @@ class Predictor:
 
     Attributes:
         model: the network.
-        height: pixels; pictures are resized to it, their aspect kept.
+        height: pixels to which pictures are resized; the aspect is kept.
         parameters: of the decoder.
-        passes: how often the network looks at each picture.
+        passes: how often the network runs on each picture.
     """
 
     model: model_files.Model
@@ -94,15 +94,15 @@ class Predictor:
     passes: Passes = field(default_factory=Passes)
 
     def people(self, image: np.ndarray) -> People:
-        """People in a picture, RGB uint8 [H, W, 3], in its pixels."""
+        """The people in a picture, RGB uint8 [H, W, 3], in its pixels."""
         return self.people_in(self.maps(image))
 
     def maps(self, image: np.ndarray) -> Maps:
-        """The network's maps of a picture, RGB uint8 [H, W, 3], and of the padding right of it and below."""
+        """The network's maps of a picture, RGB uint8 [H, W, 3]; they cover the padding at its right and bottom too."""
         return self.maps_of([self.views(image)])[0]
 
     def views(self, image: np.ndarray) -> Views:
-        """A picture, RGB uint8 [H, W, 3], as the network is to see it."""
+        """Prepares a picture, RGB uint8 [H, W, 3], for the network."""
         stride = self.model.stride
         width, height = image_file.network_size(image, self.height)
         cells = np.array([-(-width // stride), -(-height // stride)])
@@ -115,7 +115,7 @@ class Predictor:
         return Views(tuple(images), (width / image.shape[1], height / image.shape[0]))
 
     def maps_of(self, views: Sequence[Views]) -> list[Maps]:
-        """The averaged maps of pictures whose views have the same shapes, in one go of the network for each scale."""
+        """The averaged maps of pictures whose views have the same shapes; the network runs once for each scale."""
         person = self.model.skeleton
         heat, vect = [], []
         for scale in zip(*(view.images for view in views), strict=True):
@@ -131,7 +131,7 @@ class Predictor:
         ]
 
     def people_in(self, maps: Maps) -> People:
-        """People in the maps, in pixels of the picture.
+        """The people in the maps, in pixels of the picture.
 
         Raises:
             InputError: the maps hold NaN or infinity.
@@ -144,18 +144,18 @@ class Predictor:
 
 
 def mirrored_heatmap(heatmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The heatmap [..., h, w, K + 1] of the mirrored picture: right and left parts change places."""
+    """Mirrors a heatmap [..., h, w, K + 1]: right and left parts change places."""
     return heatmap[..., ::-1, list(skeleton.flip_heatmap)]
 
 
 def mirrored_vectmap(vectmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The vectmap [..., h, w, 2 L] of the mirrored picture: right and left limbs change places, x changes its sign."""
+    """Mirrors a vectmap [..., h, w, 2 L]: right and left limbs change places, and x changes its sign."""
     sign = np.tile(np.array([-1, 1], np.float32), skeleton.num_limbs)
     return vectmap[..., ::-1, list(skeleton.flip_vectmap)] * sign
 
 
 def _mean(maps: list[np.ndarray]) -> np.ndarray:
-    """The mean of maps [h, w, C] of different sizes that cover the same area, as large as the first."""
+    """The mean of maps [h, w, C] that cover the same area, resized to the size of the first."""
     (h, w, channels), *_ = (one.shape for one in maps)
     total = maps[0].astype(np.float32)
     for one in maps[1:]:

@@ -1,4 +1,4 @@
-"""Found people as JSON: OpenPose's own format, and COCO's."""
+"""Writes found people as JSON documents: in OpenPose's own format, and in COCO's."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from openpose.codec.decode import People
 from openpose.skeleton import Skeleton
 
 _PERSON = 1  # COCO's category id
-OPENPOSE_VERSION = 1.3  # of the format, as OpenPose 1.5 and later write it
-_NOT_FOUND_HERE = (
+OPENPOSE_VERSION = 1.3  # of the format since OpenPose 1.5
+_EMPTY = (
     *("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"),
     *("pose_keypoints_3d", "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d"),
 )
 
 
 def openpose_json(people: People) -> dict[str, Any]:
-    """What OpenPose writes for one picture (`--write_json`).
+    """The document that OpenPose writes for one picture (`--write_json`).
 
-    `pose_keypoints_2d` is x, y, confidence of each part in the skeleton's order, in pixels of the picture; 0, 0, 0
-    where the part was not found. The skeleton `openpose18` has the parts of OpenPose's model COCO.
+    `pose_keypoints_2d` holds x, y and confidence of each part in the skeleton's order, in pixels of the picture, and
+    0, 0, 0 for a part that was not found. The skeleton `openpose18` has the parts of OpenPose's COCO model.
     """
-    empty: dict[str, Any] = {name: [] for name in _NOT_FOUND_HERE}
+    empty: dict[str, Any] = {name: [] for name in _EMPTY}
     return {
         "version": OPENPOSE_VERSION,
         "people": [
@@ -50,7 +50,7 @@ def coco_results(image_id: int, people: People, skeleton: Skeleton) -> list[dict
 
 
 def _bounded(keypoints: np.ndarray) -> np.ndarray:
-    """The same with confidences of at most 1, over which interpolated maps may shoot."""
+    """Clips the confidences to 0…1, which interpolated maps may overshoot."""
     return np.concatenate([keypoints[..., :2], keypoints[..., 2:].clip(0, 1)], -1)
 
 
@@ -59,7 +59,7 @@ def _numbers(values: np.ndarray) -> list[float]:
 
 
 class CocoPeople:
-    """People of many pictures in COCO's formats: that of data sets and that of results."""
+    """The people of many pictures, as a COCO data set and as COCO results."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
@@ -70,7 +70,7 @@ class CocoPeople:
         """Adds a picture.
 
         Args:
-            image_id: COCO's number of it.
+            image_id: its id in COCO.
             file_name: its name.
             size: height and width, pixels.
             people: found in it, in its pixels.
@@ -79,12 +79,12 @@ class CocoPeople:
         self._people += coco_results(image_id, people, self._skeleton)
 
     def results(self) -> list[dict[str, Any]]:
-        """The people as COCO's evaluation takes them, in the order of the pictures' numbers."""
+        """The people as COCO's evaluation takes them, sorted by image id."""
         people = sorted(self._people, key=lambda person: person["image_id"])
         return [{**person, "keypoints": _numbers(np.array(person["keypoints"]))} for person in people]
 
     def document(self) -> dict[str, Any]:
-        """A data set of all pictures, also those without people; each person has its `score` too."""
+        """A data set of all pictures, with those without people; each person also has a `score`."""
         category = {
             "id": _PERSON,
             "name": "person",
@@ -102,7 +102,7 @@ class CocoPeople:
 
 
 def _extent(keypoints: list[float]) -> dict[str, Any]:
-    """What COCO's annotations say of a person beside its keypoints: the box is that of the found ones."""
+    """The other fields of a person in COCO's annotations; the box encloses the found keypoints."""
     rows = np.array(keypoints).reshape(-1, 3)
     found = rows[rows[:, 2] > 0, :2]
     low, high = (found.min(0), found.max(0)) if len(found) else (np.zeros(2), np.zeros(2))

@@ -1,4 +1,4 @@
-"""The command: pictures and videos in, drawn ones and JSON out; what cannot be used is said, the rest is done."""
+"""The command draws people and writes JSON; a file that it cannot use is reported, and the rest is done."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from openpose import image_file, skeleton
 from openpose.model_files import inference
-from openpose.predict import files as predict_files
+from openpose.predict.__main__ import main
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
@@ -27,9 +27,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(graph: Path, image: object, out: Path, *more: str) -> int:
-    return predict_files.main(
-        ["--model", str(graph), "--image", str(image), "--out", str(out), "--pixels", "rgb", *more]
-    )
+    return main(["--model", str(graph), "--image", str(image), "--out", str(out), "--pixels", "rgb", *more])
 
 
 def read(path: Path) -> Any:
@@ -67,7 +65,7 @@ def test_one_picture_to_a_file(graph: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_order_of_the_pixels(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A graph that says nothing takes BGR, and then an orange picture's first channel is dark."""
+    """A graph that does not say its channel order takes BGR: an orange picture's first channel is dark then."""
     source, out = save(tmp_path / "photo.png"), tmp_path / "out.jpg"
     assert command(graph, source, out, "--pixels", "bgr") == 0
     assert "0 people found" in capsys.readouterr().out
@@ -75,7 +73,7 @@ def test_order_of_the_pixels(graph: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_a_folder(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Pictures of several sizes and kinds, more than one batch, other files between them."""
+    """Pictures of several sizes and formats, in more than one batch, with another file among them."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for number in range(5):
@@ -114,7 +112,7 @@ def test_openpose_json(graph: Path, tmp_path: Path) -> None:
 
 
 def test_coco_json_is_read_by_pycocotools(graph: Path, tmp_path: Path) -> None:
-    """As a data set and as results; pictures with COCO's own names keep COCO's numbers."""
+    """As a data set and as results; pictures whose names are COCO's ids keep these ids."""
     folder = tmp_path / "in"
     folder.mkdir()
     save(folder / "000000000139.jpg")
@@ -134,7 +132,7 @@ def test_coco_json_is_read_by_pycocotools(graph: Path, tmp_path: Path) -> None:
     assert (width, height) == pytest.approx(tuple(np.ptp(expected, 0)), abs=2)
 
 
-def test_same_names_stay_apart(graph: Path, tmp_path: Path) -> None:
+def test_files_of_the_same_name_do_not_overwrite_each_other(graph: Path, tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / "in" / folder).mkdir(parents=True)
         save(tmp_path / "in" / folder / "a.jpg")
@@ -177,7 +175,7 @@ def test_a_video_to_a_file(graph: Path, tmp_path: Path) -> None:
 
 
 def test_a_video_that_ends_early(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is there is done; that something is missing is said."""
+    """The frames that exist are processed; a warning says that some are missing."""
     source, out = write_video(tmp_path / "clip.avi", 30), tmp_path / "out"
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
@@ -191,8 +189,10 @@ def test_a_video_that_ends_early(graph: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("content", [b"I am a text file\n", b"", None], ids=["text", "empty", "no end"])
-def test_no_video(content: bytes | None, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The index of an MP4 file is at its end: without it nothing can be read."""
+def test_file_that_is_not_a_video(
+    content: bytes | None, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its end, where the index is, an MP4 file cannot be read either."""
     source, out = write_video(tmp_path / "clip.mp4", 5), tmp_path / "out"
     source.write_bytes(source.read_bytes()[:-900] if content is None else content)
     assert command(graph, source, out) == 1
@@ -225,7 +225,7 @@ def test_odd_sizes(size: tuple[int, int], graph: Path, tmp_path: Path) -> None:
     assert image_file.read(out).shape == (*size, 3)
 
 
-def test_nothing_to_look_at(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_picture_found(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("notes")
@@ -244,7 +244,7 @@ def test_nothing_to_look_at(graph: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_graph_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message lists what the graph has instead."""
+    """The message lists the tensors that the graph has instead."""
     other, source = write_graph(tmp_path / "other.pb", "classes"), save(tmp_path / "photo.jpg")
     assert command(other, source, tmp_path / "out.jpg") == 1
     error = capsys.readouterr().err
@@ -252,8 +252,8 @@ def test_graph_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "classes" in error
 
 
-def test_maps_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The model is to blame, so the first picture ends the command, and nothing says that it is complete."""
+def test_maps_with_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first picture ends the command, because the model is at fault; no COCO file claims a complete result."""
     broken = write_graph(tmp_path / "broken.pb", value=np.nan)
     folder = tmp_path / "in"
     folder.mkdir()
@@ -272,7 +272,7 @@ def test_maps_that_are_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("--out", "drawn.xyz", ".xyz is not a picture format that can be written; use .jpg or .png"),
         ("--out", "a.jpg", "would replace the picture itself"),
         ("--height", "0", "--height is 0"),
-        ("--batch", "0", "--batch is 0"),
+        ("--batch", "0", "--batch-size is 0"),
         ("--threads", "-1", "--threads is -1"),
         ("--scales", "0", "scales are"),
         ("--model", "missing.pb", "no such model file"),
@@ -283,7 +283,7 @@ def test_wrong_options(
 ) -> None:
     options = {"--model": str(graph), "--image": str(save(tmp_path / "a.jpg")), "--out": str(tmp_path / "b.jpg")}
     options[option] = str(tmp_path / value) if option == "--out" else value
-    assert predict_files.main([word for pair in options.items() for word in pair]) == 1
+    assert main([word for pair in options.items() for word in pair]) == 1
     assert message in capsys.readouterr().err
     assert files(tmp_path) == ["a.jpg"]
 
@@ -291,7 +291,7 @@ def test_wrong_options(
 def test_drawing_into_the_folder_of_the_pictures(
     graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The user's pictures are never replaced; nor are several drawn into one file."""
+    """The user's pictures are never overwritten, and several pictures are not drawn into one file."""
     before = save(tmp_path / "a.jpg").read_bytes()
     save(tmp_path / "b.jpg")
     assert command(graph, tmp_path, tmp_path) == 1
@@ -299,6 +299,25 @@ def test_drawing_into_the_folder_of_the_pictures(
     assert command(graph, tmp_path, tmp_path / "c.jpg") == 1
     assert "is one file, but --image has 2; give a folder" in capsys.readouterr().err
     assert (files(tmp_path), (tmp_path / "a.jpg").read_bytes()) == (["a.jpg", "b.jpg"], before)
+
+
+def test_wrong_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in ([], ["--graph", "a.pb", "--image", "a.jpg", "--out", "b.jpg", "--pixels", "xyz"]):
+        with pytest.raises(SystemExit) as exit:
+            main(flags)
+        assert exit.value.code == 2
+        assert ("--pixels" if flags else "--image") in capsys.readouterr().err
+
+
+def test_help_does_not_import_tensorflow() -> None:
+    code = "import sys; from openpose.predict.__main__ import main; sys.exit(main(['--help']))"
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    for flag in ("--model", "--graph", "--image", "--out", "--pixels", "--height", "--flip", "--scales", "--threads"):
+        assert flag in done.stdout
+    assert "--batch" in done.stdout
+    assert "openpose.predict" in done.stderr
+    assert "tensorflow" not in done.stderr
 
 
 @pytest.mark.slow

@@ -1,0 +1,147 @@
+"""Finds people in files: draws them, and writes them as JSON."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from openpose import draw, image_file, progress, storage
+from openpose.predict import results
+from openpose.predict.files import Job, coco_ids
+from openpose.predict.in_batches import Finder, Found, Picture
+from openpose.predict.predictor import Predictor
+from openpose.predict.video import Video, VideoError, VideoWriter, is_video
+
+_OF_ALL = "coco.json", "coco_results.json"  # JSON files about all pictures
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a job: its name in OpenPose's JSON files, and its name and id in COCO's."""
+
+    job: Job
+    name: str
+    file_name: str
+    image_id: int
+
+
+class Run:
+    """Does jobs and collects what happened.
+
+    Attributes:
+        pictures: number of pictures looked at, with each frame of a video.
+        people: number of people found in them.
+        failures: why files could not be used.
+        warnings: what the user should know about files that could be used.
+    """
+
+    def __init__(self, predictor: Predictor, batch: int, threads: int) -> None:
+        self._predictor, self._batch, self._threads = predictor, batch, threads
+        self._skeleton = predictor.model.skeleton
+        self._coco = results.CocoPeople(self._skeleton)
+        self._last_id = self.pictures = self.people = 0
+        self.failures: list[str] = []
+        self.warnings: list[str] = []
+
+    def do(self, jobs: list[Job]) -> None:
+        """Does all jobs, pictures first, and writes COCO's JSON last.
+
+        Raises:
+            InputError: the model's maps hold NaN or infinity, or a result cannot be written.
+        """
+        folder = jobs[0].folder
+        of_all = [folder / name for name in _OF_ALL] if folder else []
+        for path in of_all:
+            storage.remove(path)  # an earlier run's
+        with ThreadPoolExecutor(self._threads) as threads:
+            if pictures := [job for job in jobs if not is_video(job.source)]:
+                self._do_pictures(pictures, threads)
+            for job in jobs:
+                if is_video(job.source):
+                    self._do_video(job, threads)
+        if of_all and self.pictures:
+            for path, document in zip(of_all, (self._coco.document(), self._coco.results()), strict=True):
+                storage.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
+
+    def summary(self, image: str, out: str) -> str:
+        """One line for the user."""
+        people = f"{self.people} {'person' if self.people == 1 else 'people'} found"
+        pictures = f" in {self.pictures} pictures" if self.pictures > 1 else ""
+        return f"{image}: {people}{pictures}, drawn in {out}"
+
+    def _do_pictures(self, jobs: list[Job], threads: ThreadPoolExecutor) -> None:
+        ids = coco_ids(jobs)
+        self._last_id = max(ids)
+        pictures = (
+            Picture(Entry(job, job.name, job.file_name, image_id), functools.partial(image_file.read, job.source))
+            for job, image_id in zip(jobs, ids, strict=True)
+        )
+
+        def write(found: Found[Entry]) -> Found[Entry]:
+            self._write_json(found)
+            image_file.write(found.key.job.drawn, self._drawn(found))
+            return found
+
+        with progress.bar(len(jobs), "predict", "picture") as bar:
+
+            def fail(message: str) -> None:
+                self.failures.append(message)
+                bar.update()
+
+            for found in Finder(self._predictor, self._batch, threads, fail).find(pictures, write):
+                self._count(found)
+                bar.update(people=self.people)
+
+    def _do_video(self, job: Job, threads: ThreadPoolExecutor) -> None:
+        try:
+            video = Video(job.source)
+            with storage.atomic_file(job.drawn) as temporary:
+                writer = VideoWriter(temporary, video.rate)
+                with contextlib.closing(writer):
+                    self._do_frames(job, video, writer, threads)
+        except VideoError as error:
+            self.failures.append(str(error))
+            return
+        if video.missing > 1:  # files may count one frame too many
+            self.warnings.append(
+                f"{job.source}: ends early, after {video.read} of {video.announced} announced pictures; "
+                "those are done; check whether the file is complete"
+            )
+
+    def _do_frames(self, job: Job, video: Video, writer: VideoWriter, threads: ThreadPoolExecutor) -> None:
+        """Finds the people in each frame of the video, and writes the frame with them drawn in."""
+
+        def entries() -> Iterator[Picture[Entry]]:
+            for number, image in enumerate(video):
+                name = f"{job.name}_{number:012d}"  # as OpenPose names them
+                yield Picture(Entry(job, name, name, self._last_id + 1 + number), functools.partial(np.asarray, image))
+
+        def drawn(found: Found[Entry]) -> tuple[Found[Entry], np.ndarray]:
+            self._write_json(found)
+            return found, self._drawn(found)
+
+        finder = Finder(self._predictor, self._batch, threads, self.failures.append)
+        with progress.bar(video.announced or None, job.source.name, "picture") as bar:
+            for found, image in finder.find(entries(), drawn):
+                writer.write(image)
+                self._count(found)
+                bar.update(people=self.people)
+        self._last_id += video.read
+
+    def _drawn(self, found: Found[Entry]) -> np.ndarray:
+        return draw.skeletons(found.image, found.people, self._skeleton)
+
+    def _write_json(self, found: Found[Entry]) -> None:
+        """Writes OpenPose's JSON of one picture; threads call this concurrently."""
+        if (folder := found.key.job.folder) is not None:
+            text = json.dumps(results.openpose_json(found.people), separators=(",", ":"))
+            storage.write_text(folder / "openpose" / f"{found.key.name}_keypoints.json", text + "\n")
+
+    def _count(self, found: Found[Entry]) -> None:
+        self._coco.add(found.key.image_id, found.key.file_name, found.image.shape[:2], found.people)
+        self.pictures += 1
+        self.people += len(found.people)
