@@ -114,6 +114,6 @@ def test_only_pipelines_and_declarations_know_kubeflow() -> None:
 
 def test_only_storage_knows_buckets() -> None:
     for module, path in SOURCES.items():
-        if wing(module) != "storage" and module != "openpose.coco.remotes":
+        if wing(module) != "storage":
             assert "cloudpathlib" not in path.read_text(), path
             assert "google.cloud" not in path.read_text(), path

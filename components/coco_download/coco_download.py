@@ -6,7 +6,7 @@ import numpy as np
 
 from components import status
 from openpose import records, skeleton, storage
-from openpose.coco import index, pictures, remotes
+from openpose.coco import index, pictures, remote_files
 from openpose.coco import source as data_source
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
@@ -84,7 +84,7 @@ def coco_download(
                     fingerprints[split] = storage.fingerprint(content | part)
             described = _index(work, files, shares, seed, fingerprints)
             manifest = work.finish(
-                source=remotes.shown(source),  # without a password
+                source=remote_files.public(source),  # without a password
                 files=_described_files(files, sums, signatures),
                 splits=described,
                 report=str(work.folder / "report.html"),

@@ -1,602 +1,416 @@
-"""Fetches a few large files into the storage root: several at a time, going on where a connection or process was cut.
+"""Downloads large files into the storage root, one after another, and resumes after a lost connection or a kill.
 
-    fetch([Remote("http://images.cocodataset.org/zips/val2017.zip", "val2017.zip")], root / "archives")
+    fetch([Download("http://images.cocodataset.org/zips/val2017.zip", "val2017.zip")], root / "archives")
 
-In a folder, `.<name>.part` holds what has come so far and `.<name>.part.json` the version that it belongs to, so that
-another process goes on from there. In a bucket, the bytes go straight from the source into a resumable upload.
-A file gets its final name when its size and checksum are right; `<name>.json` beside it, written after that, says
-where it is from and what its checksums are.
+In a folder, `.<name>.part` holds the bytes so far and `.<name>.part.json` the version that they belong to; another
+process resumes from there. To a bucket, the bytes go straight from the source into an upload; what comes from a bucket
+is copied inside the object store. A file gets its final name after its size and checksums were verified. `<name>.json`
+beside it is written last and holds its source and checksums.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import os
-import random
-import shutil
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
+from google_crc32c import Checksum
 
-from openpose import progress, storage
-from openpose.coco import remotes
-from openpose.coco.remotes import Identity, Trouble
+from openpose import progress, retry, storage
+from openpose.coco import remote_files, resumable
+from openpose.coco.remote_files import BucketFile, Version
+from openpose.coco.resumable import Deadline, DeadlineOver, Restart, ResumableFile
 from openpose.errors import InputError
+from openpose.retry import TemporaryError
 
-PARALLEL = 4  # files at the same time
-TRIES = 8  # failures without a new byte between them, after which a source is given up
-BACKOFF, LONGEST_BACKOFF = 0.5, 60.0  # seconds before the second try, doubled before each more, and the most
-LOCK_POLL = 0.2  # seconds between two looks at a file that another process is fetching
-_VALIDATORS = ("etag", "last_modified")
-LINGER = 2.0  # seconds that an error waits for the other files' threads to end
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+LOCK_POLL = 0.2  # seconds between two looks at the lock of a file that another process downloads
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file to fetch."""
+class Download:
+    """A file to download."""
 
     url: str  #: http(s)://, gs:// or file://
     name: str  #: final file name below the folder
-    bytes: int | None = None  #: published size, when known
-    md5: str | None = None  #: published MD5, hexadecimal, when known
+    bytes: int | None = None  #: published size, if known
+    md5: str | None = None  #: published MD5, hexadecimal, if known
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A file that is there, whole and checked."""
+class Record:
+    """What `<name>.json` says about the complete, verified file beside it."""
 
-    name: str
-    place: str
+    url: str  #: without password and query
     bytes: int
     sha256: str
     md5: str
-    url: str  #: without password and query
+    etag: str | None
+    last_modified: str | None
+
+
+@dataclass(frozen=True)
+class Fetched(Record):
+    """A complete, verified file."""
+
+    name: str
+    place: str
     found: bool  #: it was there already
 
 
-def fetch(remotes: Sequence[Remote], folder: storage.StoragePath, deadline: float = 24 * 3600) -> list[Fetched]:
-    """Fetches files that are not there yet, or are not any more what their source has.
+def fetch(downloads: Sequence[Download], folder: storage.StoragePath, deadline: float = 24 * 3600) -> list[Fetched]:
+    """Downloads the files that are missing or out of date.
 
     Args:
-        remotes: the files.
+        downloads: the files.
         folder: where they go, in the file system or in a bucket.
-        deadline: seconds for all of it.
+        deadline: seconds for all files together.
 
     Raises:
-        InputError: a source refuses a file or cannot be reached, a file has the wrong size or checksum, the disk has
-            not enough room or the deadline is over. What was fetched until then is kept.
+        InputError: a source denies a file or cannot be reached, a file has the wrong size or checksum, the disk is too
+            small, or the deadline is over. What was downloaded until then is kept.
     """
-    folder = storage.open_root(folder)
-    run = _Run(deadline)
-    files = [_File(remote, folder, run) for remote in remotes]
-    there = run.all(_File.ask, files, folder)
-    missing = [file for file, found in zip(files, there, strict=True) if found is None]
-    if not missing:
-        return [found for found in there if found is not None]
-    _check_room(missing, folder)
-    sizes = [file.size for file in missing]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-    with progress.bar(total, "download", "byte", initial=sum(file.done for file in missing)) as bar:
-        run.bar = bar
-        fetched = iter(run.all(_File.fetch, missing, folder))
-    return [found or next(fetched) for found in there]
+    folder, until = storage.open_root(folder), Deadline(deadline)
+    files = [_File(download, folder, until) for download in downloads]
+    try:
+        found = [file.find() for file in files]
+        missing = [file for file, there in zip(files, found, strict=True) if there is None]
+        fetched = iter(_fetch(missing, folder) if missing else [])
+        return [there or next(fetched) for there in found]
+    except DeadlineOver as over:
+        kept = "it goes on from there" if storage.is_local(folder) else "finished files are kept"
+        raise InputError(
+            f"{folder}: the deadline of {progress.duration(deadline)} is over at {', '.join(map(str, files))}; "
+            f"run the same command again, {kept}"
+        ) from over
 
 
-def _check_room(missing: list[_File], folder: storage.StoragePath) -> None:
-    if not isinstance(folder, Path):
-        return
-    needed = sum(max(0, (file.size or 0) - file.done) for file in missing)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+def _fetch(missing: list[_File], folder: storage.StoragePath) -> list[Fetched]:
+    needed = sum(max(0, (file.size or 0) - file.reader.done) for file in missing)
+    free = storage.free_space(folder)
+    if free is not None and needed > free:
         raise InputError(
             f"{folder}: not enough room: {_amount(needed)} are still to be fetched, {_amount(free)} are free, "
             f"{_amount(needed - free)} are missing; make room there, or give another storage root"
         )
+    sizes = [file.size for file in missing]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    with progress.bar(total, "download", "byte", initial=sum(file.reader.done for file in missing)) as bar:
+        return [file.fetch(bar) for file in missing]
 
 
 def _amount(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 
-class _Stopped(Exception):
-    """Another file's error, the deadline or Ctrl-C has ended the run."""
+class _WrongFile(InputError):
+    """A file's size or checksum is not the expected one."""
 
 
-class _Wrong(InputError):
-    """A file's size or checksum is not what it should be."""
+class _Checksums:
+    """Counts and hashes bytes; `checksums["md5"]` is hexadecimal."""
 
+    def __init__(self) -> None:
+        self.bytes = 0
+        md5 = hashlib.md5(usedforsecurity=False)
+        self._sums: dict[str, Any] = {"sha256": hashlib.sha256(), "md5": md5, "crc32c": Checksum()}
 
-class _Changed(Exception):
-    """The source cannot go on where we are: begin with the first byte."""
+    def update(self, chunk: bytes) -> None:
+        self.bytes += len(chunk)
+        for checksum in self._sums.values():
+            checksum.update(chunk)
 
-
-class _Run:
-    """What the files of one call share: the deadline, the progress bar and the order to stop."""
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline, self._until = deadline, time.monotonic() + deadline
-        self.bar: progress.Bar | None = None
-        self._stop, self._lock = threading.Event(), threading.Lock()
-        self._streams: list[remotes.Stream] = []
-
-    def all(self, work: Callable[[_File], Result], files: list[_File], folder: storage.StoragePath) -> list[Result]:
-        """The work's results for all files; the first error, the deadline and Ctrl-C stop all of it at once."""
-        futures: list[Future[Result]] = [Future() for _ in files]
-        todo = iter(list(zip(futures, files, strict=True)))
-        # Not a ThreadPoolExecutor: Python waits for its threads, and one may be waiting for a dead server.
-        threads = [
-            threading.Thread(target=_work, args=(work, todo), daemon=True) for _ in range(min(PARALLEL, len(files)))
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            done, pending = wait(futures, max(0.0, self._until - time.monotonic()), return_when=FIRST_EXCEPTION)
-            results = [future.result() for future in futures if future in done]
-            if pending:
-                raise self._late(files, folder)
-            return results
-        except BaseException:
-            self._stop_all(threads)
-            raise
-
-    def _late(self, files: list[_File], folder: storage.StoragePath) -> InputError:
-        state = ", ".join(
-            f"{file.remote.name} {_amount(file.done)}" + ("" if file.size is None else f" of {_amount(file.size)}")
-            for file in files
-        )
-        kept = "it goes on from there" if isinstance(folder, Path) else "finished files are kept"
-        return InputError(
-            f"{folder}: the deadline of {progress.duration(self.deadline)} is over at {state}; "
-            f"run the same command again, {kept}"
-        )
-
-    def _stop_all(self, threads: list[threading.Thread]) -> None:
-        self._stop.set()
-        with self._lock:
-            for stream in self._streams:
-                stream.interrupt()
-        until = time.monotonic() + LINGER
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-    def check(self) -> None:
-        """Raises `_Stopped` when the run is over."""
-        if self._stop.is_set():
-            raise _Stopped
-
-    def sleep(self, seconds: float) -> None:
-        """Waits, no longer than the run."""
-        if self._stop.wait(seconds):
-            raise _Stopped
-
-    def count(self, new: int) -> None:
-        """Tells the progress bar of bytes that came."""
-        with self._lock:
-            self.check()
-            if self.bar is not None:
-                self.bar.update(new)
-
-    @contextmanager
-    def watching(self, stream: remotes.Stream) -> Iterator[None]:
-        """Lets a stop interrupt the stream."""
-        with self._lock:
-            self._streams.append(stream)
-        try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._streams.remove(stream)
-            stream.close()
-
-
-def _work(work: Callable[[Item], Result], todo: Iterator[tuple[Future[Result], Item]]) -> None:
-    for future, item in todo:
-        try:
-            future.set_result(work(item))
-        except BaseException as error:  # the caller of Future.result gets it
-            future.set_exception(error)
-
-
-def _note(text: str) -> None:
-    tqdm.write(text, file=sys.stderr)  # above a bar, when there is one
+    def __getitem__(self, name: str) -> str:
+        return self._sums[name].digest().hex()
 
 
 class _File:
-    """One file on its way.
+    """One download: `find` looks for a complete file, `fetch` makes one."""
 
-    Attributes:
-        done: bytes that have come.
-        identity: of the version that they belong to; what the source said, before the first has come.
-    """
+    def __init__(self, download: Download, folder: storage.StoragePath, deadline: Deadline) -> None:
+        self.download = download
+        self.place, self.record_place = folder / download.name, folder / f"{download.name}.json"
+        self.url = remote_files.public(download.url)
+        self.reader = ResumableFile(remote_files.at(download.url), download.name, deadline)
+        self.offered = Version()
 
-    def __init__(self, remote: Remote, folder: storage.StoragePath, run: _Run) -> None:
-        self.remote, self.run = remote, run
-        self.place, self.record = folder / remote.name, folder / f"{remote.name}.json"
-        self.url = remotes.shown(remote.url)
-        self.source = remotes.source(remote.url)
-        self.identity = self.asked = Identity()
-        self.done = self._counted = self._farthest = self._failures = self._pieces = 0
+    def __str__(self) -> str:
+        return f"{self.download.name} {_amount(self.reader.done)}" + (f" of {_amount(self.size)}" if self.size else "")
 
     @property
     def size(self) -> int | None:
-        """Bytes of the whole file, when known."""
-        return self.identity.bytes if self.remote.bytes is None else self.remote.bytes
+        """Bytes of the whole file, if known."""
+        return self.download.bytes or self.reader.version.bytes
 
-    def ask(self) -> Fetched | None:
-        """What is there already, when it is still what the source has.
+    def find(self) -> Fetched | None:
+        """The complete file, if it is there and still what the source offers.
 
         Raises:
-            InputError: the source does not give it, or not in the published size.
+            InputError: the source denies the file, or offers another size than the published one.
         """
         record = self._record()
-        if record is not None and self.remote.md5 == record["md5"]:
+        if record is not None and self.download.md5 == record.md5:
             return self._fetched(record, found=True)
-        if record is not None and record["url"] != self.url:
-            record = None
-        try:
-            self.identity = self.asked = self._asked(briefly=record is not None)
-        except (Trouble, InputError) as error:
-            if record is None:
-                raise
-            _note(
-                f"warning: cannot ask {urlsplit(self.url).netloc or self.url} whether {self.remote.name} changed "
-                f"({error}); using the copy of {self.place.parent}"
-            )
-            return self._fetched(record, found=True)
-        self._check_size(self.asked.bytes)
-        if isinstance(self.place, Path):
-            self.done = self._counted = storage.size(_part(self.place)) or 0
+        if record is None or record.url != self.url:
+            with self._clear_errors():
+                self.offered = self.reader.attempts(self.reader.source.version)
+        else:
+            try:
+                self.offered = self.reader.source.version()
+            except (TemporaryError, InputError) as error:
+                resumable.say(
+                    f"warning: cannot ask {urlsplit(self.url).netloc or self.url} whether {self.download.name} changed "
+                    f"({error}); using the copy of {self.place.parent}"
+                )
+                return self._fetched(record, found=True)
+        self._check_size(self.offered.bytes)
+        self.reader.version = self.offered
+        if storage.is_local(self.place):
+            self.reader.done = storage.size(_part(self.place)) or 0
         return self._found()
 
-    def _asked(self, briefly: bool) -> Identity:
-        while True:
-            try:
-                return self.source.ask(briefly)
-            except Trouble as trouble:
-                if briefly:
-                    raise
-                self._again(trouble)
-
     def _found(self) -> Fetched | None:
-        """What is there when it is what the source said that it has."""
         record = self._record()
-        if record is None or record["url"] != self.url or self.remote.md5 not in (None, record["md5"]):
+        if record is None or record.url != self.url or self.download.md5 not in (None, record.md5):
             return None
-        recorded = Identity(record["bytes"], record["etag"], record["last_modified"])
-        return self._fetched(record, found=True) if recorded.same(self.asked) else None
+        known = Version(record.bytes, record.etag, record.last_modified)
+        return self._fetched(record, found=True) if known.same(self.offered) else None
 
-    def _record(self) -> dict[str, Any] | None:
-        """What `<name>.json` says, when the file beside it has that size."""
+    def _record(self) -> Record | None:
+        """The record, if the file beside it has the size that it says."""
         try:
-            record = storage.read_json(self.record)
-        except InputError:  # there is none, or it is damaged: as if there was no file
+            record = Record(**storage.read_json(self.record_place))
+        except (InputError, TypeError):  # missing or damaged
             return None
         size = storage.size(self.place)
-        complete = isinstance(record, dict) and record.keys() >= {"url", "bytes", "sha256", "md5", *_VALIDATORS}
-        if not complete or record["bytes"] != size or self.remote.bytes not in (None, size):
-            return None
-        return record
+        return record if record.bytes == size and self.download.bytes in (None, size) else None
 
-    def _fetched(self, record: dict[str, Any], found: bool) -> Fetched:
-        sums = {key: record[key] for key in ("bytes", "sha256", "md5", "url")}
-        return Fetched(self.remote.name, str(self.place), found=found, **sums)
+    def _fetched(self, record: Record, found: bool) -> Fetched:
+        return Fetched(**asdict(record), name=self.download.name, place=str(self.place), found=found)
 
-    def fetch(self) -> Fetched:
-        """Brings it here.
+    def fetch(self, bar: progress.Bar) -> Fetched:
+        """Downloads the file.
 
         Raises:
-            InputError: see `fetch`.
+            InputError: see the function `fetch`.
         """
-        self.run.check()
+        self.reader.bar = bar
+        with self._clear_errors():
+            if not storage.is_local(self.place):
+                # A published checksum must be compared before an object is replaced, so the bytes come through here.
+                copied = isinstance(self.reader.source, BucketFile) and self.download.md5 is None
+                return self._fetched(self._copy() if copied else self._twice(self._upload), found=False)
+            with _locked(self.place, self.reader.deadline):
+                found = self._found()  # another process may have held the lock
+                if found is None:
+                    return self._fetched(self._twice(self._to_folder), found=False)
+                self.reader.move_to(found.bytes)
+                return found
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
         try:
             with storage.user_errors(self.place):
-                if not isinstance(self.place, Path):
-                    return self._fetched(self._twice(_to_bucket), found=False)
-                with _alone(self.place, self.run):
-                    found = self._found()
-                    if found is None:
-                        return self._fetched(self._twice(_to_folder), found=False)
-                    self.move_to(found.bytes)
-                    return found
+                yield
+        except TemporaryError as error:
+            raise InputError(
+                f"{self.url}: {error}; given up after {resumable.TRIES} failures without a new byte between them. "
+                "Look whether the server is up and can be reached from here, then run the same command again"
+            ) from error
         except OSError as error:
             raise InputError(
-                f"{self.place}: cannot be fetched ({remotes.reason(error)}); run the same command again"
+                f"{self.place}: cannot be fetched ({remote_files.reason(error)}); run the same command again"
             ) from error
 
-    def _twice(self, bring: Callable[[_File], dict[str, Any]]) -> dict[str, Any]:
-        """Brings it, once more from the first byte when it was put together from pieces and is wrong."""
+    def _twice(self, download: Callable[[], Record]) -> Record:
+        """Downloads again from byte 0 if several connections delivered the file and it is wrong."""
         try:
-            return bring(self)
-        except _Wrong as wrong:
-            if self._pieces <= 1:
+            return download()
+        except _WrongFile as wrong:
+            if self.reader.connections <= 1:
                 raise
-            _note(f"{wrong}. It had come in pieces: trying once more, from the first byte")
-            self._farthest = 0
-            self.restart()
-            return bring(self)
+            resumable.say(f"{wrong}. It had come in pieces: trying once more, from the first byte")
+            self.reader.resume(0, Version(), 0)
+            return download()
 
-    def chunks(self) -> Iterator[bytes]:
-        """The file's bytes from `done` on, whatever happens to the connection.
+    def _to_folder(self) -> Record:
+        """Downloads to a part in the folder, whose lock is held, and renames it."""
+        place = cast(Path, self.place)
+        part, version = _part(place), place.with_name(f".{place.name}.part.json")
+        for written in (version, place.with_name(f"{place.name}.json")):
+            storage.sweep_file(written)
+        if version.exists() and place.exists() and not part.exists() and not storage.size(self.record_place):
+            place.rename(part)  # a process was killed between the final name and the record
+        try:
+            with part.open("a+b") as output:
+                checksums = self._complete(output, version)
+                output.flush()
+                os.fsync(output.fileno())
+            self._verify(checksums)
+        except _WrongFile:
+            storage.remove(part)
+            storage.remove(version)
+            raise
+        storage.remove(self.record_place)
+        part.replace(place)
+        record = self._write_record(checksums)
+        storage.remove(version)
+        return record
 
-        Raises:
-            _Changed: it has to be begun again.
-            InputError: the source does not give it, or nothing came in `TRIES` tries, or not in the published size.
-        """
+    def _complete(self, output: IO[bytes], version: Path) -> _Checksums:
+        """Appends what is missing to a part; the checksums of the whole."""
+        checksums = self._resume(output, version)
+        if checksums.bytes == self.reader.version.bytes and self.reader.version.same(self.offered):
+            return checksums  # only the final name is missing
+        for chunk in self._chunks():
+            if isinstance(chunk, Restart):
+                output.truncate(0)
+                checksums = _Checksums()
+                continue
+            if checksums.bytes == 0:
+                storage.write_json(version, {"url": self.url, **asdict(self.reader.version)})
+            checksums.update(chunk)
+            output.write(chunk)
+        return checksums
+
+    def _resume(self, output: IO[bytes], version_place: Path) -> _Checksums:
+        """The checksums of the part that an earlier process left; drops a part of an unknown version."""
+        checksums, version = _Checksums(), self._version_of_part(version_place)
+        if version is not None:
+            output.seek(0)
+            while chunk := output.read(remote_files.CHUNK):
+                checksums.update(chunk)
+                self.reader.move_to(self.reader.done)  # prints a progress line now and then
+            if checksums.bytes <= (version.bytes or checksums.bytes):
+                self.reader.resume(checksums.bytes, version, connections=1)
+                return checksums
+        output.truncate(0)
+        self.reader.resume(0, Version(), connections=0)
+        return _Checksums()
+
+    def _version_of_part(self, place: Path) -> Version | None:
+        try:
+            document = storage.read_json(place)
+            return Version(**document) if document.pop("url") == self.url else None
+        except (InputError, KeyError, TypeError, AttributeError):  # missing or damaged
+            return None
+
+    def _chunks(self) -> Iterator[bytes | Restart]:
+        """See `ResumableFile.chunks`; checks each version's size before its first byte."""
+        for chunk in self.reader.chunks(self.download.bytes):
+            self._check_size(self.reader.version.bytes)
+            yield chunk
+
+    def _upload(self) -> Record:
+        """Uploads the file to a bucket while it is downloaded."""
+        chunks = self._chunks()
         while True:
+            stream = _UploadStream(chunks, before_end=self._before_replacing)
             try:
-                stream = self.source.open(self.done, self.identity)
-                with self.run.watching(stream):
-                    if stream.start != self.done:
-                        self._begin_again(stream.identity)
-                    self._pieces += 1
-                    self.identity = stream.identity
-                    self._check_size(stream.identity.bytes)
-                    for chunk in stream.chunks:
-                        self.move_to(self.done + len(chunk))
-                        yield chunk
-                if self.size is None or self.done >= self.size:
-                    return
-                raise Trouble(f"the connection ended after {self.done:,} of {self.size:,} bytes")
-            except Trouble as trouble:
-                self._again(trouble)
+                storage.upload_stream(cast(IO[bytes], stream), self.place)
+                return self._write_record(stream.checksums)
+            except Restart:
+                continue
 
-    def _begin_again(self, offered: Identity) -> NoReturn:
-        changed = self.identity.differs(offered)
-        if changed:
-            self._farthest = 0  # all bytes of another version are new
-        why = "it has changed on the server" if changed else "the server does not go on in the middle"
-        _note(f"{self.remote.name}: {why}; fetching it again from the first byte")
-        raise _Changed
+    def _before_replacing(self, checksums: _Checksums) -> None:
+        self._verify(checksums)
+        storage.remove(self.record_place)  # it belongs to the object that is about to be replaced
 
-    def _again(self, trouble: Trouble) -> None:
-        """Waits before another try, unless there were enough."""
-        self.run.check()
-        self._failures += 1
-        if self._failures >= TRIES:
-            raise InputError(
-                f"{self.url}: {trouble}; given up after {TRIES} failures without a new byte between them. "
-                "Look whether the server is up and can be reached from here, then run the same command again"
-            ) from trouble
-        backoff = min(LONGEST_BACKOFF, BACKOFF * 2 ** (self._failures - 1))
-        seconds = random.uniform(0.5, 1.0) * backoff if trouble.retry_after is None else trouble.retry_after
-        _note(f"{self.remote.name}: {trouble}; trying again in {progress.duration(seconds)}")
-        self.run.sleep(seconds)
-
-    def move_to(self, done: int) -> None:
-        """Sets how many bytes have come. The progress bar waits for bytes that it has shown before."""
-        self.run.count(max(0, done - self._counted))
-        self._counted = max(done, self._counted)
-        if done > self._farthest:
-            self._farthest, self._failures = done, 0
-        self.done = done
-
-    def take_up(self, done: int, identity: Identity) -> None:
-        """Goes on from what an earlier process has left."""
-        self.move_to(done)
-        self.identity = identity
-        self._pieces += 1
-
-    def restart(self) -> None:
-        """Forgets what has come."""
-        self.move_to(0)
-        self.identity = Identity()
+    def _copy(self) -> Record:
+        """Copies from bucket to bucket, and reads the copy for its checksums."""
+        storage.remove(self.record_place)
+        self.reader.version = cast(BucketFile, self.reader.source).copy_to(self.place)
+        checksums = _Checksums()
+        with BucketFile(str(self.place)).open(0, Version()) as copy:
+            for chunk in copy.chunks:
+                self.reader.move_to(self.reader.done + len(chunk))
+                checksums.update(chunk)
+        self._verify(checksums)
+        return self._write_record(checksums)
 
     def _check_size(self, offered: int | None) -> None:
-        if self.remote.bytes is not None and offered not in (None, self.remote.bytes):
-            raise self._wrong("size", f"{self.remote.bytes:,} bytes", f"{offered:,} bytes")
+        if self.download.bytes is not None and offered not in (None, self.download.bytes):
+            self._wrong("size", f"{self.download.bytes:,} bytes", f"{offered:,} bytes")
 
-    def verify(self, sums: _Sums) -> None:
-        """Compares the whole file's size and checksums with what was published.
+    def _verify(self, checksums: _Checksums) -> None:
+        """Raises `_WrongFile` if size or a checksum is not as published or as the source says."""
+        self._check_size(checksums.bytes)
+        for name, expected in (
+            ("md5", self.download.md5),
+            ("md5", self.reader.version.md5),
+            ("crc32c", self.reader.version.crc32c),
+        ):
+            if expected not in (None, checksums[name]):
+                self._wrong(name.upper(), str(expected), checksums[name])
 
-        Raises:
-            _Wrong: it is not what it should be.
-        """
-        self._check_size(sums.count)
-        pairs = (
-            ("MD5", self.remote.md5, sums.md5()),
-            ("MD5", self.identity.md5, sums.md5()),
-            ("CRC32C", self.identity.crc32c, sums.crc32c()),
-        )
-        for what, expected, got in pairs:
-            if None not in (expected, got) and expected != got:
-                raise self._wrong(what, str(expected), str(got))
-
-    def _wrong(self, what: str, expected: str, got: str) -> _Wrong:
-        return _Wrong(
-            f"{self.url}: {self.remote.name} has the wrong {what}: expected {expected}, got {got}; nothing of it is "
+    def _wrong(self, what: str, expected: str, got: str) -> NoReturn:
+        raise _WrongFile(
+            f"{self.url}: {self.download.name} has the wrong {what}: expected {expected}, got {got}; nothing of it is "
             "kept. The file there is damaged or another one: check the address, or take another mirror"
         )
 
-    def write_record(self, sums: _Sums) -> dict[str, Any]:
-        """Writes `<name>.json`, which says that the file is complete."""
-        validators = {key: getattr(self.identity, key) for key in _VALIDATORS}
-        record = {"url": self.url, "bytes": sums.count, "sha256": sums.sha256(), "md5": sums.md5(), **validators}
-        storage.write_json(self.record, record)
+    def _write_record(self, checksums: _Checksums) -> Record:
+        version = self.reader.version
+        sums = checksums.bytes, checksums["sha256"], checksums["md5"]
+        record = Record(self.url, *sums, version.etag, version.last_modified)
+        storage.write_json(self.record_place, asdict(record))
         return record
 
 
-class _Sums:
-    """Checksums of bytes that pass by."""
+class _UploadStream:
+    """The chunks of a download as a file to read; raises `Restart` where they begin again.
 
-    def __init__(self, file: _File) -> None:
-        self.count = 0
-        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        self._crc32c: Any = None
-        if file.remote.url.startswith("gs://"):  # some objects have no other checksum
-            from google_crc32c import Checksum
+    Args:
+        chunks: of `ResumableFile.chunks`.
+        before_end: called before the last bytes are given; the upload does not end if it raises.
+    """
 
-            self._crc32c = Checksum()
+    def __init__(self, chunks: Iterator[bytes | Restart], before_end: Callable[[_Checksums], object]) -> None:
+        self.checksums = _Checksums()
+        self._chunks, self._before_end = chunks, before_end
+        self._waiting, self._position = bytearray(), 0
 
-    def update(self, chunk: bytes) -> None:
-        self.count += len(chunk)
-        self._sha256.update(chunk)
-        self._md5.update(chunk)
-        if self._crc32c is not None:
-            self._crc32c.update(chunk)
+    def tell(self) -> int:
+        return self._position
 
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    def md5(self) -> str:
-        return self._md5.hexdigest()
-
-    def crc32c(self) -> str | None:
-        return None if self._crc32c is None else self._crc32c.hexdigest().decode()
-
-
-@contextmanager
-def _alone(place: Path, run: _Run) -> Iterator[None]:
-    """Keeps other processes away from a file in a folder. The lock is the system's: it ends with the process."""
-    with place.with_name(f".{place.name}.lock").open("w") as lock:
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    _note(f"{place.name}: another process is fetching it to {place.parent}; waiting for that")
-                told = True
-                run.sleep(LOCK_POLL)
-        yield
+    def read(self, size: int) -> bytes:
+        """Returns `size` bytes, fewer only at the end."""
+        while len(self._waiting) < size and (chunk := next(self._chunks, None)) is not None:
+            if isinstance(chunk, Restart):
+                raise chunk
+            self.checksums.update(chunk)
+            self._waiting += chunk
+        content = bytes(self._waiting[:size])
+        del self._waiting[:size]
+        self._position += len(content)
+        if len(content) < size:
+            self._before_end(self.checksums)
+        return content
 
 
 def _part(place: Path) -> Path:
     return place.with_name(f".{place.name}.part")
 
 
-def _to_folder(file: _File) -> dict[str, Any]:
-    """Fetches a file that nobody else is fetching into a folder; its record.
-
-    Raises:
-        InputError: see `fetch`.
-    """
-    place = Path(file.place)
-    part, version = _part(place), place.with_name(f".{place.name}.part.json")
-    for written in (version, place.with_name(f"{place.name}.json")):
-        storage.sweep_file(written)
-    if version.exists() and place.exists() and not part.exists() and not file.record.exists():
-        place.rename(part)  # a process was killed between the file's final name and its record
-    try:
-        with part.open("ab") as output:
-            sums = _fill(file, output, version)
-            output.flush()
-            os.fsync(output.fileno())
-        file.verify(sums)
-    except _Wrong:
-        storage.remove(part)
-        storage.remove(version)
-        raise
-    storage.remove(file.record)
-    part.replace(place)
-    record = file.write_record(sums)
-    storage.remove(version)
-    return record
-
-
-def _fill(file: _File, output: BinaryIO, version: Path) -> _Sums:
-    """Appends what is missing to a part; the checksums of all of it."""
-    sums = _resume(file, output, version)
-    if sums.count == file.identity.bytes and file.identity.same(file.asked):
-        return sums  # only its final name is missing
-    while True:
+@contextmanager
+def _locked(place: Path, deadline: Deadline) -> Iterator[None]:
+    """Keeps other processes from downloading the same file; the system frees the lock when the process ends."""
+    with place.with_name(f".{place.name}.lock").open("w") as lock:
         try:
-            for chunk in file.chunks():
-                if sums.count == 0:
-                    storage.write_json(version, {"url": file.url, **asdict(file.identity)})
-                sums.update(chunk)
-                output.write(chunk)
-            return sums
-        except _Changed:
-            output.truncate(0)
-            file.restart()
-            sums = _Sums(file)
-
-
-def _resume(file: _File, output: BinaryIO, version: Path) -> _Sums:
-    """Checksums of what an earlier process has left of a file; it is removed when nobody knows what it is."""
-    sums, identity = _Sums(file), _version(file, version)
-    if identity is not None:
-        with open(output.name, "rb") as part:
-            while chunk := part.read(remotes.CHUNK):
-                sums.update(chunk)
-                file.run.count(0)  # a line now and then
-        if sums.count <= (identity.bytes or sums.count):
-            file.take_up(sums.count, identity)
-            return sums
-    output.truncate(0)
-    file.restart()
-    return _Sums(file)
-
-
-def _version(file: _File, version: Path) -> Identity | None:
-    """The version that a part belongs to, None when it is not known or from elsewhere."""
-    try:
-        document = storage.read_json(version)
-        return Identity(**{key: document[key] for key in asdict(Identity())}) if document["url"] == file.url else None
-    except (InputError, KeyError, TypeError):
-        return None
-
-
-def _to_bucket(file: _File) -> dict[str, Any]:
-    """Uploads a file while it comes; its record.
-
-    Raises:
-        InputError: see `fetch`.
-    """
-    place = file.place
-    assert not isinstance(place, Path)
-    blob = place.client.client.bucket(place.bucket).blob(place.blob, chunk_size=remotes.BUCKET_CHUNK)
-    while True:
-        passing = _Passing(file)
-        try:
-            blob.upload_from_file(passing)
-            return file.write_record(passing.sums)
-        except _Changed:
-            file.restart()
-
-
-class _Passing(io.RawIOBase):
-    """A file on its way as something to read. Its end is not reached when it is wrong: nothing gets the final name."""
-
-    def __init__(self, file: _File) -> None:
-        self.sums = _Sums(file)
-        self._file, self._chunks, self._rest = file, file.chunks(), b""
-
-    def tell(self) -> int:
-        """Bytes that were read."""
-        return self.sums.count
-
-    def read(self, size: int = -1, /) -> bytes:
-        """So many bytes; less only at the end.
-
-        Raises:
-            InputError: the file is wrong.
-        """
-        pieces = [self._rest]
-        missing = size - len(self._rest)
-        while missing > 0 and (chunk := next(self._chunks, None)) is not None:
-            pieces.append(chunk)
-            missing -= len(chunk)
-        content = b"".join(pieces)
-        content, self._rest = content[:size], content[size:]
-        self.sums.update(content)
-        if len(content) < size:
-            self._file.verify(self.sums)
-            storage.remove(self._file.record)  # it is that of the object which this one replaces
-        return content
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            resumable.say(f"{place.name}: another process is fetching it to {place.parent}; waiting for that")
+            wait = retry.attempts(
+                seconds=deadline.seconds,
+                errors=BlockingIOError,
+                pause=LOCK_POLL,
+                longest_pause=LOCK_POLL,
+                sleep=deadline.sleep,
+            )
+            wait(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

@@ -1,6 +1,5 @@
 """Where a data set comes from: COCO's own archives, a mirror of them, or a user's data in COCO's format."""
 
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,9 +10,9 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from openpose import drawn_people, storage
-from openpose.coco import download, pictures, remotes
-from openpose.coco.download import Remote
+from openpose import drawn_people, retry, storage
+from openpose.coco import download, pictures, remote_files
+from openpose.coco.download import Download
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
@@ -118,14 +117,14 @@ def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
     folder = _local_folder(source)
     if folder is not None and storage.is_local(root):
         return _files_of_folder(folder, names)
-    shown = remotes.shown(source)
+    shown = remote_files.public(source)
     target = root / "archives" / storage.fingerprint([shown, names.annotations, names.pictures])[:12]
     if folder is not None:
-        wanted = _remotes_of_folder(folder, names, target)
+        wanted = _downloads_of_folder(folder, names, target)
     elif source == COCO2017:
-        wanted = _remotes_of_coco(names)
+        wanted = _downloads_of_coco(names)
     else:
-        wanted = _remotes_of_mirror(source, names, target)
+        wanted = _downloads_of_mirror(source, names, target)
     for remote in wanted:
         storage.make_folder((target / remote.name).parent)
     fetched = download.fetch(wanted, target)
@@ -147,7 +146,7 @@ def _local_folder(source: str) -> Path | None:
         folder = Path(url2pathname(parts.path))
     elif "://" in source:
         if parts.scheme not in ("http", "https", "gs"):
-            raise InputError(f"{remotes.shown(source)}: `source` is {_SOURCES}")
+            raise InputError(f"{remote_files.public(source)}: `source` is {_SOURCES}")
         return None
     else:
         folder = Path(source).absolute()
@@ -222,15 +221,15 @@ def _annotations(place: storage.StoragePath, split: str) -> Annotations:
     raise InputError(f"{place}: has no {own}; its JSON files are: {', '.join(entries[:10]) or 'none'}")
 
 
-def _remotes_of_coco(names: Names) -> list[Remote]:
+def _downloads_of_coco(names: Names) -> list[Download]:
     given = sorted(name for name in (*names.annotations.values(), *names.pictures.values()) if name)
     if given:
         raise InputError(f"{COCO2017} has COCO's own names; leave out: {', '.join(given)}")
     wanted = [*(f"{split}2017.zip" for split in names.pictures), "annotations_trainval2017.zip"]
-    return [Remote(url, name, size, md5) for name in wanted for url, size, md5 in [_OFFICIAL[name]]]
+    return [Download(url, name, size, md5) for name in wanted for url, size, md5 in [_OFFICIAL[name]]]
 
 
-def _remotes_of_mirror(source: str, names: Names, target: storage.StoragePath) -> list[Remote]:
+def _downloads_of_mirror(source: str, names: Names, target: storage.StoragePath) -> list[Download]:
     """The first candidates that a server has, or that were fetched from it before."""
     base = source.rstrip("/")
     there: dict[str, bool] = {}
@@ -240,7 +239,7 @@ def _remotes_of_mirror(source: str, names: Names, target: storage.StoragePath) -
 
     def exists(name: str) -> bool:
         if ".." in Path(name).parts or Path(name).is_absolute():
-            raise InputError(f"{name}: leads out of {remotes.shown(base)}; give a name below it")
+            raise InputError(f"{name}: leads out of {remote_files.public(base)}; give a name below it")
         if name not in there:
             there[name] = _exists(url(name))
         return there[name]
@@ -251,15 +250,15 @@ def _remotes_of_mirror(source: str, names: Names, target: storage.StoragePath) -
         for candidates, what in ((stores, "pictures"), (files, "annotations")):
             archives = [name for name in candidates if Path(name).suffix]  # a server's folder cannot be listed
             fetched = (name for name in archives if _was_fetched(target, name, url(name)))
-            name = next(fetched, "") or _first(archives or candidates, exists, remotes.shown(base), split, what)
-            wanted[name] = Remote(url(name), name)
+            name = next(fetched, "") or _first(archives or candidates, exists, remote_files.public(base), split, what)
+            wanted[name] = Download(url(name), name)
     return list(wanted.values())
 
 
 def _was_fetched(target: storage.StoragePath, name: str, url: str) -> bool:
     """Whether a file from there was fetched already: then it can be used even when the server does not answer."""
     try:
-        return storage.read_json(target / f"{name}.json")["url"] == remotes.shown(url)
+        return storage.read_json(target / f"{name}.json")["url"] == remote_files.public(url)
     except (InputError, KeyError, TypeError):
         return False
 
@@ -270,22 +269,16 @@ def _exists(url: str) -> bool:
     Raises:
         InputError: it does not answer.
     """
-    for wait in (0.5, 1.0, 2.0, 4.0, None):
-        try:
-            remotes.source(url).ask()
-            return True
-        except InputError:
-            return False
-        except remotes.Trouble as trouble:
-            if wait is None:
-                raise InputError(
-                    f"{remotes.shown(url)}: {trouble}; is the address right, and the server up?"
-                ) from trouble
-            time.sleep(trouble.retry_after or wait)
-    raise AssertionError
+    try:
+        retry.attempts(tries=5)(remote_files.at(url).version)
+    except InputError:
+        return False
+    except retry.TemporaryError as error:
+        raise InputError(f"{remote_files.public(url)}: {error}; is the address right, and the server up?") from error
+    return True
 
 
-def _remotes_of_folder(folder: Path, names: Names, target: storage.StoragePath) -> list[Remote]:
+def _downloads_of_folder(folder: Path, names: Names, target: storage.StoragePath) -> list[Download]:
     """A folder's files, to be uploaded. Folders of pictures are packed on the way: 118 000 objects help nobody."""
     files = _files_of_folder(folder, names)
     wanted = {}
@@ -298,7 +291,7 @@ def _remotes_of_folder(folder: Path, names: Names, target: storage.StoragePath) 
         if place.is_dir():
             _pack(place, target / f"{name}.zip")
         else:
-            wanted[name] = Remote(place.as_uri(), name)
+            wanted[name] = Download(place.as_uri(), name)
     return list(wanted.values())
 
 
