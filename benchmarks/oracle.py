@@ -152,7 +152,7 @@ def print_row(name: str, path: Path, scenes: list[Scene], found: list[People]) -
         for scene, people in zip(scenes, found, strict=True)
         for result in coco_results(scene.picture.id, people.in_pixels(STRIDE, scene.scale), OPENPOSE)
     ]
-    figures = score.average_precision(path, detections)
+    figures = score.average_precision(path, detections, OPENPOSE)
     if figures["AP"] is None:
         raise InputError(f"{path}: no person has labelled keypoints, so that AP is undefined; give other data")
     print(f"  {name:58}" + "".join(f"{figures[key]:7.3f}" for key in ("AP", "AP50", "AR")))

@@ -163,7 +163,7 @@ class Comparison:
             difference = np.abs(_joined(maps) - _joined(expected)) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
             detections += coco_results(number, self._keras.people_in(maps), self._skeleton)
-        ap = score.average_precision(self._shown.truth, detections)["AP"]
+        ap = score.average_precision(self._shown.truth, detections, self._skeleton)["AP"]
         return Figures(title, file, size, sums, float(largest), float(total / count), ap, self._speed(ask))
 
     def _speed(self, ask: Ask) -> float:

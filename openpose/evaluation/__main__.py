@@ -2,7 +2,7 @@
 
 import sys
 
-from openpose.evaluation.score import main
+from openpose.evaluation.score_file import main
 
 if __name__ == "__main__":
     sys.exit(main())

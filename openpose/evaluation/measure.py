@@ -15,6 +15,7 @@ from openpose.errors import InputError
 from openpose.evaluation import keypoint_errors, score
 from openpose.evaluation.gallery import Example, Gallery
 from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
+from openpose.evaluation.truth import labelled_people
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.model_files import keras_file
@@ -91,7 +92,7 @@ def measure(
             f"({str(error).splitlines()[0]}); export it with free height and width"
         ) from error
     truth = records.ground_truth(split, skeleton)
-    figures = score.average_precision(truth, run.detections) | losses
+    figures = score.average_precision(truth, run.detections, skeleton) | losses
     best, worst = run.gallery.chosen()
     return Measured(
         figures,
@@ -216,7 +217,7 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
                 _truth(record), skeleton.to_source_keypoints(found.keypoints).astype(float), skeleton
             )
             run.counts.append(compared.counts)
-            true = score.labelled_people(record["keypoints"], record["visibility"], record["crowd"], skeleton)
+            true = labelled_people(record["keypoints"], record["visibility"], record["crowd"], skeleton)
             note = _note(compared, len(true))
             run.gallery.add(Example(name, image, true, found, maps.heatmap, maps.vectmap, maps.cell, note), compared)
             bar.update(1)

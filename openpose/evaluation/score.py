@@ -1,15 +1,8 @@
-"""COCO keypoint average precision, computed by pycocotools.
+"""COCO keypoint average precision (AP), computed by pycocotools."""
 
-    python -m openpose.score --truth person_keypoints_val2017.json --detections detections.json
-
-prints the figures of any detections in COCO's result format.
-"""
-
-import argparse
 import contextlib
 import io
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,65 +10,43 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from openpose import skeleton as skeletons
 from openpose import storage
-from openpose.codec.decode import People
 from openpose.errors import InputError
-from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
 #: COCO's ten figures for keypoints, in the order of COCOeval.stats.
 METRICS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
-
-_PERSON = 1  # COCO's category id
-
-
-def true_people(picture: Picture, skeleton: Skeleton) -> People:
-    """The labelled people of a picture, in its pixels, all with score 1."""
-    return labelled_people(picture.keypoints, picture.visibility, picture.crowd, skeleton)
-
-
-def labelled_people(keypoints: np.ndarray, visibility: np.ndarray, crowd: np.ndarray, skeleton: Skeleton) -> People:
-    """Those of a picture's annotated people of whom a part is labelled, all with score 1.
-
-    Args:
-        keypoints: float [P, S, 2], of the data set, in pixels.
-        visibility: [P, S], COCO's v.
-        crowd: bool [P], regions of people who were not labelled one by one.
-        skeleton: of the parts.
-    """
-    xy, labelled = skeleton.part_keypoints(keypoints, visibility)
-    people = np.concatenate([xy, labelled[..., None].astype(np.float32)], -1)[labelled.any(1) & ~crowd]
-    return People(people, np.ones(len(people), np.float32))
+PERSON = 1  # COCO's category id
 
 
 def average_precision(
     ground_truth: dict[str, Any] | str | Path,
     detections: list[dict[str, Any]],
+    skeleton: Skeleton,
     image_ids: Sequence[int] | None = None,
 ) -> dict[str, float | None]:
-    """COCO's keypoint figures over all pictures of the set, also those without people or detections.
+    """Computes COCO's keypoint figures over all pictures, including those without people or detections.
 
     Args:
         ground_truth: annotations in COCO's format, or the path of their JSON file.
         detections: COCO results of any number of pictures (`openpose.predict.results.coco_results`).
-        image_ids: the pictures that count; all of the annotations' when None.
+        skeleton: its `source_parts` are the keypoints, its `source_sigmas` their OKS standard deviations.
+        image_ids: the pictures to score; None for all in the annotations.
 
     Returns:
-        The figures of `METRICS`, each within 0…1, or None where one is undefined: the set has no person (of
-        that size) with labelled keypoints.
+        The figures of `METRICS`, each within 0…1; None where a figure is undefined, because nobody (of that size)
+        has a labelled keypoint.
 
     Raises:
-        InputError: the file cannot be read, or a picture of `image_ids` or of `detections` is not in it.
+        InputError: the file cannot be read, or it lacks a picture of `image_ids` or of `detections`.
     """
-    truth = _read(ground_truth)
+    truth = _indexed(_document(ground_truth))
     known = set(truth.getImgIds())
     chosen = known if image_ids is None else {int(i) for i in image_ids}
-    _check_ids(chosen, known, "image_ids")
-    _check_ids({int(d["image_id"]) for d in detections}, known, "detections")
-    evaluation = COCOeval(truth, _loaded(truth, detections), "keypoints")
+    check_ids(chosen, known, "image_ids")
+    check_ids((int(d["image_id"]) for d in detections), known, "detections")
+    evaluation = _evaluation(truth, detections, skeleton.source_sigmas)
     evaluation.params.imgIds = sorted(chosen)
-    evaluation.params.catIds = [_PERSON]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
@@ -86,45 +57,42 @@ def average_precision(
 def part_precision(
     ground_truth: dict[str, Any] | str | Path, detections: list[dict[str, Any]], skeleton: Skeleton
 ) -> dict[str, float | None]:
-    """AP of each keypoint by itself: OKS of that one alone, over the people of whom it is labelled.
+    """Computes the AP of each keypoint alone, over the people with that keypoint labelled.
 
-    A found person who lacks the keypoint is no detection of it, and one whose keypoint lies on somebody of whom it is
-    not labelled does not count, as with COCO's own figures for people without any.
+    A detection without the keypoint is ignored. So is one whose keypoint lies on a person without a label for it, as
+    COCO ignores detections on people without any labelled keypoint.
 
     Args:
         ground_truth: as for `average_precision`.
         detections: COCO results of pictures of the annotations.
-        skeleton: its `source_parts` are the keypoints.
+        skeleton: as for `average_precision`.
 
     Returns:
-        By the keypoints' names; None where a keypoint is labelled of nobody.
+        AP by keypoint name; None where nobody has a label for that keypoint.
     """
-    truth = _read(ground_truth)
-    return {
-        name: _one_part_precision(truth, detections, part, np.array(skeleton.source_sigmas))
-        for part, name in enumerate(skeleton.source_parts)
-    }
+    document = _document(ground_truth)
+    return {name: _one_part(document, detections, part, skeleton) for part, name in enumerate(skeleton.source_parts)}
 
 
-def _one_part_precision(truth: COCO, detections: list[dict[str, Any]], part: int, sigmas: np.ndarray) -> float | None:
+def _one_part(
+    document: dict[str, Any], detections: list[dict[str, Any]], part: int, skeleton: Skeleton
+) -> float | None:
     labelled = []
-    for annotation in truth.dataset["annotations"]:
+    for annotation in document["annotations"]:
         keypoints = np.array(annotation["keypoints"], float).reshape(-1, 3)
         keypoints[np.arange(len(keypoints)) != part, 2] = 0
-        # COCOeval decides by this number whom it leaves out, and lets a detection near such a person pass.
+        # COCOeval ignores people whose num_keypoints is 0, and detections near them.
         labelled.append(
             {**annotation, "keypoints": keypoints.ravel().tolist(), "num_keypoints": int(keypoints[part, 2] > 0)}
         )
-    one = _indexed({**truth.dataset, "annotations": labelled})
     found = []
     for detection in detections:
         keypoints = np.array(detection["keypoints"], float).reshape(-1, 3)
         if keypoints[part, 2] > 0:
-            # Where COCOeval compares all of a detection with a box, this one keypoint is all that there is.
+            # COCOeval compares all keypoints of a detection with the box of an ignored person; only this one counts.
             found.append({**detection, "keypoints": np.tile(keypoints[part], len(keypoints)).tolist()})
-    evaluation = COCOeval(one, _loaded(one, found), "keypoints")
-    evaluation.params.kpt_oks_sigmas = np.full_like(sigmas, sigmas[part])
-    evaluation.params.catIds = [_PERSON]
+    sigmas = (skeleton.source_sigmas[part],) * len(skeleton.source_sigmas)
+    evaluation = _evaluation(_indexed({**document, "annotations": labelled}), found, sigmas)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
@@ -133,48 +101,44 @@ def _one_part_precision(truth: COCO, detections: list[dict[str, Any]], part: int
     return float(precision.mean()) if (precision > -1).any() else None
 
 
-def read_results(path: str | Path, skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Detections from a file in COCO's result format.
+def read_truth(path: str | Path) -> dict[str, Any]:
+    """Reads a COCO person_keypoints file.
 
     Raises:
-        InputError: it is none; the message names the file, the entry and the field.
+        InputError: it is missing or lacks one of COCO's lists.
     """
-    entries = storage.read_json(str(path))
-    if not isinstance(entries, list):
-        raise InputError(f"{path}: must be a list of detections in COCO's result format, one for each found person")
-    numbers = 3 * len(skeleton.source_parts)
-    for index, entry in enumerate(entries):
-        for name, fits, what in (
-            ("image_id", lambda value: isinstance(value, int), "the number of a picture"),
-            ("category_id", lambda value: value == _PERSON, f"{_PERSON} (person)"),
-            ("score", lambda value: _are_finite([value], 1), "a finite number"),
-            ("keypoints", lambda value: _are_finite(value, numbers), f"{numbers} finite numbers (x, y, v of each)"),
-        ):
-            if not isinstance(entry, dict) or name not in entry or not fits(entry[name]):
-                raise InputError(f"{path}: `{name}` of entry {index} must be {what}, as in COCO's result format")
-    return entries
-
-
-def _are_finite(values: Any, count: int) -> bool:
-    if not isinstance(values, list) or len(values) != count:
-        return False
-    return all(isinstance(value, int | float) and np.isfinite(value) for value in values)
-
-
-def _read(ground_truth: dict[str, Any] | str | Path) -> COCO:
-    if isinstance(ground_truth, dict):
-        return _indexed(ground_truth)
-    dataset = storage.read_json(str(ground_truth))
+    document = storage.read_json(str(path))
     for field in ("images", "annotations", "categories"):
-        if not isinstance(dataset, dict) or not isinstance(dataset.get(field), list):
-            raise InputError(f"{ground_truth}: no list `{field}`; give COCO's person_keypoints file of the pictures")
-    return _indexed(dataset)
+        if not isinstance(document, dict) or not isinstance(document.get(field), list):
+            raise InputError(f"{path}: no list `{field}`; give COCO's person_keypoints file of the pictures")
+    return document
 
 
-def _indexed(dataset: dict[str, Any]) -> COCO:
+def check_ids(ids: Iterable[int], known: set[int], name: str) -> None:
+    """Raises InputError when pictures of `name` are not among the known ones."""
+    unknown = sorted(set(ids) - known)
+    if unknown:
+        raise InputError(
+            f"{name}: {len(unknown)} pictures are not in the annotations, such as {unknown[:5]}; "
+            "give those of the same split"
+        )
+
+
+def _document(ground_truth: dict[str, Any] | str | Path) -> dict[str, Any]:
+    return ground_truth if isinstance(ground_truth, dict) else read_truth(ground_truth)
+
+
+def _evaluation(truth: COCO, detections: list[dict[str, Any]], sigmas: Sequence[float]) -> COCOeval:
+    evaluation = COCOeval(truth, _loaded(truth, detections), "keypoints")
+    evaluation.params.kpt_oks_sigmas = np.array(sigmas)
+    evaluation.params.catIds = [PERSON]
+    return evaluation
+
+
+def _indexed(document: dict[str, Any]) -> COCO:
     truth = COCO()
     # COCOeval writes into the annotations, so it gets copies.
-    truth.dataset = {**dataset, "annotations": [dict(annotation) for annotation in dataset["annotations"]]}
+    truth.dataset = {**document, "annotations": [dict(annotation) for annotation in document["annotations"]]}
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
     return truth
@@ -189,34 +153,3 @@ def _loaded(truth: COCO, detections: list[dict[str, Any]]) -> COCO:
         empty.dataset = {**truth.dataset, "annotations": []}
         empty.createIndex()
     return empty
-
-
-def _check_ids(ids: set[int], known: set[int], name: str) -> None:
-    unknown = sorted(ids - known)
-    if unknown:
-        raise InputError(
-            f"{name}: {len(unknown)} pictures are not in the annotations, such as {unknown[:5]}; "
-            "give those of the same split"
-        )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m openpose.score", description="COCO AP of detections in COCO's result format."
-    )
-    parser.add_argument("--truth", required=True, help="COCO's person_keypoints file of all pictures that count")
-    parser.add_argument("--detections", required=True, help="JSON file: image_id, category_id, keypoints, score")
-    values = parser.parse_args(arguments)
-    person = skeletons.OPENPOSE18
-    try:
-        detections = read_results(values.detections, person)
-        _check_ids({d["image_id"] for d in detections}, set(_read(values.truth).getImgIds()), values.detections)
-        figures = average_precision(values.truth, detections)
-        parts = part_precision(values.truth, detections, person)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for name, value in (*figures.items(), *((f"AP {part}", value) for part, value in parts.items())):
-        print(f"{name:<18}{'undefined' if value is None else f'{value:.3f}':>9}")
-    return 0

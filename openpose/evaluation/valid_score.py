@@ -37,7 +37,7 @@ class ValidScore:
     def ap(self, predictor: Predictor, stopped: Callable[[], bool]) -> float | None:
         """COCO AP, 0…1, as `components.evaluate` computes it for the whole split; None when it was stopped."""
         detections = self.detections(predictor, stopped)
-        return None if detections is None else score.average_precision(self.truth, detections)["AP"]
+        return None if detections is None else score.average_precision(self.truth, detections, self._skeleton)["AP"]
 
     def detections(self, predictor: Predictor, stopped: Callable[[], bool]) -> list[dict[str, Any]] | None:
         """The people found in the pictures, as COCO results; None when it was stopped."""

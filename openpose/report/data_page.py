@@ -10,7 +10,7 @@ from PIL import Image
 
 from openpose import draw
 from openpose.evaluation.gallery import shrink
-from openpose.evaluation.score import true_people
+from openpose.evaluation.truth import true_people
 from openpose.records.picture import Picture
 from openpose.report import page
 from openpose.skeleton import Skeleton

@@ -15,7 +15,7 @@ from PIL import Image
 from openpose import draw, image_file, progress, records, storage
 from openpose import skeleton as skeletons
 from openpose.errors import InputError
-from openpose.evaluation import score
+from openpose.evaluation.truth import true_people
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records.loss_mask import mask_image
@@ -206,7 +206,7 @@ def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
     mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)
-    people = score.true_people(records.to_picture(serialized, skeleton), skeleton)
+    people = true_people(records.to_picture(serialized, skeleton), skeleton)
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
     heatmap, vectmap = np.split(sample["maps"].numpy(), [skeleton.num_heatmaps], -1)
     stride = parameters.targets.stride

@@ -284,6 +284,6 @@ def test_oracle_on_real_people(shared: Path) -> None:
         heatmap, vectmap = encode.encode((keypoints + 0.5) * scale - 0.5, labelled, grid, OPENPOSE)
         people = decode.decode(heatmap.numpy(), vectmap.numpy(), OPENPOSE).in_pixels(STRIDE, scale)
         results += coco_results(picture.id, people, OPENPOSE)
-    ap = score.average_precision(path, results)["AP"]
+    ap = score.average_precision(path, results, OPENPOSE)["AP"]
     assert ap is not None
     assert ap >= 0.88

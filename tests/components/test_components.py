@@ -34,6 +34,7 @@ from openpose import storage
 from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.evaluation.score_file import read_results
 from openpose.skeleton import OPENPOSE18
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -432,7 +433,7 @@ def test_evaluation_of_a_file_and_again(
     losses = [name for name in manifest["figures"] if name.startswith("valid_")]
     assert losses == ["valid_loss", "valid_loss_lastlayer", "valid_loss_lastlayer_paf", "valid_loss_lastlayer_heat"]
     assert len(manifest["parts"]) == len(manifest["errors"]) == 17
-    detections = score.read_results(manifest["detections"], OPENPOSE18)
+    detections = read_results(manifest["detections"], OPENPOSE18)
     assert {detection["image_id"] for detection in detections} <= set(range(500_001, 500_007))
     assert "Worst pictures" in Path(manifest["report"]).read_text()
     assert json.loads((root / "status/evaluate.json").read_text())["manifest"] == str(place)

@@ -2,54 +2,17 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from openpose import skeleton
-from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.results import coco_results
-
-OPENPOSE = skeleton.get("openpose18")
-
-
-def person(seed: int, size: float = 200) -> np.ndarray:
-    """Parts [18, 3] of one person, all found; the neck is between the shoulders."""
-    keypoints = np.random.default_rng(seed).uniform(20, 20 + size, (1, 17, 2)).astype(np.float32)
-    parts, _ = OPENPOSE.part_keypoints(keypoints, np.full((1, 17), 2))
-    return np.concatenate([parts[0], np.ones((18, 1), np.float32)], -1)
-
-
-def people(*persons: np.ndarray, scores: tuple[float, ...] = ()) -> People:
-    ranks = np.array(scores or np.ones(len(persons)), np.float32)
-    return People(np.array(persons, np.float32).reshape(-1, 18, 3), ranks)
-
-
-def annotations(persons: dict[int, list[np.ndarray]]) -> dict[str, Any]:
-    """A COCO document with these people in these pictures."""
-    entries: list[dict[str, Any]] = []
-    for image_id, members in persons.items():
-        for parts in members:
-            keypoints = OPENPOSE.to_source_keypoints(parts[None])[0].copy()
-            keypoints[:, 2] = 2 * (keypoints[:, 2] > 0)
-            entries.append(
-                {
-                    "id": len(entries) + 1,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "area": float(np.ptp(parts[:, 0]) * np.ptp(parts[:, 1])),
-                    "bbox": [0.0, 0.0, 300.0, 300.0],
-                    "keypoints": keypoints.ravel().tolist(),
-                    "num_keypoints": int((keypoints[:, 2] > 0).sum()),
-                }
-            )
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 300, "height": 300} for i in persons]
-    return {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "person"}]}
+from openpose.skeleton import OPENPOSE18 as OPENPOSE
+from tests.evaluation.coco_people import annotations, people, person
 
 
 def test_result_format() -> None:
@@ -75,13 +38,13 @@ def test_perfect_detections() -> None:
         *coco_results(1, people(person(0), person(1)), OPENPOSE),
         *coco_results(2, people(person(2, size=60)), OPENPOSE),
     ]
-    figures = score.average_precision(truth, found)
+    figures = score.average_precision(truth, found, OPENPOSE)
     assert tuple(figures) == score.METRICS
     assert all(value == pytest.approx(1) for value in figures.values())
 
 
 def test_no_detections() -> None:
-    figures = score.average_precision(annotations({1: [person(0)], 2: [person(1, size=60)]}), [])
+    figures = score.average_precision(annotations({1: [person(0)], 2: [person(1, size=60)]}), [], OPENPOSE)
     assert all(value == 0 for value in figures.values())
 
 
@@ -91,11 +54,13 @@ def test_undefined_without_labelled_people(detected: bool) -> None:
     found = coco_results(1, people(person(0)), OPENPOSE) if detected else []
     unlabelled = np.zeros((18, 3), np.float32)
     for truth in (annotations({1: []}), annotations({1: [unlabelled]})):
-        assert set(score.average_precision(truth, found).values()) == {None}
+        assert set(score.average_precision(truth, found, OPENPOSE).values()) == {None}
 
 
 def test_undefined_for_a_size_that_is_not_there() -> None:
-    figures = score.average_precision(annotations({1: [person(0)]}), coco_results(1, people(person(0)), OPENPOSE))
+    figures = score.average_precision(
+        annotations({1: [person(0)]}), coco_results(1, people(person(0)), OPENPOSE), OPENPOSE
+    )
     assert figures["APm"] is figures["ARm"] is None
     assert figures["AP"] == figures["APl"] == pytest.approx(1)
 
@@ -105,11 +70,11 @@ def test_all_images_count() -> None:
     truth = annotations({1: [person(0)], 2: []})
     right = coco_results(1, people(person(0), scores=(0.5,)), OPENPOSE)
     ghost = coco_results(2, people(person(1), scores=(0.9,)), OPENPOSE)
-    assert score.average_precision(truth, right + ghost)["AP"] == pytest.approx(0.5)
-    assert score.average_precision(truth, right + ghost, image_ids=[1])["AP"] == pytest.approx(1)
+    assert score.average_precision(truth, right + ghost, OPENPOSE)["AP"] == pytest.approx(0.5)
+    assert score.average_precision(truth, right + ghost, OPENPOSE, image_ids=[1])["AP"] == pytest.approx(1)
     both = annotations({1: [person(0)], 2: [person(1)]})
-    assert score.average_precision(both, right)["AR"] == pytest.approx(0.5)
-    assert score.average_precision(both, right, image_ids=[1])["AR"] == pytest.approx(1)
+    assert score.average_precision(both, right, OPENPOSE)["AR"] == pytest.approx(0.5)
+    assert score.average_precision(both, right, OPENPOSE, image_ids=[1])["AR"] == pytest.approx(1)
 
 
 def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
@@ -120,8 +85,8 @@ def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     found = coco_results(1, people(person(0) + [3, 0, 0]), OPENPOSE)
     found_before = copy.deepcopy(found)
-    figures = score.average_precision(truth, found)
-    assert score.average_precision(tmp_path / "truth.json", found) == figures
+    figures = score.average_precision(truth, found, OPENPOSE)
+    assert score.average_precision(tmp_path / "truth.json", found, OPENPOSE) == figures
     assert 0 < (figures["AP"] or 0) < 1
     assert (truth, found) == (original, found_before)
     assert capsys.readouterr().out == "", "pycocotools' own prints are for nobody"
@@ -130,18 +95,25 @@ def test_ground_truth_from_a_file_is_the_same_and_stays_as_it_is(
 def test_detections_of_other_images_are_an_error() -> None:
     truth = annotations({1: [person(0)]})
     with pytest.raises(InputError, match=r"detections: 1 pictures are not in the annotations, such as \[9\]; give"):
-        score.average_precision(truth, coco_results(9, people(person(0)), OPENPOSE))
+        score.average_precision(truth, coco_results(9, people(person(0)), OPENPOSE), OPENPOSE)
     with pytest.raises(InputError, match=r"image_ids: 2 pictures .* such as \[7, 9\]"):
-        score.average_precision(truth, [], image_ids=[1, 9, 7])
+        score.average_precision(truth, [], OPENPOSE, image_ids=[1, 9, 7])
 
 
 def test_published_detections_reach_their_published_figure(shared: Path) -> None:
     """Another project's detections on 200 real images, scored by its authors' script at 0.254 AP."""
     truth = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
     name = "tf-pose-mobilenet_thin-val2017-detections.json"
-    figures = score.average_precision(truth, json.loads((shared / "reference" / name).read_text()))
+    figures = score.average_precision(truth, json.loads((shared / "reference" / name).read_text()), OPENPOSE)
     assert figures["AP"] == pytest.approx(0.254, abs=5e-4)
     assert figures["AR"] == pytest.approx(0.311, abs=5e-4)
+
+
+def test_sigmas_are_the_skeleton_s_own() -> None:
+    truth, found = annotations({1: [person(0)]}), coco_results(1, people(person(0) + [20, 0, 0]), OPENPOSE)
+    lenient = replace(OPENPOSE, source_sigmas=tuple(10 * sigma for sigma in OPENPOSE.source_sigmas))
+    assert score.average_precision(truth, found, OPENPOSE)["AP"] == pytest.approx(0.3)
+    assert score.average_precision(truth, found, lenient)["AP"] == pytest.approx(1)
 
 
 def test_parts_by_themselves() -> None:
@@ -171,57 +143,3 @@ def test_part_that_is_labelled_of_nobody() -> None:
     found += coco_results(2, people(person(1)), OPENPOSE)
     parts = score.part_precision(annotations({1: [unlabelled], 2: [person(1)]}), found, OPENPOSE)
     assert parts["nose"] == pytest.approx(1)
-
-
-def run(capsys: pytest.CaptureFixture[str], truth: Path, detections: Path) -> tuple[int, str, str]:
-    code = score.main(["--truth", str(truth), "--detections", str(detections)])
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
-    (tmp_path / "found.json").write_text(json.dumps(coco_results(1, people(person(0)), OPENPOSE)))
-    code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
-    assert code == 0
-    figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
-    assert (figures["AP"], figures["APm"], figures["AP left_wrist"]) == ("1.000", "undefined", "1.000")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[", "not valid JSON"),
-        ("{}", "must be a list of detections in COCO's result format"),
-        ('[{"category_id": 1}]', "`image_id` of entry 0 must be the number of a picture"),
-        (
-            '[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [0]}]',
-            "`keypoints` of entry 0 must be 51 finite numbers",
-        ),
-        (
-            '[{"image_id": 1, "category_id": 1, "score": NaN, "keypoints": [0]}]',
-            "`score` of entry 0 must be a finite number",
-        ),
-        ('[{"image_id": 1, "category_id": 3}]', "entry 0 must be"),
-        (json.dumps(coco_results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
-    ],
-)
-def test_detections_that_cannot_be_used(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
-) -> None:
-    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
-    (tmp_path / "found.json").write_text(content)
-    code, _, errors = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
-    assert code == 1
-    assert errors.count("\n") == 1
-    assert errors.startswith(f"error: {tmp_path}/found.json: ")
-    assert message in errors
-
-
-def test_truth_that_is_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "found.json").write_text("[]")
-    code, _, errors = run(capsys, tmp_path / "found.json", tmp_path / "found.json")
-    assert (code, errors) == (
-        1,
-        f"error: {tmp_path}/found.json: no list `images`; give COCO's person_keypoints file of the pictures\n",
-    )

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from openpose import records, skeleton
 from openpose.errors import InputError
-from openpose.evaluation import score
+from openpose.evaluation.truth import true_people
 from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
 
@@ -19,7 +19,7 @@ class Oracle:
 
     def __init__(self, split: dict[str, Any]) -> None:
         serialized = tf.data.TFRecordDataset(records.shard_paths(split)).as_numpy_iterator()
-        self.truth = [score.true_people(records.to_picture(one, OPENPOSE), OPENPOSE) for one in serialized]
+        self.truth = [true_people(records.to_picture(one, OPENPOSE), OPENPOSE) for one in serialized]
         self.asked = 0
 
     def people(self, image: Any) -> Any:

@@ -1,0 +1,70 @@
+"""Scores a file of detections: the command `python -m openpose.score`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from openpose import storage
+from openpose.errors import InputError
+from openpose.evaluation import score
+from openpose.skeleton import OPENPOSE18, Skeleton
+
+
+@dataclass(frozen=True)
+class Files:
+    """Prints the COCO AP of detections in COCO's result format."""
+
+    truth: str
+    """COCO's person_keypoints file of all pictures to score."""
+    detections: str
+    """JSON list of the found people: image_id, category_id, keypoints, score."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    files = tyro.cli(Files, prog="python -m openpose.score", args=arguments)
+    try:
+        detections = read_results(files.detections, OPENPOSE18)
+        truth = score.read_truth(files.truth)
+        score.check_ids((d["image_id"] for d in detections), {i["id"] for i in truth["images"]}, files.detections)
+        figures = score.average_precision(truth, detections, OPENPOSE18)
+        parts = score.part_precision(truth, detections, OPENPOSE18)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name, value in (*figures.items(), *((f"AP {part}", value) for part, value in parts.items())):
+        print(f"{name:<18}{'undefined' if value is None else f'{value:.3f}':>9}")
+    return 0
+
+
+def read_results(path: str | Path, skeleton: Skeleton) -> list[dict[str, Any]]:
+    """Reads detections in COCO's result format.
+
+    Raises:
+        InputError: the file has another format; the message names the file, the entry and the field.
+    """
+    entries = storage.read_json(str(path))
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: must be a list of detections in COCO's result format, one for each found person")
+    numbers = 3 * len(skeleton.source_parts)
+    for index, entry in enumerate(entries):
+        for name, fits, what in (
+            ("image_id", lambda value: isinstance(value, int), "the number of a picture"),
+            ("category_id", lambda value: value == score.PERSON, f"{score.PERSON} (person)"),
+            ("score", lambda value: _are_finite([value], 1), "a finite number"),
+            ("keypoints", lambda value: _are_finite(value, numbers), f"{numbers} finite numbers (x, y, v of each)"),
+        ):
+            if not isinstance(entry, dict) or name not in entry or not fits(entry[name]):
+                raise InputError(f"{path}: `{name}` of entry {index} must be {what}, as in COCO's result format")
+    return entries
+
+
+def _are_finite(values: Any, count: int) -> bool:
+    if not isinstance(values, list) or len(values) != count:
+        return False
+    return all(isinstance(value, int | float) and np.isfinite(value) for value in values)

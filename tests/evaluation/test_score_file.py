@@ -1,0 +1,65 @@
+"""The command that scores a file of detections: what it prints, and what it says of files that cannot be used."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openpose.evaluation import score_file
+from openpose.predict.results import coco_results
+from openpose.skeleton import OPENPOSE18 as OPENPOSE
+from tests.evaluation.coco_people import annotations, people, person
+
+
+def run(capsys: pytest.CaptureFixture[str], truth: Path, detections: Path) -> tuple[int, str, str]:
+    code = score_file.main(["--truth", str(truth), "--detections", str(detections)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
+    (tmp_path / "found.json").write_text(json.dumps(coco_results(1, people(person(0)), OPENPOSE)))
+    code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+    assert code == 0
+    figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert (figures["AP"], figures["APm"], figures["AP left_wrist"]) == ("1.000", "undefined", "1.000")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not valid JSON"),
+        ("{}", "must be a list of detections in COCO's result format"),
+        ('[{"category_id": 1}]', "`image_id` of entry 0 must be the number of a picture"),
+        (
+            '[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [0]}]',
+            "`keypoints` of entry 0 must be 51 finite numbers",
+        ),
+        (
+            '[{"image_id": 1, "category_id": 1, "score": NaN, "keypoints": [0]}]',
+            "`score` of entry 0 must be a finite number",
+        ),
+        ('[{"image_id": 1, "category_id": 3}]', "entry 0 must be"),
+        (json.dumps(coco_results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
+    ],
+)
+def test_detections_that_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(annotations({1: [person(0)]})))
+    (tmp_path / "found.json").write_text(content)
+    code, _, errors = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"error: {tmp_path}/found.json: ")
+    assert message in errors
+
+
+def test_truth_that_is_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "found.json").write_text("[]")
+    code, _, errors = run(capsys, tmp_path / "found.json", tmp_path / "found.json")
+    assert (code, errors) == (
+        1,
+        f"error: {tmp_path}/found.json: no list `images`; give COCO's person_keypoints file of the pictures\n",
+    )
