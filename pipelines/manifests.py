@@ -1,27 +1,40 @@
-"""What the pipeline needs on a cluster, rendered: `python -m pipelines.manifests`, or `make manifests`.
+"""Renders what the pipeline needs on a cluster: `python -m pipelines.manifests`, or `make manifests`.
 
-Runs `kubectl kustomize` on an overlay of manifests/, and puts the built image where it names one.
+Runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+
+from components.revision import REPOSITORY
 from openpose import storage
 from openpose.errors import InputError
 from pipelines import images
 
-OVERLAYS = images.REPOSITORY / "manifests/overlays"
+OVERLAYS = REPOSITORY / "manifests/overlays"
 IMAGE = "image: openpose-kubeflow-cpu\n"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Renders the objects of an overlay."""
+
+    overlay: str = "local"
+    """A folder of manifests/overlays."""
+    out: Path = Path("build/manifests.yaml")
+    """File to write."""
 
 
 def render(overlay: str, image: str) -> str:
     """The objects of an overlay, as YAML.
 
     Raises:
-        InputError: there is no such overlay, or kubectl cannot be run or refuses it.
+        InputError: the overlay does not exist, or kubectl cannot be run or refuses it.
     """
     folder = OVERLAYS / overlay
     if not folder.is_dir():
@@ -38,10 +51,7 @@ def render(overlay: str, image: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renders; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.manifests", description="Renders an overlay's objects.")
-    parser.add_argument("--overlay", default="local", help="a folder of manifests/overlays (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("build/manifests.yaml"), help="file (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    options = tyro.cli(Options, prog="python -m pipelines.manifests", args=arguments)
     try:
         storage.write_text(options.out, render(options.overlay, images.read(images.BUILT)["cpu"]["image"]))
     except InputError as error:

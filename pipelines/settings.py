@@ -1,7 +1,7 @@
-"""What a cluster has and a pod may take: a small YAML file says it, and the compiled pipeline carries it.
+"""Settings of a cluster: a small YAML file that becomes part of the compiled pipeline.
 
-    claim: openpose             # PersistentVolumeClaim that every pod sees at /data; left out for a gs:// root
-    service_account: openpose   # of the pods
+    claim: openpose             # PersistentVolumeClaim, mounted at /data in every pod; "" for a gs:// root
+    service_account: openpose   # the pods run as it
     train: {cpu: "8", memory: 32Gi, accelerator: nvidia.com/gpu, shm: 8Gi}
     parameters: {root: /data/openpose, gpus: 4}
 
@@ -25,7 +25,7 @@ from components.train.machine import MACHINE, POD, Machine
 from openpose.errors import InputError
 
 CLUSTERS = Path(__file__).resolve().parent / "clusters"
-MOUNT = "/data"  # where the claim is seen
+MOUNT = "/data"  # where the claim is mounted
 
 _QUANTITY = re.compile(r"\d+(\.\d+)?([KMGT]i?|m)?")
 
@@ -34,20 +34,20 @@ Kind = TypeVar("Kind", "Pod", "Settings")
 
 @dataclass(frozen=True)
 class Pod:
-    """What a step's pod asks for, and where it may run.
+    """What a step's pod requests, and where it may run.
 
     Attributes:
-        cpu: cores, the request and the limit, such as "2" or "500m".
-        memory: bytes, the request and the limit, such as 8Gi.
-        hours: after so many the pod is stopped and the step has failed.
-        shm: size of /dev/shm, which counts as memory; Kubernetes gives 64 MiB to a pod that does not ask.
-        accelerator: the resource of which a training's pod asks for as many as the parameter `gpus` says.
+        cpu: cores, request and limit, such as "2" or "500m".
+        memory: bytes, request and limit, such as 8Gi.
+        hours: time limit of the pod; then the step fails.
+        shm: size of /dev/shm, which counts as memory; Kubernetes' default is 64 MiB.
+        accelerator: resource that a training's pod requests, in the number of the parameter `gpus`.
         node_selector: labels that the node must have.
-        tolerations: taints that the pod stands, as in a pod's specification.
-        queue: Kueue's local queue that holds the pod back until there is room; empty for none. With several machines
-            it holds back all of them.
-        wait_minutes: of the training's pods on several machines: so long they may wait for room or for their image
-            (a queue's time does not count), then they are given up.
+        tolerations: as in a pod's specification.
+        queue: Kueue's local queue, which holds the pod back until the cluster has room (with several machines all of
+            their pods together); empty for none.
+        wait_minutes: how long the pods of several machines may wait for room or for their image before the training
+            gives up; time in a queue does not count.
     """
 
     cpu: str
@@ -73,18 +73,18 @@ class Pod:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a cluster.
+    """Settings of a cluster.
 
     Attributes:
-        claim: PersistentVolumeClaim with the storage root, seen at /data; empty when the root is gs://….
-        service_account: that the pods run as; empty for that of Kubeflow Pipelines.
-        retries: how often a pod that was lost is made again; the first time after 30 s, then twice as long.
+        claim: PersistentVolumeClaim with the storage root, mounted at /data; empty for a root gs://….
+        service_account: that the pods run as; empty for the one of Kubeflow Pipelines.
+        retries: how often a lost pod is started again; first after 30 s, then after twice the last pause.
         secrets: environment variables from secrets: name of the secret -> {its key: the variable}.
-        pull_secrets: secrets for the registry of the images.
-        light: the steps that only look and note: check, collect_records, register, finish.
-        data: coco_download and the workers that write records.
-        train: the training, or each of its machines when there are several; its step is then as light as `light`.
-        evaluate: evaluation and export.
+        pull_secrets: secrets for the images' registry.
+        light: pod of the steps that compute little: check, collect_records, register, finish.
+        data: pod of coco_download and of the workers that write records.
+        train: pod of the training; of each machine if there are several, and then the step's own pod is `light`.
+        evaluate: pod of evaluation and export.
         parameters: defaults of the pipeline's parameters on this cluster.
     """
 
@@ -100,23 +100,23 @@ class Settings:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def variants(self) -> set[str]:
-        """Which images the steps run in: the one for GPUs where a pod may have an accelerator."""
+        """The images that the steps need: gpu for pods with an accelerator, cpu for the others."""
         return {_variant(pod) for pod in (self.light, self.data, self.train, self.evaluate)}
 
     def place(self, task: dsl.PipelineTask, part: str, images: dict[str, Any], retried: bool) -> None:
-        """Gives a task its image, its pod's resources and its place.
+        """Sets a task's image, resources, limits, volumes and node.
 
         Args:
             task: of the pipeline.
-            part: which of the pods it is: light, data, train or evaluate.
-            images: of `pipelines.images.read`.
-            retried: whether its pod is made again when it was lost.
+            part: name of its pod here: light, data, train or evaluate.
+            images: from `pipelines.images.read`.
+            retried: whether a lost pod is started again.
         """
         pod: Pod = getattr(self, part)
         task.set_container_image(images[_variant(pod)]["image"])
         task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
         task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
-        # A stock Kubeflow Pipelines 2.17 makes a lost pod again, but does not repeat a step that ended with an error.
+        # A stock Kubeflow Pipelines 2.17 starts a lost pod again, but does not repeat a step that ended with an error.
         if retried:
             task.set_retry(self.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
         kubernetes.set_timeout(task, int(pod.hours * 3600))
@@ -137,14 +137,14 @@ class Settings:
             kubernetes.set_image_pull_secrets(task, self.pull_secrets)
 
     def place_training(self, task: dsl.PipelineTask, asked: Mapping[str, Any]) -> None:
-        """Lets the training's pod ask for what the check's outputs say, and know what other machines' would.
+        """Sets the resources of the training's pod from the check's outputs, and tells it those of other machines.
 
         Args:
-            task: of the pipeline, placed.
-            asked: among them `cpu`, `memory` and `accelerators`.
+            task: of the pipeline, after `place`.
+            asked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
         """
         pod = self.train
-        task.register_pipeline_channels(list(asked.values()))  # KFP forgets them at an If's border
+        task.register_pipeline_channels(list(asked.values()))  # KFP does not pass them into an If by itself
         task.set_cpu_request(asked["cpu"]).set_cpu_limit(asked["cpu"])
         task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
         if pod.accelerator:
@@ -158,10 +158,10 @@ def _variant(pod: Pod) -> str:
 
 
 def read(name: str) -> Settings:
-    """Settings from a file, or by the name of one of `pipelines/clusters/`.
+    """Reads settings from a file, or by the name of a file of `pipelines/clusters/`.
 
     Raises:
-        InputError: no such file, or something in it cannot be used; the message names the field.
+        InputError: the file does not exist, or a field cannot be used; the message names it.
     """
     path = Path(name) if Path(name).suffix else CLUSTERS / f"{name}.yaml"
     try:
@@ -183,7 +183,7 @@ def read(name: str) -> Settings:
 
 def _changed(settings: Kind, values: Any, where: str) -> Kind:
     if not isinstance(values, dict):
-        raise InputError(f"{where}{values!r} is no mapping of names to values")
+        raise InputError(f"{where}{values!r} must be a mapping of names to values")
     known = [each.name for each in dataclasses.fields(settings)]
     for name, value in values.items():
         if name not in known:

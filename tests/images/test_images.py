@@ -218,7 +218,7 @@ def test_revision_that_the_registry_has_is_not_built_again(
         asked.append(name)
         return there
 
-    monkeypatch.setattr(images, "found", found)
+    monkeypatch.setattr(images, "in_registry", found)
     monkeypatch.setattr(images, "tag", lambda: "abc")
     assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
     assert asked == ["registry/openpose-kubeflow-cpu:abc"]

@@ -258,9 +258,9 @@ def test_pushed_image_is_known_by_the_registrys_digest_and_found_there(client: d
         tarfile.open(fileobj=empty, mode="w").close()
         client.api.import_image_from_data(empty.getvalue(), *name.rsplit(":", 1))
         try:
-            assert images.found(name) is None
+            assert images.in_registry(name) is None
             assert images.push_image(images.client(), name) == Registry.digest != ""
-            there = images.found(name)
+            there = images.in_registry(name)
             assert there
             assert (there["image"], there["digest"]) == (f"{name[:-5]}@{Registry.digest}", Registry.digest)
         finally:

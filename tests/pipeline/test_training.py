@@ -173,7 +173,7 @@ def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
         ("train: {memory: lots}", "train: memory is 'lots'; give a quantity such as"),
         ("train: {cpu: 4}", "train: cpu is 4; it must be of type str"),
         ("train: {gpu: 4}", "train: there is no setting 'gpu'"),
-        ("train: 4", "train: 4 is no mapping"),
+        ("train: 4", "train: 4 must be a mapping"),
         ("data: {hours: 0}", "data: hours is 0; it must be more than 0"),
         ("train: {wait_minutes: 0}", "train: wait_minutes is 0; it must be more than 0"),
         ("a: [", "not valid YAML"),
