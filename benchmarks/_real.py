@@ -49,7 +49,8 @@ def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> s
     """A training on such records by the train step; returns its model's path."""
     manifests = {split: f"{manifest['folder']}/manifest.json" for split, manifest in made.items()}
     run = train(root=str(root), train_records=manifests["train"], valid_records=manifests["val"], **parameters)
-    return str(run["model"])
+    assert run is not None
+    return run.model
 
 
 def ap(model: str | Path, split: dict[str, Any], height: int) -> float:

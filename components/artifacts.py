@@ -43,7 +43,7 @@ def write_page(artifact: Any, path: str) -> None:
     storage.download(storage.path(path), Path(artifact.path))
 
 
-def write_metrics(artifact: Any, figures: dict[str, float | None]) -> None:
+def write_metrics(artifact: Any, figures: Mapping[str, float | None]) -> None:
     """Hands figures on, as Kubeflow's pages show them; undefined ones are left out."""
     for name, value in figures.items():
         if value is not None:

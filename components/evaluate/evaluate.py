@@ -14,6 +14,7 @@ from openpose.evaluation.registry import Registry
 from openpose.input.parameters import InputParameters
 from openpose.report.evaluation_page import Evaluation, evaluation_page
 from openpose.training.log import read_steps
+from openpose.training.manifest import RunManifest
 from openpose.training.parameters import TrainParameters
 
 EXAMPLES = 12  # of the best pictures, and of the worst
@@ -34,11 +35,11 @@ class Subject:
     name: str
     file: storage.StoragePath
     checksum: str
-    run: dict[str, Any] | None
+    run: RunManifest | None
 
     def parameters(self) -> TrainParameters | None:
         """Of its training."""
-        return TrainParameters(**self.run["inputs"]["parameters"]) if self.run else None
+        return self.run.inputs.parameters if self.run else None
 
 
 def evaluate(
@@ -96,7 +97,7 @@ def evaluate(
         champion = Registry(folder, registry).to_beat(data, subject.checksum)
         inputs = {
             "model": subject.checksum,
-            "run": subject.run["fingerprint"] if subject.run else None,
+            "run": subject.run.fingerprint if subject.run else None,
             "pixels": pixels,
             "records": split["fingerprint"],
             "data": data,
@@ -121,9 +122,8 @@ def _subject(run: str, model: str) -> Subject:
     if bool(run) == bool(model):
         raise InputError("give the training run's manifest (run) or the model's file (model), one of them")
     if run:
-        trained = storage.open_manifest(run, "run")
-        name = trained["inputs"]["parameters"]["model"]
-        return Subject(name, storage.path(trained["model"]), trained["model_sha256"], trained)
+        trained = storage.open_manifest(run, RunManifest)
+        return Subject(trained.inputs.parameters.model, storage.path(trained.model), trained.model_sha256, trained)
     place = storage.path(model)
     return Subject(f"{place.parent.name}/{place.name}", place, _checksum(place), None)
 
@@ -161,17 +161,18 @@ def _finish(
         "validation images": f"{split['counts']['images']:,}",
         "champion": champion["entry"] if champion else "none",
     }
-    trained = {name: str(value) for name, value in subject.run["inputs"]["parameters"].items()} if subject.run else {}
+    trained = subject.parameters()
+    values = trained.as_dict() if trained else {}
     evaluation = Evaluation(
         verdict,
         reason,
-        about | {f"training: {name}": value for name, value in trained.items()},
+        about | {f"training: {name}": str(value) for name, value in values.items()},
         measured.figures | {"images_per_second": measured.images_per_second},
         best or {},
         measured.parts,
         measured.errors,
-        subject.run["history"] if subject.run else (),
-        read_steps(storage.path(subject.run["logs"]), CURVE_POINTS) if subject.run else (),
+        subject.run.history if subject.run else (),
+        read_steps(storage.path(subject.run.logs), CURVE_POINTS) if subject.run else (),
         measured.best,
         measured.worst,
         notes=_notes(network, measured, champion, work.inputs["revision"]),

@@ -15,6 +15,7 @@ from openpose.model_files import keras_file, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
 from openpose.skeleton import Skeleton
+from openpose.training.manifest import RunManifest
 
 CALIBRATION_IMAGES = 32
 
@@ -57,11 +58,11 @@ def export(
     chosen = model_formats.chosen(formats)
     folder = storage.open_root(root)
     with status.step(folder, "export") as step:
-        trained = storage.open_manifest(run, "run")
+        trained = storage.open_manifest(run, RunManifest)
         judged = storage.open_manifest(evaluation, "evaluation")
         split = storage.open_manifest(valid_records, "records")
         inputs = {
-            "run": trained["fingerprint"],
+            "run": trained.fingerprint,
             "evaluation": judged["fingerprint"],
             "pixels": pixels,
             "formats": list(chosen),
@@ -76,9 +77,9 @@ def export(
         return manifest
 
 
-def _training_split(root: storage.StoragePath, trained: dict[str, Any], train_records: str) -> dict[str, Any]:
+def _training_split(root: storage.StoragePath, trained: RunManifest, train_records: str) -> dict[str, Any]:
     """The manifest of the training split's records."""
-    fingerprint = trained["inputs"]["records"][0]
+    fingerprint = trained.inputs.records[0]
     if train_records:
         return storage.open_manifest(train_records, "records")
     place = root / "records" / f"train-{fingerprint[:12]}" / "manifest.json"
@@ -92,19 +93,19 @@ def _training_split(root: storage.StoragePath, trained: dict[str, Any], train_re
 
 def _export(
     work: storage.StepOutput,
-    trained: dict[str, Any],
+    trained: RunManifest,
     judged: dict[str, Any],
     split: dict[str, Any],
     calibration: dict[str, Any] | None,
     chosen: dict[str, Format],
 ) -> dict[str, Any]:
-    parameters, person = trained["inputs"]["parameters"], skeleton.get(split["skeleton"])
-    size, pixels = parameters["size"], work.inputs["pixels"]
+    parameters, person = trained.inputs.parameters, skeleton.get(split["skeleton"])
+    size, pixels = parameters.size, work.inputs["pixels"]
     shown = compare.pictures(split, person, work.inputs["images"])
     with storage.atomic_folder(work.folder) as temporary:
-        comparison = Comparison(storage.path(trained["model"]), shown, person, size)
-        with storage.local_copy(storage.path(trained["model"])) as file:
-            model = keras_file.read(file, storage.path(trained["model"]))
+        comparison = Comparison(storage.path(trained.model), shown, person, size)
+        with storage.local_copy(storage.path(trained.model)) as file:
+            model = keras_file.read(file, storage.path(trained.model))
         pictures = _calibration(calibration, person, size, comparison.stride) if calibration else []
         source = Source(model, pixels, person.name, comparison.stride, size, pictures)
         measured = _write(source, chosen, comparison, temporary)

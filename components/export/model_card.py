@@ -11,6 +11,7 @@ from components.export.compare import JPEG, Figures
 from components.export.examples import example
 from openpose import storage
 from openpose.skeleton import Skeleton
+from openpose.training.manifest import RunManifest
 
 COCO_LICENCE = (
     "COCO's annotations are under CC BY 4.0 (COCO Consortium). Its pictures are their authors' and have licences of "
@@ -21,7 +22,7 @@ COCO_LICENCE = (
 
 
 def describe(
-    trained: dict[str, Any],
+    trained: RunManifest,
     judged: dict[str, Any],
     split: dict[str, Any],
     measured: dict[str, Figures],
@@ -42,17 +43,17 @@ def describe(
         stride: input pixels per cell.
         images: of the validation split, on which the formats were compared.
     """
-    parameters = trained["inputs"]["parameters"]
-    about = storage.path(trained["folder"]) / "run.json"
+    parameters = trained.inputs.parameters
+    about = storage.path(trained.folder) / "run.json"
     run = storage.read_json(about) if storage.size(about) is not None else {}
     heatmaps = skeleton.num_heatmaps
     return {
-        "network": parameters["model"],
+        "network": parameters.model,
         "input": {
             "shape": ["N", "H", "W", 3],
             "values": [0, 255],
             "pixels": pixels,
-            "height and width": f"any multiples of {stride}; it was trained at {parameters['size']}",
+            "height and width": f"any multiples of {stride}; it was trained at {parameters.size}",
         },
         "output": {
             "shape": ["N", f"H/{stride}", f"W/{stride}", skeleton.num_maps],
@@ -66,22 +67,22 @@ def describe(
         "skeleton": skeleton.name,
         "stride": stride,
         "data": {
-            "train_records": trained["inputs"]["records"][0],
-            "valid_records": trained["inputs"]["records"][1],
+            "train_records": trained.inputs.records[0],
+            "valid_records": trained.inputs.records[1],
             "valid_counts": split["counts"],
             "licence": COCO_LICENCE,
         },
-        "parameters": parameters,
-        "losses": trained["losses"],
+        "parameters": parameters.as_dict(),
+        "losses": trained.losses,
         "figures": judged["figures"],
         "formats": {name: figures.as_dict() for name, figures in measured.items()},
         "compared_on": images,
         "provenance": {
             "git": run.get("git"),
             "command": run.get("command"),
-            "run": trained["fingerprint"],
+            "run": trained.fingerprint,
             "evaluation": judged["fingerprint"],
-            "revision": trained["inputs"].get("revision", ""),
+            "revision": trained.inputs.revision,
             "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, **run.get("versions", {})},
         },
         "measured_on": f"{platform.machine()}, {platform.system()}, the threads that each runtime takes by itself",

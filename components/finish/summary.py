@@ -10,6 +10,7 @@ from components.coco_download.champion_check import NOTHING_NEW
 from components.status import Status
 from components.steps import STEPS
 from openpose import progress, storage
+from openpose.training.manifest import RunManifest
 
 MARK = "openpose-summary: "  # begins the line of the last step's log that holds the summary as JSON
 ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
@@ -171,9 +172,11 @@ def summarise(
     """
     statuses = status.steps(root) if root else {}
     steps = _steps(list(statuses.values()), exit_codes or {}, seconds)
-    judged, exported, champion, trained, known = (
-        _manifest(statuses.get(name)) for name in ("evaluate", "export", "register", "train", "champion")
+    judged, exported, champion, known = (
+        _manifest(statuses.get(name)) for name in ("evaluate", "export", "register", "champion")
     )
+    made = _made(statuses.get("train"))
+    trained = storage.open_manifest(made, RunManifest) if made else None
     if known:  # the run ended early, because it would only make the champion again
         reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
         judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"]}
@@ -199,8 +202,8 @@ def summarise(
         report=judged.get("report"),
         evaluation=judged.get("folder"),
         records=str(root / "records") if root else None,
-        run=trained["folder"] if trained else None,
-        logs=trained["logs"] if trained else None,
+        run=trained.folder if trained else None,
+        logs=trained.logs if trained else None,
         root=str(root) if root else None,
     )
 
@@ -242,11 +245,14 @@ def _exit_text(code: int) -> str:
     return f"exit code {code}; what it said last is above"
 
 
+def _made(step: Status | None) -> str | None:
+    """Where the manifest is that a step made or found; None if it failed or there is none."""
+    return step.manifest if step and step.state in ("done", "found") else None
+
+
 def _manifest(step: Status | None) -> dict[str, Any] | None:
-    """The manifest that a step made or found; None if it failed or there is none."""
-    if not step or step.state not in ("done", "found") or not step.manifest:
-        return None
-    return storage.read_json(step.manifest)
+    made = _made(step)
+    return storage.read_json(made) if made else None
 
 
 def _missing(exported: object, champion: object) -> str:
@@ -270,8 +276,9 @@ def _fault(
     return None, ""
 
 
-def _losses(trained: dict[str, Any] | None, figures: Mapping[str, float | None]) -> dict[str, float] | None:
+def _losses(trained: RunManifest | None, figures: Mapping[str, float | None]) -> dict[str, float] | None:
     """The losses of the weights that were saved; with early stopping these are not the last epoch's."""
     if not trained:
         return None
-    return trained["losses"] | {name: figures[name] for name in trained["losses"] if figures.get(name) is not None}
+    measured = {name: value for name, value in figures.items() if name in trained.losses and value is not None}
+    return trained.losses | measured

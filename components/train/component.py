@@ -51,6 +51,7 @@ def train(
 
     with artifacts.clear_errors():
         manifest = train(**artifacts.select_inputs(train, inputs))
+        assert manifest is not None  # the first worker
         artifacts.write_manifest(run, manifest)
-        artifacts.write_metrics(metrics, manifest["losses"])
-        artifacts.write_page(page, manifest["report"])
+        artifacts.write_metrics(metrics, manifest.losses)
+        artifacts.write_page(page, manifest.report)

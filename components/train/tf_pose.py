@@ -16,6 +16,7 @@ from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose.errors import InputError
+from openpose.training.manifest import RunManifest
 
 PROGRAM = "python -m components.train.tf_pose"
 
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace) -> RunManifest | None:
     """Makes the records, if they are not there yet, and trains; returns the run's manifest."""
     root = str(Path(options.modelpath, options.tag))
     folder_given = bool(options.checkpoint) and Path(options.checkpoint).is_dir()

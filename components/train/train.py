@@ -20,6 +20,7 @@ from openpose.networks import loss
 from openpose.report.training_page import training_page
 from openpose.training import devices
 from openpose.training.loop import train as run_training
+from openpose.training.manifest import RunInputs, RunManifest
 from openpose.training.parameters import RunParameters, TrainParameters
 
 Parameters = TypeVar("Parameters", TrainParameters, RunParameters)
@@ -70,7 +71,7 @@ def train(
     ap_images: int = 0,
     rollbacks: int = 0,
     revision: str = "",
-) -> dict[str, Any]:
+) -> RunManifest | None:
     """Trains a network, going on from the newest checkpoint of the same training.
 
     Args:
@@ -124,7 +125,7 @@ def train(
 
     Returns:
         The run's manifest: where its model, logs and checkpoints are, its losses and its history. Of several workers
-        only the first writes and returns it, the others return {}.
+        only the first writes and returns it, the others return None.
 
     Raises:
         InputError: parameters or records cannot be used; the message says which and why.
@@ -136,12 +137,8 @@ def train(
         run = _chosen(RunParameters, arguments)
         strategy = devices.strategy(gpus if machines == 1 else 0)
         training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
-        inputs = {
-            "records": [training["fingerprint"], validation["fingerprint"]],
-            "parameters": parameters.as_dict(),
-            "revision": revision,
-        }
-        work = storage.StepOutput(folder, "run", inputs, "runs/")
+        inputs = RunInputs((training["fingerprint"], validation["fingerprint"]), parameters, revision)
+        work = storage.StepOutput(folder, RunManifest, inputs, "runs/")
         manifest = step.cached(work)
         if manifest is not None:
             return manifest
@@ -156,12 +153,12 @@ def train(
             result = run_training(
                 training, validation, workspace.folder, parameters, person, strategy, run, workspace.publish
             )
-        manifest = _finish(work, logs, result.model, result.history) if chief else {}
+        manifest = _finish(work, logs, result.model, result.history) if chief else None
         print(f"run in {work.folder}", flush=True)
         return manifest
 
 
-def _train_on_machines(work: storage.StepOutput, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _train_on_machines(work: storage.StepOutput[RunManifest], arguments: Mapping[str, Any]) -> RunManifest:
     """Trains in pods of their own, each by this step's command; returns the manifest that the first has written."""
     from components.train import group  # here, as Kubernetes' client takes seconds to import
 
@@ -180,12 +177,14 @@ def _chosen(kind: type[Parameters], arguments: Mapping[str, Any]) -> Parameters:
     return kind(**{field.name: arguments[field.name] for field in fields(kind)})
 
 
-def _finish(work: storage.StepOutput, logs: str, model: keras.Model, history: list[dict[str, float]]) -> dict[str, Any]:
+def _finish(
+    work: storage.StepOutput[RunManifest], logs: str, model: keras.Model, history: list[dict[str, float]]
+) -> RunManifest:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
         model.save(temporary)
         checksum = storage.sha256(temporary)
-    facts = {name: str(value) for name, value in work.inputs["parameters"].items()}
+    facts = {name: str(value) for name, value in work.inputs.parameters.as_dict().items()}
     storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))
     losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
     return work.finish(
@@ -204,10 +203,10 @@ def _place(manifest: dict[str, Any]) -> storage.StoragePath:
     return storage.path(manifest["folder"]) / "manifest.json"
 
 
-def _about(inputs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _about(inputs: RunInputs, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a person needs to know about a run in order to repeat it: `run.json`."""
-    training, validation = inputs["records"]
-    return inputs | {
+    training, validation = inputs.records
+    return storage.to_json(inputs) | {
         "records": {"train": training, "valid": validation},
         "versions": {
             "python": platform.python_version(),

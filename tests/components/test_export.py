@@ -23,6 +23,8 @@ from openpose.model_files import formats
 from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
 from openpose.training import initial_weights
+from openpose.training.manifest import RunInputs, RunManifest
+from openpose.training.parameters import TrainParameters
 
 OPENPOSE = skeleton.get("openpose18")
 SIZE = 64
@@ -51,22 +53,22 @@ def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.Te
         Path(work.folder).symlink_to(described["folder"])
         work.finish(**content)
         splits[split] = work
-    run = finish(
-        root,
-        "run",
-        "runs/",
-        inputs={
-            "records": [splits["train"].fingerprint, splits["val"].fingerprint],
-            "parameters": {"model": "mobilenet_thin", "size": SIZE, "width": 0.2},
-        },
+    inputs = RunInputs(
+        records=(splits["train"].fingerprint, splits["val"].fingerprint),
+        parameters=TrainParameters(model="mobilenet_thin", size=SIZE, width=0.2),
+    )
+    run = storage.StepOutput(root, RunManifest, inputs, "runs/")
+    run.finish(
+        **dict.fromkeys(("logs", "checkpoints", "report", "model_sha256"), ""),
         model=str(root / "model.keras"),
         losses={"loss": 1.5, "valid_loss": 2.5},
+        history=[],
     )
     write_model(root / "model.keras")
     evaluation = finish(root, "evaluation", "evaluations/", figures={"AP": 0.25, "APm": None}, report="report.html")
     return {
         "root": str(root),
-        "run": str(run),
+        "run": str(run.manifest_path),
         "evaluation": str(evaluation),
         "valid_records": str(splits["val"].manifest_path),
     }

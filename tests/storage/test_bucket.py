@@ -31,6 +31,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records import cache as shards
+from openpose.training.manifest import RunManifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.OPENPOSE18
@@ -90,6 +91,10 @@ def newest(root: storage.StoragePath, kind: str, folder: str) -> dict[str, Any]:
     return storage.open_manifest(storage.newest_manifest(root / folder), kind)
 
 
+def newest_run(root: storage.StoragePath) -> RunManifest:
+    return storage.open_manifest(storage.newest_manifest(root / "runs"), RunManifest)
+
+
 ALL_STEPS = """
 import sys
 from components.evaluate.evaluate import evaluate
@@ -98,7 +103,7 @@ from components.register.register import register
 from components.train.train import train
 root, train_records, valid_records = sys.argv[1:4]
 def place(manifest): return manifest["folder"] + "/manifest.json"
-run = place(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2))
+run = str(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2).path)
 judged = place(evaluate(root, valid_records, run))
 exported = place(export(root, run, judged, valid_records))
 export(root, run, judged, valid_records)
@@ -121,14 +126,14 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Storag
         )
         assert done.returncode == 0, done.stderr
         assert "found model in" in done.stdout
-        run, model = newest(root, "run", "runs"), newest(root, "model", "models")
+        run, model = newest_run(root), newest(root, "model", "models")
         split = storage.open_manifest(arguments["train_records"], "records")
         graph = storage.checksum(storage.read_bytes(storage.path(model["graph"])))
         assert graph == model["sha256"]["graph.pb"]
         assert storage.read_json(root / "status/export.json")["state"] == "found"
         figures = newest(root, "evaluation", "evaluations")["figures"]
         assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model["folder"]}
-        found.append((split["shards"], split["fingerprint"], run["history"], run["losses"], figures, graph))
+        found.append((split["shards"], split["fingerprint"], run.history, run.losses, figures, graph))
     for local, remote in zip(*found, strict=True):
         assert local == remote
     assert [path.name for path in tmp_path.iterdir()] == ["root"], "no copies may be left behind"
@@ -156,9 +161,9 @@ def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Stora
     subprocess.run(command, cwd=ROOT, check=True)
     assert killed > 0
     assert storage.size(cut_off) is None
-    expected, trained = newest(folder, "run", "runs"), newest(root, "run", "runs")
-    assert trained["history"] == expected["history"]
-    logs = storage.path(trained["logs"])
+    expected, trained = newest_run(folder), newest_run(root)
+    assert trained.history == expected.history
+    logs = storage.path(trained.logs)
     with storage.local_copy(logs / max(name for name in storage.sizes(logs) if name.startswith("events"))) as events:
         steps = [event.step for event in EventAccumulator(str(events)).Reload().Tensors("loss")]
     assert not steps or min(steps) > started, "it began anew"
