@@ -1,4 +1,4 @@
-"""Skeletons, heatmaps and vectmaps (PAF) over a picture: RGB uint8 [H, W, 3]. Inputs are not changed."""
+"""Draws skeletons, heatmaps and vectmaps (PAF) over a copy of a picture, RGB uint8 [H, W, 3]."""
 
 import colorsys
 
@@ -8,16 +8,16 @@ import numpy as np
 from openpose.codec.decode import People
 from openpose.skeleton import Skeleton
 
-# OpenPose finds these limbs, which tie a head to its shoulders, but does not draw them.
+# OpenPose finds these limbs, which connect a head to its shoulders, but does not draw them.
 _NOT_DRAWN = {("right_shoulder", "right_ear"), ("left_shoulder", "left_ear")}
-# Along the circle of hues these come last, whatever their numbers.
+# These come last on the circle of hues, whatever their index.
 _LAST_HUES = ("left_ear", "left_eye", "right_ear", "right_eye", "nose")
 _OPACITY = 0.7
 _SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
 
 
 def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
-    """The people's limbs and parts, each part in its own colour and each limb in that of its second part.
+    """Draws people's limbs and parts: each part has its own colour, and each limb that of its second part.
 
     Args:
         image: RGB uint8 [H, W, 3].
@@ -40,7 +40,7 @@ def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarr
 
 
 def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
-    """An RGB colour for each part: OpenPose's circle of hues from the neck's red by the limbs to the face."""
+    """An RGB colour for each part: OpenPose's circle of hues, from the red neck to the limbs and the face."""
     order = [part for part in skeleton.parts if part not in _LAST_HUES]
     order += [part for part in _LAST_HUES if part in skeleton.parts]
     hues = (order.index(part) / len(order) for part in skeleton.parts)
@@ -48,13 +48,12 @@ def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
 
 
 def heatmap(image: np.ndarray, heatmap: np.ndarray, cell: float | tuple[float, float] | None = None) -> np.ndarray:
-    """The highest of the parts' heatmaps at each pixel, over the picture.
+    """Draws, at each pixel, the highest value of the parts' heatmaps.
 
     Args:
         image: RGB uint8 [H, W, 3].
-        heatmap: float [h, w, K + 1]; background, the last channel, is left out.
-        cell: size of one cell in pixels of the image, one number or (x, y), when the maps also cover
-            padding; without it the maps cover just the image.
+        heatmap: float [h, w, K + 1]; the last channel, background, is not drawn.
+        cell: size of a cell in pixels of the image, one number or (x, y); by default the maps cover exactly the image.
     """
     strength = _stretch(heatmap[..., :-1].max(-1).clip(0, 1), image, cell)
     coloured = cv2.applyColorMap((255 * strength).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
@@ -62,7 +61,7 @@ def heatmap(image: np.ndarray, heatmap: np.ndarray, cell: float | tuple[float, f
 
 
 def vectmap(image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, float] | None = None) -> np.ndarray:
-    """The limb with the longest vector at each pixel, over the picture: hue is direction, opacity is length.
+    """Draws, at each pixel, the limb with the longest vector: hue is its direction, opacity its length.
 
     Args:
         image: RGB uint8 [H, W, 3].
@@ -70,14 +69,14 @@ def vectmap(image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, f
         cell: as in `heatmap`.
     """
     (h, w, channels), factor = vectmap.shape, 4
-    # The longest limb is chosen between cells too, or its edges would be as coarse as the cells.
+    # Upsample before choosing the longest limb, so that its edges are finer than the cells.
     fine = cv2.resize(vectmap.astype(np.float32), (w * factor, h * factor), interpolation=cv2.INTER_LINEAR)
     vectors = fine.reshape(h * factor, w * factor, channels // 2, 2)
     longest = np.linalg.norm(vectors, axis=-1).argmax(-1)[..., None, None]
     vector = np.take_along_axis(vectors, longest, 2)[:, :, 0]
     cell = None if cell is None else tuple(np.broadcast_to(cell, 2) / factor)
     length = _stretch(np.linalg.norm(vector, axis=-1).clip(0, 1), image, cell)
-    # Directions jump from one limb to the next: the nearest one, not the mean of both.
+    # Take the nearest direction: at the border of two limbs the mean of both would be wrong.
     angle = _stretch(np.arctan2(vector[..., 1], vector[..., 0]), image, cell, cv2.INTER_NEAREST)
     hue = (np.degrees(angle) % 360 / 2).astype(np.uint8)
     full = np.full_like(hue, 255)
@@ -85,7 +84,7 @@ def vectmap(image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, f
 
 
 def side_by_side(*images: np.ndarray, gap: int = 8) -> np.ndarray:
-    """Pictures in a row, `gap` white pixels between them, white below those that are less high."""
+    """Puts pictures in a row, with `gap` white pixels between them and white below the shorter ones."""
     height = max(image.shape[0] for image in images)
     columns = []
     for index, image in enumerate(images):
@@ -95,7 +94,7 @@ def side_by_side(*images: np.ndarray, gap: int = 8) -> np.ndarray:
 
 
 def _limb_lines(person: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]) -> list:
-    """(width, start, end, colour's part) of the limbs whose two parts were found."""
+    """Lists (width, start, end, part that gives the colour) of the limbs with both parts found."""
     width = max(1, round(_thickness(person, shape)))
     drawn = [ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in _NOT_DRAWN]
     return [
@@ -106,7 +105,7 @@ def _limb_lines(person: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]) 
 
 
 def _thickness(person: np.ndarray, shape: tuple[int, ...]) -> float:
-    """Pixels: in proportion to the picture, thinner for people who are small in it."""
+    """Line width in pixels: proportional to the picture, thinner for people who are small in it."""
     picture = 0.01 * max(shape[:2])
     found = person[person[:, 2] > 0, :2]
     size = float(np.ptp(found, 0).max()) if len(found) else 0.0
@@ -123,10 +122,10 @@ def _stretch(
     cell: float | tuple[float, float] | None,
     interpolation: int = cv2.INTER_LINEAR,
 ) -> np.ndarray:
-    """float32 [h, w] cells as [H, W] pixels of the image."""
+    """Resamples cells [h, w] to float32 [H, W], the pixels of the image."""
     (h, w), (height, width) = values.shape, image.shape[:2]
     cell_x, cell_y = (width / w, height / h) if cell is None else np.broadcast_to(cell, 2)
-    # Pixel x lies at cell (x + 0.5) / cell - 0.5.
+    # Pixel x is at (x + 0.5) / cell - 0.5 in cells.
     matrix = np.array([[1 / cell_x, 0, 0.5 / cell_x - 0.5], [0, 1 / cell_y, 0.5 / cell_y - 0.5]])
     return cv2.warpAffine(
         values.astype(np.float32),

@@ -1,4 +1,4 @@
-"""What is drawn is where it belongs, and nothing else changes."""
+"""Drawings are in the right place and colour, and change no other pixel."""
 
 import colorsys
 from collections.abc import Mapping
@@ -42,18 +42,18 @@ def test_skeleton_is_drawn_where_the_person_is() -> None:
 
 
 def test_parts_that_were_not_found_are_not_drawn() -> None:
-    """A part with score 0 lies at 0, 0: neither a dot nor a line goes there."""
+    """A part with score 0 is at 0, 0: no dot and no line is drawn there."""
     drawn = draw.skeletons(picture(), people({WRIST: (100, 60)}), OPENPOSE)
     ys, xs = np.nonzero(changed(drawn))
     assert abs(ys - 60).max() <= 4
     assert abs(xs - 100).max() <= 4
 
 
-def test_nobody_leaves_the_picture_as_it_is() -> None:
+def test_no_people_leave_the_picture_unchanged() -> None:
     assert not changed(draw.skeletons(picture(), people(), OPENPOSE)).any()
 
 
-def test_people_beyond_the_border_are_cut() -> None:
+def test_people_beyond_the_border_are_clipped() -> None:
     drawn = draw.skeletons(picture(), people({NOSE: (190, 60), NECK: (260, 60)}), OPENPOSE)
     assert changed(drawn)[60, 190:].all()
 
@@ -63,7 +63,7 @@ def test_ear_and_shoulder_are_not_joined() -> None:
     assert not changed(drawn)[30:90].any()
 
 
-# Of OpenPose's own pictures, in the order of the parts (its model COCO).
+# From OpenPose's own pictures (its COCO model), in the order of the parts.
 COLOURS = (
     *((255, 0, 85), (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0)),
     *((0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255)),
@@ -103,7 +103,7 @@ def test_heatmap_is_hot_at_the_part() -> None:
     overlay = draw.heatmap(image, heat(10, 5))
     assert (overlay.shape, overlay.dtype) == (image.shape, np.uint8)
     assert (image == 90).all()
-    # Cell 10, 5 of 8 pixels is centred on pixel 83.5, 43.5. Hot is red, cold is blue.
+    # The centre of cell 10, 5 is at pixel 83.5, 43.5: cells have 8 pixels. Hot is red, cold is blue.
     assert overlay[43, 83, 0] > 130 > overlay[43, 83, 2]
     red = overlay[..., 0].astype(int) - overlay[..., 2]
     ys, xs = np.nonzero(red > 0)
@@ -111,7 +111,7 @@ def test_heatmap_is_hot_at_the_part() -> None:
 
 
 def test_maps_may_cover_padding() -> None:
-    """With cells of 10 pixels the same maps reach beyond the picture; what is in it stays in place."""
+    """With cells of 10 pixels the same maps extend beyond the picture, and the part inside stays in place."""
     red = draw.heatmap(picture(), heat(10, 5), cell=10).astype(int)
     ys, xs = np.nonzero(red[..., 0] - red[..., 2] > 0)
     assert (ys.mean(), xs.mean()) == pytest.approx((54.5, 104.5), abs=0.5)
@@ -122,7 +122,7 @@ def test_maps_may_cover_padding() -> None:
 
 @pytest.mark.parametrize("angle", [0, 90, 180, 270])
 def test_vectmap_shows_direction_as_hue(angle: int) -> None:
-    """Of the limbs on a cell the longest one is shown."""
+    """The longest of a cell's limbs is drawn."""
     maps = np.zeros((15, 25, 38), np.float32)
     maps[4:7, 9:12, 8:10] = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     maps[4:7, 9:12, 20:22] = 0.3, 0.3

@@ -24,11 +24,11 @@ def test_any_colours_become_rgb(mode: str, tmp_path: Path) -> None:
     assert np.abs(read[..., 0].astype(int) - grey).max() <= tolerance
 
 
-def test_picture_is_turned_as_exif_says(tmp_path: Path) -> None:
+def test_picture_is_rotated_as_exif_says(tmp_path: Path) -> None:
     upright = photo(40, 60)
     upright[:10, :10] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90° clockwise
+    exif[0x0112] = 6  # display rotated by 90° clockwise
     Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     read = image_file.read(tmp_path / "turned.jpg")
     assert read.shape == upright.shape
@@ -45,7 +45,7 @@ def test_picture_is_turned_as_exif_says(tmp_path: Path) -> None:
     ],
     ids=["missing", "text", "empty", "truncated"],
 )
-def test_no_picture(content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_file_that_is_not_a_picture(content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(content)
@@ -53,6 +53,6 @@ def test_no_picture(content: bytes | None, message: str, tmp_path: Path) -> None
         image_file.read(path)
 
 
-def test_a_folder_is_no_picture(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a picture that can be read"):
         image_file.read(tmp_path)

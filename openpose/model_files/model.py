@@ -79,7 +79,7 @@ def load(path: str | storage.StoragePath, skeleton: Skeleton | None = None, pixe
         place = place.parent
     with _local(place) as (local, module):
         loaded = formats.module(module).open_file(local, place)
-    skeleton = skeleton or skeletons.get(loaded.skeleton or skeletons.OPENPOSE18.name)
+    skeleton = skeleton or _skeleton(loaded, place)
     _check(loaded, place, skeleton)
     return Model(place, pixels or loaded.pixels or "rgb", skeleton, loaded.run, _stride(loaded, place, skeleton))
 
@@ -104,6 +104,13 @@ def _local(place: storage.StoragePath) -> Iterator[tuple[Path, str]]:
         )
     with storage.local_copy(place) as file:
         yield file, formats.READERS[place.suffix]
+
+
+def _skeleton(loaded: LoadedModel, place: storage.StoragePath) -> Skeleton:
+    try:
+        return skeletons.get(loaded.skeleton or skeletons.OPENPOSE18.name)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
 
 
 def _check(loaded: LoadedModel, place: storage.StoragePath, skeleton: Skeleton) -> None:

@@ -1,4 +1,4 @@
-"""Formats for other programs hold the same network, and what is no model of ours in them is said."""
+"""Every export format holds the same network; a file that is not an OpenPose model gets a clear error."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ from openpose.networks.layers import Norm
 from openpose.training import initial_weights
 
 OPENPOSE = skeleton.get("openpose18")
-# The others differ from one of these in widths only.
+# The other networks differ from one of these only in their widths.
 KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
 
 
@@ -81,7 +81,7 @@ def test_any_batch_and_size_in_rgb_from_any_format(files: dict[str, Path], made:
         assert difference.mean() <= FORMATS[name].mean
 
 
-# `cmu` turns the colours itself, the others' first convolutions are turned.
+# `cmu` swaps the channels itself; for the others, the kernel of the first convolution is swapped.
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "pixels"), [*((name, "bgr") for name in KINDS), ("cmu", "rgb"), ("mobilenet", "rgb")])
 def test_every_network_in_every_format(name: str, pixels: str, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_every_network_in_every_format(name: str, pixels: str, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
-def test_norms_by_the_statistics_of_the_batch(name: str, tmp_path: Path) -> None:
+def test_norms_that_use_the_statistics_of_the_batch(name: str, tmp_path: Path) -> None:
     made = source(built("mobilenet_thin", statistics_of_batch=True))
     assert made.model.get_layer("backbone0_norm").batch_statistics
     expected = made.model(pictures())[-1].numpy()
@@ -142,7 +142,7 @@ def test_jpeg_signature_gives_the_maps_of_the_picture(files: dict[str, Path], ma
     np.testing.assert_array_equal(found["scale"], [1, 1])
 
 
-# What is no model of ours
+# Files that are not OpenPose models
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_jpeg_signature_gives_the_maps_of_the_picture(files: dict[str, Path], ma
         ("saved_model.pb", "not a SavedModel that can be loaded"),
     ],
 )
-def test_files_of_something_else(name: str, message: str, tmp_path: Path) -> None:
+def test_files_of_another_kind(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
     with pytest.raises(InputError, match=message):
         model_files.load(tmp_path / name, OPENPOSE)
@@ -166,7 +166,7 @@ def test_folder_without_a_saved_model(tmp_path: Path) -> None:
 
 
 def other_onnx(path: Path, takes: list[Any], gives: list[Any], outputs: int = 1) -> Path:
-    """An ONNX model that mixes the channels of its input."""
+    """An ONNX model that multiplies the channels of its input by a matrix."""
     names = [f"part{number}" for number in range(outputs)]
     mixed = helper.make_tensor("mixed", TensorProto.FLOAT, [takes[-1], gives[-1]], np.zeros(takes[-1] * gives[-1]))
     made = helper.make_graph(
@@ -180,7 +180,7 @@ def other_onnx(path: Path, takes: list[Any], gives: list[Any], outputs: int = 1)
     return path
 
 
-def test_onnx_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
+def test_message_lists_the_tensors_of_another_onnx_model(tmp_path: Path) -> None:
     path = other_onnx(tmp_path / "two.onnx", ["N", "H", "W", 3], ["N", "H", "W", 3], outputs=2)
     with pytest.raises(InputError, match=r"takes pixels \[\?, \?, \?, 3\] and gives part0 .*, part1 \[\?, \?, \?, 3\]"):
         model_files.load(path, OPENPOSE)
@@ -191,7 +191,7 @@ def test_onnx_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
         model_files.load(path, OPENPOSE)
 
 
-def test_saved_model_of_something_else_lists_its_signatures(tmp_path: Path) -> None:
+def test_message_lists_the_signatures_of_another_saved_model(tmp_path: Path) -> None:
     class Other(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
         def lengths(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -240,7 +240,7 @@ def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tm
 
 
 @pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
-def test_another_skeleton_with_as_many_maps(files: dict[str, Path], name: str) -> None:
+def test_another_skeleton_with_the_same_number_of_maps(files: dict[str, Path], name: str) -> None:
     other = dataclasses.replace(OPENPOSE, name="dog18")
     with pytest.raises(InputError, match="is for the skeleton openpose18, not for dog18"):
         model_files.load(files[name], other)
@@ -254,7 +254,7 @@ def test_model_of_one_size_says_so(tmp_path: Path) -> None:
         model.maps(pictures())
 
 
-def test_lite_model_that_says_nothing_takes_rgb(files: dict[str, Path], tmp_path: Path) -> None:
+def test_tflite_model_without_metadata_takes_rgb(files: dict[str, Path], tmp_path: Path) -> None:
     plain = (tmp_path / "plain.tflite", files["tflite"].read_bytes())
     plain[0].write_bytes(plain[1][: plain[1].index(b"PK\x03\x04")])
     assert tflite_file._facts(plain[0]) == {}
@@ -262,7 +262,7 @@ def test_lite_model_that_says_nothing_takes_rgb(files: dict[str, Path], tmp_path
     assert model_files.load(plain[0], OPENPOSE, "bgr").pixels == "bgr"
 
 
-def test_maps_that_are_no_numbers(tmp_path: Path) -> None:
+def test_maps_with_nan(tmp_path: Path) -> None:
     model = built("mobilenet_thin")
     kernel, bias = model.get_layer("stage2_vectmap_5").get_weights()
     model.get_layer("stage2_vectmap_5").set_weights([kernel, bias * np.nan])
@@ -291,10 +291,31 @@ def test_formats_are_chosen_by_name() -> None:
     assert list(formats.chosen("all")) == list(FORMATS)
     assert list(formats.chosen("onnx, tflite")) == ["graph", "onnx", "tflite"]
     assert list(formats.chosen("")) == ["graph"]
+    with pytest.raises(InputError, match="no format is called 'coreml'; choose from graph, saved_model, onnx"):
+        formats.chosen("onnx,coreml")
 
 
-def test_onnx_runtime_reports_nothing(tmp_path: Path) -> None:
-    # What it would send it keeps in the temporary folder first.
+def test_unknown_channel_order_is_refused(made: Source, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pixels are 'grb'; choose one of: rgb, bgr"):
+        FORMATS["graph"].write(dataclasses.replace(made, pixels="grb"), tmp_path / "graph.pb")
+    assert not (tmp_path / "graph.pb").exists()
+
+
+def test_skeleton_is_the_one_that_the_file_names(made: Source, files: dict[str, Path], tmp_path: Path) -> None:
+    assert model_files.load(files["graph"]).skeleton is OPENPOSE
+    FORMATS["graph"].write(dataclasses.replace(made, skeleton="dog18"), tmp_path / "graph.pb")
+    with pytest.raises(InputError, match=r"graph\.pb: .*'dog18'"):
+        model_files.load(tmp_path / "graph.pb")
+
+
+def test_table_of_formats_does_not_import_tensorflow() -> None:
+    code = "from openpose import model_files; from openpose.model_files import formats; formats.chosen('all')"
+    check = f"{code}; import sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_onnx_runtime_collects_no_telemetry(tmp_path: Path) -> None:
+    # It would collect the data in the temporary folder before sending them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_"))}
     code = "import openpose, onnxruntime; onnxruntime.get_available_providers()"
     subprocess.run([sys.executable, "-c", code], env=environment | {"TMPDIR": str(tmp_path)}, check=True)

