@@ -195,21 +195,18 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _version(response: requests.Response) -> Version:
-    length = response.headers.get("Content-Length", "")
-    return Version(
-        bytes=int(length) if length.isdecimal() else None,
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-    )
+    headers = response.headers
+    return Version(_number(headers.get("Content-Length")), headers.get("ETag"), headers.get("Last-Modified"))
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
     """First byte and total size of a partial response, None for what it does not say."""
     match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
-    if match is None:
-        return None, None
-    first, total = match.groups()
-    return None if first is None else int(first), None if total == "*" else int(total)
+    return (_number(match[1]), _number(match[2])) if match else (None, None)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -92,9 +92,9 @@ class ResumableFile:
                     if self.done > self._farthest:
                         self._farthest, attempt.retry_state.attempt_number = self.done, 1
                     yield chunk
-                size = size or self.version.bytes
-                if size is not None and self.done < size:
-                    raise TemporaryError(f"the connection ended after {self.done:,} of {size:,} bytes")
+                whole = size or self.version.bytes
+                if whole is not None and self.done < whole:
+                    raise TemporaryError(f"the connection ended after {self.done:,} of {whole:,} bytes")
 
     def _begin_again(self, offered: Version) -> Restart:
         if self.version.differs(offered):

@@ -478,7 +478,7 @@ def test_wrong_file_does_not_replace_an_object(server: FaultyServer, bucket: str
 
 
 def test_file_that_changes_during_an_upload(server: FaultyServer, bucket: str) -> None:
-    folder, new = storage.path(bucket), noise(20 << 20, 2)
+    folder, new = storage.path(bucket), noise(19 << 20, 2)
     server.files["a.zip"] = File(new, if_range=False)
     old = File(noise(20 << 20, 1), faults=[Fault(cut=18 << 20)])
 
