@@ -84,7 +84,7 @@ def test_held_out_share_is_exact_and_apart(tmp_path: Path) -> None:
     splits = index(tmp_path, content, train=0.9, val=0.1)
     assert {split: len(pictures) for split, pictures in splits.items()} == {"train": 36, "val": 4}
     assert sorted(picture.id for pictures in splits.values() for picture in pictures) == list(range(40))
-    with pytest.raises(InputError, match=r"1\.0% of its 40 images are none for val; give a larger share"):
+    with pytest.raises(InputError, match=r"1\.0% of its 40 images leave no image for val; give a larger share"):
         index(tmp_path, content, train=0.99, val=0.01)
 
 

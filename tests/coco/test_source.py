@@ -215,7 +215,7 @@ def _damaged(data: Path) -> None:
         (lambda data: (data / "val2017.zip").unlink(), {}, r"neither val2017 nor val2017\.zip nor .* is there"),
         (lambda data: None, {"val_pictures": "photos"}, r"neither photos nor photos\.zip is there"),
         (lambda data: None, {"val_share": 1.5}, r"val_share is 1\.5; give a share of the images from 0"),
-        (lambda data: None, {"val_share": 0.01}, r"1\.0% of its 24 images are none for val; give a larger share"),
+        (lambda data: None, {"val_share": 0.01}, r"1\.0% of its 24 images leave no image for val; give a larger share"),
         (lambda data: None, {"val_share": 0.1, "val_pictures": "x"}, "not both"),
     ],
 )
