@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from openpose import records
 from openpose.coco import annotations
 from openpose.codec.encode import MAX_EXPONENT, encode
 from openpose.codec.parameters import TargetParameters
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.records import schema
 from openpose.records.picture import Picture
 from openpose.skeleton import OPENPOSE18
 
@@ -166,8 +166,8 @@ def around(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, t
 
 def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     """What makes all pictures' features as a worker puts them into dense records."""
-    no_image = records.with_features({"image/encoded": b""})
-    examples = [records.serialize(picture(number, keypoints)) + no_image for number, keypoints in enumerate(pictures)]
+    no_image = schema.with_features({"image/encoded": b""})
+    examples = [schema.serialize(picture(number, keypoints)) + no_image for number, keypoints in enumerate(pictures)]
     features = batches.dense_targets(OPENPOSE18, InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
     return lambda: [features(example) for example in examples]
 

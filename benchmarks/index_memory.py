@@ -1,7 +1,7 @@
 """Peak memory of indexing annotations, and of a worker that writes a shard, for 10 000 and for 1 000 000 images.
 
 `python -m benchmarks.index_memory` writes a COCO file of each size, with a person in every image, and runs
-`coco_index.index` and `records.write_shards` of one shard on it, each in a process of its own. All images show the
+`coco_index.index` and `write_shards` of one shard on it, each in a process of its own. All images show the
 same picture. The reference is the smaller file of the same run: the bound is on the ratio of the peaks.
 
 A million images take several minutes; `--images` takes other numbers.
@@ -23,9 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from openpose import records
 from openpose.coco import index as coco_index
 from openpose.records.parameters import RecordParameters
+from openpose.records.shards import plan_shards
+from openpose.records.write import write_shards
 from openpose.skeleton import OPENPOSE18
 
 BOUND = 1.1  # of the peak for the smaller file
@@ -44,7 +45,7 @@ class Cost:
 
 
 class OnePicture:
-    """A picture of COCO's size, which all images of a split show; see `records.Pictures`."""
+    """A picture of COCO's size, which all images of a split show; see `Pictures`."""
 
     def __init__(self) -> None:
         noise = np.random.default_rng(0).normal(128, 30, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
@@ -153,8 +154,8 @@ def write_shard(folder: Path) -> int:
     """Writes one shard of usual size, as one of many workers."""
     people = coco_index.Split(folder / f"{SPLIT}.examples", folder / f"{SPLIT}.npy")
     parameters = RecordParameters()
-    shards = len(records.plan_shards(SPLIT, people.picture_bytes, parameters))
-    written = records.write_shards(people, OnePicture(), folder / "out", SPLIT, parameters, shards // 2, shards)
+    shards = len(plan_shards(SPLIT, people.picture_bytes, parameters))
+    written = write_shards(people, OnePicture(), folder / "out", SPLIT, parameters, shards // 2, shards)
     return sum(shard["images"] for shard in written)
 
 

@@ -20,10 +20,11 @@ import tensorflow as tf
 from benchmarks import oracle
 from components.coco_download.coco_download import coco_download
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import drawn_people, records, skeleton, storage
+from openpose import drawn_people, skeleton, storage
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.records import read
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
 SIZE, BATCH = 368, 16
@@ -70,7 +71,7 @@ def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
     def training(on_device: bool) -> Iterator[Any]:
         return iter(batches.training(manifest, OPENPOSE, inputs, BATCH, on_device=on_device))
 
-    encoded = [example["encoded"] for example in records.examples(manifest, OPENPOSE).as_numpy_iterator()]
+    encoded = [example["encoded"] for example in read.examples(manifest, OPENPOSE).as_numpy_iterator()]
     with tf.device("CPU"):
         return {
             "bare loop": best(iter(bare_loop(encoded))),

@@ -20,10 +20,10 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from benchmarks import _pictures, oracle
-from openpose import records
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input import augment
+from openpose.records import schema
 from openpose.records.loss_mask import loss_mask, mask_image
 from openpose.records.picture import Picture
 
@@ -32,7 +32,7 @@ SIZE, STRIDE = (368, 368), 8
 GRID = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
 ROUNDS = 5
 FEATURE = "image/loss_mask/runs"
-NOTHING = len(records.with_features({}))
+NOTHING = len(schema.with_features({}))
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def measure(path: Path) -> float:
     pngs = [png(image) for image in images]
     sizes = {
         "runs, the whole feature in the Example": [
-            len(records.with_features({FEATURE: runs})) - NOTHING for _, runs in masked
+            len(schema.with_features({FEATURE: runs})) - NOTHING for _, runs in masked
         ],
         "PNG of 1 bit, its content only": [len(content) for content in pngs],
         "COCO's compressed RLE, its content only": [len(rle.encode(np.asfortranarray(i))["counts"]) for i in images],

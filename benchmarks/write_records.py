@@ -30,11 +30,12 @@ import tensorflow as tf
 
 from benchmarks import oracle
 from benchmarks.index_memory import peak_mb
-from openpose import records, skeleton
+from openpose import skeleton
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.records.parameters import RecordParameters
+from openpose.records.write import write_shards
 
 BOUND = 0.8  # of the plain loop's images/s
 IMAGES = 1_600  # about 250 MB of COCO's
@@ -58,7 +59,7 @@ class Data:
         people = index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
             parameters = RecordParameters(images_per_shard=self.images // SHARDS)
-            return records.write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
+            return write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
 
     def copy(self, out: Path, wait: bool) -> None:
         """The plain loop; at the end it waits for the disk, or not."""

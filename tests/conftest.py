@@ -13,12 +13,14 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import drawn_people, records, skeleton, storage
+from openpose import drawn_people, skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.model_files import frozen_graph
 from openpose.model_files.inference import Source
 from openpose.records.parameters import RecordParameters
+from openpose.records.shards import merge
+from openpose.records.write import write_shards
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,6 +98,6 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
             )[split]
             people = index.Split(out / described["people"], out / described["index"])
             parameters = RecordParameters(images_per_shard=10)
-            shards = records.write_shards(people, pictures, out / split, split, parameters)
-        manifests[split] = {"folder": str(out / split), **records.merge(shards)}
+            shards = write_shards(people, pictures, out / split, split, parameters)
+        manifests[split] = {"folder": str(out / split), **merge(shards)}
     return manifests

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from components import status
-from openpose import records, skeleton, storage
+from openpose import skeleton, storage
 from openpose.coco import index, pictures, remote_files
 from openpose.coco import source as data_source
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.coco.source import Annotations, Files, Names
 from openpose.errors import InputError
+from openpose.records import image_bytes
 from openpose.report.data_page import Sample, data_page
 
 SAMPLES = 12  # pictures in the report
@@ -213,9 +214,11 @@ def _missing(split: index.Split, store: PictureStore, annotations: str) -> Missi
     Raises:
         InputError: all of them are.
     """
+    from openpose.records import schema  # here, as it imports TensorFlow
+
     missing = np.flatnonzero(split.picture_bytes == 0).tolist()
     person = skeleton.OPENPOSE18
-    names = [records.to_picture(split.read(n, n + 1)[0], person).file_name for n in missing[:SAMPLES]]
+    names = [schema.to_picture(split.read(n, n + 1)[0], person).file_name for n in missing[:SAMPLES]]
     if len(missing) == len(split):
         raise InputError(
             f"{store.place}: none of the {len(split)} pictures of {annotations} is there; "
@@ -226,15 +229,17 @@ def _missing(split: index.Split, store: PictureStore, annotations: str) -> Missi
 
 def _samples(split: index.Split, store: PictureStore) -> list[Sample]:
     """The first pictures of a split's shuffled order that can be read, those with people first."""
+    from openpose.records import schema  # here, as it imports TensorFlow
+
     found: list[Sample] = []
     person = skeleton.OPENPOSE18
-    pictures_ = [records.to_picture(example, person) for example in split.read(0, min(len(split), 10 * SAMPLES))]
+    pictures_ = [schema.to_picture(example, person) for example in split.read(0, min(len(split), 10 * SAMPLES))]
     for picture in sorted(pictures_, key=lambda picture: not picture.labelled.any()):
         if len(found) == SAMPLES:
             break
         try:
-            encoded = records.upright(store.read, picture.file_name, (picture.width, picture.height))
-        except records.BadImage:
+            encoded = image_bytes.upright(store.read, picture.file_name, (picture.width, picture.height))
+        except image_bytes.BadImage:
             continue
         found.append(Sample(picture, encoded))
     return found

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_files, records, storage
+from openpose import model_files, storage
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.model_files import saved_model
 from openpose.model_files.formats import FORMATS
 from openpose.predict.predictor import Maps, Predictor
 from openpose.predict.results import coco_results
+from openpose.records import read
 from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature
@@ -95,12 +96,12 @@ class Pictures:
 
 def pictures(split: dict[str, Any], skeleton: Skeleton, count: int) -> Pictures:
     """The first pictures of a split's records, always the same ones: a choice by chance, as records are shuffled."""
-    examples = list(records.examples(split, skeleton).take(count).as_numpy_iterator())
+    examples = list(read.examples(split, skeleton).take(count).as_numpy_iterator())
     return Pictures(
         [example["encoded"] for example in examples],
-        [records.decode_picture(example) for example in examples],
+        [read.decode_picture(example) for example in examples],
         [int(example["id"]) for example in examples],
-        records.ground_truth(split, skeleton, count),
+        read.ground_truth(split, skeleton, count),
     )
 
 

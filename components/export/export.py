@@ -8,12 +8,13 @@ import numpy as np
 from components import status
 from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
-from openpose import progress, records, skeleton, storage
+from openpose import progress, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats as model_formats
 from openpose.model_files import keras_file, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
+from openpose.records import read
 from openpose.skeleton import Skeleton
 from openpose.training.manifest import RunManifest
 
@@ -141,7 +142,7 @@ def _write(source: Source, chosen: dict[str, Format], comparison: Comparison, fo
 
 def _calibration(split: dict[str, Any], person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
     """Pictures of the split's records as a network sees them, RGB float32 [1, H, W, 3]."""
-    examples = records.examples(split, person).take(CALIBRATION_IMAGES).as_numpy_iterator()
+    examples = read.examples(split, person).take(CALIBRATION_IMAGES).as_numpy_iterator()
     encoded = (example["encoded"] for example in examples)
     return [saved_model.prepare(picture, "rgb", stride, height)[0].numpy()[None] for picture in encoded]
 

@@ -5,14 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from components import status
-from openpose import records, skeleton, storage
+from openpose import skeleton, storage
 from openpose.coco.index import Split
 from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records.parameters import RecordParameters
+from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
 
 #: Splits with dense targets, by the names of the choice.
 DENSE = {"val": ("val",), "both": ("train", "val"), "none": ()}
@@ -57,8 +57,10 @@ def tfrecord_targets(
         work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
         manifest = step.cached(work.work)
         if manifest is None:
+            from openpose.records.write import write_shards  # here, as it imports TensorFlow
+
             with PictureStore(work.source.pictures) as pictures:
-                records.write_shards(
+                write_shards(
                     work.people(), pictures, work.work.folder, split, work.parameters, worker, workers, work.dense()
                 )
             manifest = work.finish()
@@ -139,7 +141,7 @@ class _SplitWork:
             "split": split,
             "skeleton": self.skeleton.name,
             "targets": self._targets,
-            "format": records.FORMAT,
+            "format": FORMAT,
             **asdict(self.parameters),
         }
         self.work = storage.StepOutput(root, "records", inputs, f"records/{split}-")
@@ -149,17 +151,21 @@ class _SplitWork:
 
     def dense(self) -> Callable[[bytes], bytes] | None:
         """What makes an image's dense targets, when the split has them."""
-        return batches.dense_targets(self.skeleton, self._input) if self._input else None
+        if self._input is None:
+            return None
+        from openpose.input import batches  # here, as it imports TensorFlow
+
+        return batches.dense_targets(self.skeleton, self._input)
 
     def finish(self) -> dict[str, Any] | None:
         """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
-        planned = records.plan_shards(self.split, self.people().picture_bytes, self.parameters)
-        shards = records.finished_shards(self.work.folder, planned)
+        planned = plan_shards(self.split, self.people().picture_bytes, self.parameters)
+        shards = finished_shards(self.work.folder, planned)
         if len(shards) < len(planned):
             return None
-        merged = records.merge(shards.values())
+        merged = merge(shards.values())
         images = self.source.counts["images"]
-        records.check_bad_images(merged["bad_images"], images, self.parameters.max_bad_share)
+        check_bad_images(merged["bad_images"], images, self.parameters.max_bad_share)
         if merged["counts"]["images"] == 0:
             raise InputError(f"the {self.split} split has no image that can be used")
         print(f"records of {self.split} in {self.work.folder}", flush=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from openpose import progress, records, storage
+from openpose import progress, storage
 from openpose.coco import annotations, partitions
 from openpose.coco.json_stream import NaNError, OpenFile, items, null_for_nan
 from openpose.coco.partitions import Partitions
@@ -162,6 +162,8 @@ def _write_split(
     skeleton: Skeleton,
     bar: progress.Bar,
 ) -> dict[str, Any]:
+    from openpose.records import schema  # here, as TensorFlow takes 10 s to import and `Split` does without it
+
     counts = dict.fromkeys(COUNTED, 0)
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
@@ -169,7 +171,7 @@ def _write_split(
         for number in range(count):
             picture = next(pictures)
             table[number] = file.tell(), size(picture.file_name)
-            file.write(records.serialize(picture))
+            file.write(schema.serialize(picture))
             for key, value in total_counts([picture]).items():
                 counts[key] += value
             keypoints += (picture.visibility >= 1).sum(0)

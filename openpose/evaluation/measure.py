@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_files, networks, progress, records, storage
+from openpose import model_files, networks, progress, storage
 from openpose.codec.decode import People
 from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
@@ -22,6 +22,7 @@ from openpose.model_files import keras_file
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
+from openpose.records import read
 from openpose.skeleton import Skeleton
 
 LOSS_BATCH = 4
@@ -91,7 +92,7 @@ def measure(
             f"{model.path}: the network does not take all pictures of height {inputs.size[0]} or {height} "
             f"({str(error).splitlines()[0]}); export it with free height and width"
         ) from error
-    truth = records.ground_truth(split, skeleton)
+    truth = read.ground_truth(split, skeleton)
     figures = score.average_precision(truth, run.detections, skeleton) | losses
     best, worst = run.gallery.chosen()
     return Measured(
@@ -203,8 +204,8 @@ def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, sho
     run, watched = _Detected(Gallery(shown)), _Watched(predictor.model)
     predictor = replace(predictor, model=watched.model)
     with progress.bar(split["counts"]["images"], "evaluate", "image") as bar:
-        for record in records.examples(split, skeleton).as_numpy_iterator():
-            image, name = records.decode_picture(record), record["filename"].decode()
+        for record in read.examples(split, skeleton).as_numpy_iterator():
+            image, name = read.decode_picture(record), record["filename"].decode()
             start = time.perf_counter()
             maps = predictor.maps(image)
             found = predictor.people_in(maps)

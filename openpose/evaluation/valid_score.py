@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from openpose import records
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
+from openpose.records import read
 from openpose.skeleton import Skeleton
 
 
@@ -27,7 +27,7 @@ class ValidScore:
 
     def __init__(self, split: dict[str, Any], images: int, skeleton: Skeleton) -> None:
         self._split, self._images, self._skeleton = split, images, skeleton
-        self.truth = records.ground_truth(split, skeleton, images)
+        self.truth = read.ground_truth(split, skeleton, images)
         if not any(person["num_keypoints"] and not person["iscrowd"] for person in self.truth["annotations"]):
             raise InputError(
                 f"ap_images is {images}, but nobody is labelled in the first {len(self.truth['images'])} pictures of "
@@ -42,9 +42,9 @@ class ValidScore:
     def detections(self, predictor: Predictor, stopped: Callable[[], bool]) -> list[dict[str, Any]] | None:
         """The people found in the pictures, as COCO results; None when it was stopped."""
         detections: list[dict[str, Any]] = []
-        for record in records.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
+        for record in read.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
             if stopped():
                 return None
-            people = predictor.people(records.decode_picture(record))
+            people = predictor.people(read.decode_picture(record))
             detections += coco_results(int(record["id"]), people, self._skeleton)
         return detections

@@ -14,12 +14,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from openpose import records
 from openpose.errors import InputError
 from openpose.input import augment, render
 from openpose.input.parameters import InputParameters
 from openpose.input.render import Tensors
-from openpose.records import cache
+from openpose.records import cache, read, schema
+from openpose.records.shards import sample_counts, shard_paths
 from openpose.skeleton import Skeleton
 
 SHUFFLE_IMAGES = 512  # encoded images that wait in memory; shards are shuffled when they are written
@@ -77,7 +77,7 @@ def training(
     steps = steps_per_epoch(manifest, batch)
     streams = _streams(manifest, batch)
     common = math.gcd(streams, share.workers)
-    paths, counts = tf.constant(records.shard_paths(manifest)), records.sample_counts(manifest)
+    paths, counts = tf.constant(shard_paths(manifest)), sample_counts(manifest)
     length, left_out = steps * batch // streams, sum(counts) - steps * batch
 
     def epoch_samples(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -92,7 +92,7 @@ def training(
 
         def stream(number: tf.Tensor) -> tf.data.Dataset:
             bounds = start + tf.stack([number, number + 1]) * length
-            samples = records.read(
+            samples = read.examples_of(
                 manifest, skeleton, files, sizes, bounds, lambda example: tf.reduce_any(example["main"])
             )
             drawn = tf.random.stateless_uniform([streams], seed, None, None, tf.int64)
@@ -149,7 +149,7 @@ def validation(
     steps = -(-images // batch)
     piece = steps * batch // share.workers
     first = share.worker * piece
-    mine = records.examples(manifest, skeleton, min(first, images), min(first + piece, images))
+    mine = read.examples(manifest, skeleton, min(first, images), min(first + piece, images))
     numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
     dataset = _whole_samples(numbered, skeleton, parameters, has_targets(manifest, parameters))
     if share.replicas > 1:
@@ -215,18 +215,18 @@ def steps_per_epoch(manifest: dict[str, Any], batch: int) -> int:
 
 
 def dense_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[bytes], bytes]:
-    """A function from an image's Example to the features of its dense targets, for `records.write_shards`."""
+    """A function from an image's Example to the features of its dense targets, for `write_shards`."""
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = records.parse(serialized, skeleton)
+        example = schema.parse(serialized, skeleton)
         # TensorFlow leaves out what does not reach the result: the picture is not decoded.
         whole = whole_sample(example, skeleton, parameters, stored=False)
         return whole["maps"], whole["mask"]
 
     def features(serialized: bytes) -> bytes:
         maps, mask = encode(tf.constant(serialized))
-        return records.dense_features(maps.numpy(), mask.numpy(), parameters.size)
+        return schema.dense_features(maps.numpy(), mask.numpy(), parameters.size)
 
     return features
 
@@ -250,7 +250,7 @@ def _drawn_affine(example: Tensors, epoch: tf.Tensor, parameters: InputParameter
     # Image ids are unique in a split, so (seed, epoch) and the id make a seed of its own for each sample.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
     centre, scale = (tf.boolean_mask(example[name], example["main"]) for name in ("centre", "scale"))
-    return augment.random_affine(centre, scale * records.SCALE_UNIT, parameters.size, seed, parameters.augment)
+    return augment.random_affine(centre, scale * schema.SCALE_UNIT, parameters.size, seed, parameters.augment)
 
 
 def _whole_affine(example: Tensors, parameters: InputParameters) -> tuple[tf.Tensor, tf.Tensor]:
@@ -258,7 +258,7 @@ def _whole_affine(example: Tensors, parameters: InputParameters) -> tuple[tf.Ten
 
 
 def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
-    """The sample of an Example (`records.parse`) with the whole image, its targets taken from it or made."""
+    """The sample of an Example (`schema.parse`) with the whole image, its targets taken from it or made."""
     region = _region(example, *_whole_affine(example, parameters), skeleton, parameters)
     if not stored:
         return _rendering(parameters, skeleton)(region)

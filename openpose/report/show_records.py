@@ -12,14 +12,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from openpose import draw, image_file, progress, records, storage
+from openpose import draw, image_file, progress, storage
 from openpose import skeleton as skeletons
 from openpose.errors import InputError
 from openpose.evaluation.truth import true_people
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.records import image_bytes, schema
 from openpose.records.loss_mask import mask_image
 from openpose.records.picture import COUNTED
+from openpose.records.shards import shard_paths
 from openpose.skeleton import Skeleton
 
 DRAWN = 12
@@ -86,7 +88,7 @@ def _verified_counts(place: storage.StoragePath, shard: dict[str, Any], skeleton
             try:
                 image = tf.train.Example.FromString(serialized)
                 _check(image, skeleton)
-                total.update(records.count_people(image))
+                total.update(schema.count_people(image))
             except (ValueError, IndexError, OSError) as error:  # protobuf's DecodeError is a ValueError
                 raise InputError(f"{place}: record {number}: {error}") from error
         if total["images"] != shard["images"]:
@@ -113,9 +115,9 @@ def _records(file: Path, name: str) -> Iterator[bytes]:
 
 def _check(image: tf.train.Example, skeleton: Skeleton) -> None:
     """Raises ValueError, IndexError or OSError when an Example does not fit together."""
-    picture = records.to_picture(image.SerializeToString(), skeleton)
+    picture = schema.to_picture(image.SerializeToString(), skeleton)
     encoded = image.features.feature["image/encoded"].bytes_list.value[0]
-    size = records.jpeg_size(encoded)
+    size = image_bytes.jpeg_size(encoded)
     if size is None:
         with Image.open(io.BytesIO(encoded)) as opened:
             size = opened.size
@@ -160,7 +162,7 @@ def _show_shard(path: str) -> None:
         print(f"{path}: {file.stat().st_size / 1e6:.1f} MB")
         for number, serialized in enumerate(_records(file, path)):
             image = tf.train.Example.FromString(serialized)
-            total.update(records.count_people(image))
+            total.update(schema.count_people(image))
             if number < FEATURES_SHOWN:
                 _print_features(number, image)
     for name in COUNTED:
@@ -185,7 +187,7 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
     skeleton, shards_of_it = skeletons.OPENPOSE18, [path]
     if path.endswith(".json"):
         manifest = storage.open_manifest(path, "records")
-        skeleton, shards_of_it = skeletons.get(manifest["skeleton"]), records.shard_paths(manifest)
+        skeleton, shards_of_it = skeletons.get(manifest["skeleton"]), shard_paths(manifest)
         size = manifest["targets"]["size"][0] if manifest.get("targets") else size
     parameters = InputParameters(size=(size, size))
     drawn = 0
@@ -195,18 +197,18 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
                 if drawn == count:
                     break
                 image = _drawn(serialized, skeleton, parameters)
-                name = Path(records.to_picture(serialized, skeleton).file_name).stem
+                name = Path(schema.to_picture(serialized, skeleton).file_name).stem
                 image_file.write(folder / f"{drawn:03d}-{name}.jpg", image)
                 drawn += 1
     print(f"drew {drawn} images in {folder}")
 
 
 def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -> np.ndarray:
-    example = records.parse(serialized, skeleton)
+    example = schema.parse(serialized, skeleton)
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
     mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)
-    people = true_people(records.to_picture(serialized, skeleton), skeleton)
+    people = true_people(schema.to_picture(serialized, skeleton), skeleton)
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
     heatmap, vectmap = np.split(sample["maps"].numpy(), [skeleton.num_heatmaps], -1)
     stride = parameters.targets.stride

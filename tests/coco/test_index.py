@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from openpose import records, skeleton
+from openpose import skeleton
 from openpose.coco import annotations
 from openpose.coco import index as coco_index
 from openpose.errors import InputError
+from openpose.records import schema
 from openpose.records.picture import Picture, total_counts
 
 OPENPOSE = skeleton.get("openpose18")
@@ -49,7 +50,7 @@ def index(folder: Path, content: dict[str, Any], seed: int = 0, **shares: float)
     result = {}
     for split, files in described.items():
         opened = coco_index.Split(folder / files["people"], folder / files["index"])
-        result[split] = [records.to_picture(example, OPENPOSE) for example in opened.read(0, len(opened))]
+        result[split] = [schema.to_picture(example, OPENPOSE) for example in opened.read(0, len(opened))]
         assert files["counts"] == total_counts(result[split])
         assert opened.picture_bytes.tolist() == [len(picture.file_name) for picture in result[split]]
     return result

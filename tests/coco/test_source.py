@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from components.coco_download.coco_download import coco_download
-from openpose import records, skeleton, storage
+from openpose import skeleton, storage
 from openpose.coco import index
 from openpose.coco import source as data_source
 from openpose.coco.manifest import DataManifest, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.records import schema
 
 OFFICIAL = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
 
@@ -65,7 +66,7 @@ def images(manifest: DataManifest) -> dict[str, dict[str, bytes]]:
     for split, described in manifest.splits.items():
         people = index.Split(described.people, described.index)
         with PictureStore(described.pictures) as pictures:
-            names = [records.to_picture(e, skeleton.OPENPOSE18).file_name for e in people.read(0, len(people))]
+            names = [schema.to_picture(e, skeleton.OPENPOSE18).file_name for e in people.read(0, len(people))]
             assert [pictures.size(name) for name in names] == people.picture_bytes.tolist()
             found[split] = {name: pictures.read(name) for name in names}
     return found

@@ -17,11 +17,12 @@ import pytest
 
 from components.export import compare
 from components.export.export import export
-from openpose import networks, records, skeleton, storage
+from openpose import networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats
 from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
+from openpose.records import read
 from openpose.training import initial_weights
 from openpose.training.manifest import RunInputs, RunManifest
 from openpose.training.parameters import TrainParameters
@@ -218,7 +219,7 @@ def test_integers_need_pictures_of_the_training(steps: dict[str, Any], tmp_path:
 def test_pictures_compared_are_the_first_of_the_split(steps: dict[str, Any]) -> None:
     split = storage.open_manifest(steps["valid_records"], "records")
     shown = compare.pictures(split, OPENPOSE, 3)
-    first = next(iter(records.examples(split, OPENPOSE).as_numpy_iterator()))
+    first = next(iter(read.examples(split, OPENPOSE).as_numpy_iterator()))
     assert len(shown) == 3
     assert shown.ids[0] == int(first["id"])
     assert {image["id"] for image in shown.truth["images"]} == set(shown.ids)

@@ -5,11 +5,13 @@ from typing import Any, cast
 import pytest
 import tensorflow as tf
 
-from openpose import records, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
 from openpose.evaluation.truth import true_people
 from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
+from openpose.records import read, schema
+from openpose.records.shards import shard_paths
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -18,8 +20,8 @@ class Oracle:
     """Finds the labelled people of a split's pictures, asked for in the records' order; counts the pictures."""
 
     def __init__(self, split: dict[str, Any]) -> None:
-        serialized = tf.data.TFRecordDataset(records.shard_paths(split)).as_numpy_iterator()
-        self.truth = [true_people(records.to_picture(one, OPENPOSE), OPENPOSE) for one in serialized]
+        serialized = tf.data.TFRecordDataset(shard_paths(split)).as_numpy_iterator()
+        self.truth = [true_people(schema.to_picture(one, OPENPOSE), OPENPOSE) for one in serialized]
         self.asked = 0
 
     def people(self, image: Any) -> Any:
@@ -43,6 +45,6 @@ def test_pictures_without_labelled_people_have_no_ap(
     sample_records: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = {"images": [{"id": 1}, {"id": 2}], "annotations": [{"num_keypoints": 0, "iscrowd": 0}]}
-    monkeypatch.setattr(records, "ground_truth", lambda *_: nobody)
+    monkeypatch.setattr(read, "ground_truth", lambda *_: nobody)
     with pytest.raises(InputError, match="ap_images is 2, but nobody is labelled in the first 2 pictures of"):
         ValidScore(sample_records["val"], 2, OPENPOSE)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import records, skeleton
+from openpose import skeleton
 from openpose.errors import InputError
 from openpose.input import batches, render
 from openpose.input.batches import WorkerShare
 from openpose.input.parameters import InputParameters
+from openpose.records import cache, schema
+from openpose.records.shards import shard_paths
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)
@@ -79,7 +81,7 @@ def test_an_epoch_has_each_sample_once_and_the_next_is_different(sample_records:
 def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manifests) -> dict[str, Any]:
     """The sample's training split in shards of uneven sizes."""
     manifest, folder = sample_records["train"], tmp_path_factory.mktemp("many")
-    everything = list(tf.data.TFRecordDataset(records.shard_paths(manifest)).as_numpy_iterator())
+    everything = list(tf.data.TFRecordDataset(shard_paths(manifest)).as_numpy_iterator())
     sizes = itertools.cycle([1, 4, 2, 3])
     made: list[dict[str, Any]] = []
     while everything:
@@ -88,7 +90,7 @@ def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manife
         with tf.io.TFRecordWriter(str(path)) as writer:
             for example in chosen:
                 writer.write(example)
-        samples = sum(bool(records.parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
+        samples = sum(bool(schema.parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
         described = {"name": path.name, "bytes": path.stat().st_size, "sha256": "", "images": len(chosen)}
         made.append(described | {"samples": samples})
     return manifest | {"folder": str(folder), "shards": made}
@@ -132,7 +134,7 @@ def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], m
 
         return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(note, [path], tf.string), []))
 
-    monkeypatch.setattr(records.shards, "local", noted)
+    monkeypatch.setattr(cache, "local", noted)
     steps = batches.steps_per_epoch(many_shards, 8)
 
     def count(share: WorkerShare) -> int:
@@ -204,7 +206,7 @@ def test_training_on_dense_targets_is_static_and_of_their_size(sample_records: M
 def with_targets(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same records with dense targets."""
     add = batches.dense_targets(OPENPOSE, PARAMETERS)
-    for path, shard in zip(records.shard_paths(manifest), manifest["shards"], strict=True):
+    for path, shard in zip(shard_paths(manifest), manifest["shards"], strict=True):
         with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 writer.write(serialized + add(serialized))
@@ -233,7 +235,7 @@ def test_picture_that_cannot_be_decoded_is_blank_and_moves_nothing(
 
 def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same records; in one image of each shard the tables of its JPEG's header are damaged."""
-    for path, shard in zip(records.shard_paths(manifest), manifest["shards"], strict=True):
+    for path, shard in zip(shard_paths(manifest), manifest["shards"], strict=True):
         with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
             done = False
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as rle
 
-from openpose import records, skeleton
+from openpose import skeleton
 from openpose.coco import index
 from openpose.errors import InputError
+from openpose.records import read, schema
 from openpose.records.loss_mask import mask_image
 from openpose.records.parameters import RecordParameters
+from openpose.records.shards import merge, plan_shards
+from openpose.records.write import write_shards
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -74,8 +77,8 @@ class Memory:
 def write(tmp_path: Path, images: dict[str, bytes], folder: str = "records", **person: object) -> dict:
     parameters = RecordParameters(images_per_shard=2, max_bad_share=0.5)
     people = split_of(tmp_path, images, **person)
-    shards = records.write_shards(people, Memory(images), tmp_path / folder, "train", parameters)
-    return {"folder": str(tmp_path / folder), **records.merge(shards)}
+    shards = write_shards(people, Memory(images), tmp_path / folder, "train", parameters)
+    return {"folder": str(tmp_path / folder), **merge(shards)}
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -83,9 +86,9 @@ def test_round_trip(tmp_path: Path) -> None:
     manifest = write(tmp_path, images)
     assert sorted(shard["images"] for shard in manifest["shards"]) == [1, 2, 2]
     assert manifest["counts"]["samples"] == 5
-    read = list(records.examples(manifest, OPENPOSE).as_numpy_iterator())
-    assert sorted(example["filename"].decode() for example in read) == sorted(images)
-    example = next(example for example in read if example["filename"] == b"c.jpg")
+    found = list(read.examples(manifest, OPENPOSE).as_numpy_iterator())
+    assert sorted(example["filename"].decode() for example in found) == sorted(images)
+    example = next(example for example in found if example["filename"] == b"c.jpg")
     assert example["encoded"] == images["c.jpg"]
     assert example["mask_runs"].tolist() == []
     assert example["main"].tolist() == [True]
@@ -99,7 +102,7 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_mask_is_lossless(tmp_path: Path) -> None:
     triangle = [5, 5, 44, 9, 20, 55]
     manifest = write(tmp_path, {"a.jpg": encoded()}, keypoints=[0] * 51, segmentation=[triangle])
-    (example,) = records.examples(manifest, OPENPOSE).as_numpy_iterator()
+    (example,) = read.examples(manifest, OPENPOSE).as_numpy_iterator()
     expected = rle.decode(rle.merge(rle.frPyObjects([triangle], 60, 80))) == 0
     np.testing.assert_array_equal(mask_image(example["mask_runs"], 60, 80), expected)
     assert 0 < expected.mean() < 1
@@ -107,11 +110,11 @@ def test_mask_is_lossless(tmp_path: Path) -> None:
 
 def test_picture_comes_out_as_it_went_in(tmp_path: Path) -> None:
     (example,) = split_of(tmp_path, {"ä b/c.jpg": encoded()}).read(0, 1)
-    picture = records.to_picture(example, OPENPOSE)
+    picture = schema.to_picture(example, OPENPOSE)
     assert (picture.file_name, picture.width, picture.height) == ("ä b/c.jpg", 80, 60)
     assert picture.keypoints[0, 2].tolist() == [12, 22]
     assert picture.visibility[0].tolist() == [2] * 17
-    assert records.serialize(picture) == example
+    assert schema.serialize(picture) == example
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_picture_comes_out_as_it_went_in(tmp_path: Path) -> None:
 def test_other_kinds_of_images_work(tmp_path: Path, kind: str, form: str) -> None:
     image = encoded(kind, form=form)
     manifest = write(tmp_path, {"a.jpg": image})
-    (example,) = records.examples(manifest, OPENPOSE).as_numpy_iterator()
+    (example,) = read.examples(manifest, OPENPOSE).as_numpy_iterator()
     with Image.open(io.BytesIO(image)) as opened:
         expected = np.asarray(opened.convert("RGB"), int)
     difference = np.abs(tf.io.decode_jpeg(example["encoded"], channels=3).numpy() - expected)
@@ -128,13 +131,13 @@ def test_other_kinds_of_images_work(tmp_path: Path, kind: str, form: str) -> Non
 
 
 @given(st.binary(max_size=70_000))
-def test_fast_way_to_put_a_picture_into_an_example_is_protobufs(encoded: bytes) -> None:
-    assert records._encoded_head(len(encoded)) + encoded == records.with_features({"image/encoded": encoded})
+def test_picture_head_is_what_protobuf_writes(encoded: bytes) -> None:
+    assert schema.picture_head(len(encoded)) + encoded == schema.with_features({"image/encoded": encoded})
 
 
 def test_image_turned_by_exif_is_upright_when_its_annotations_are(tmp_path: Path) -> None:
     turned = encoded(size=(60, 80), orientation=6)
-    (example,) = records.examples(write(tmp_path, {"a.jpg": turned}), OPENPOSE).as_numpy_iterator()
+    (example,) = read.examples(write(tmp_path, {"a.jpg": turned}), OPENPOSE).as_numpy_iterator()
     pixels = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
     with Image.open(io.BytesIO(turned)) as image:
         expected = np.asarray(image.convert("RGB").rotate(-90, expand=True), int)
@@ -162,7 +165,7 @@ def test_too_many_bad_images_are_an_error(tmp_path: Path) -> None:
 def test_missing_image_is_named(tmp_path: Path) -> None:
     people = split_of(tmp_path, {"a.jpg": b""})
     with pytest.raises(InputError, match=r"a\.jpg: it is missing"):
-        records.write_shards(people, Memory({}), tmp_path / "records", "val", RecordParameters())
+        write_shards(people, Memory({}), tmp_path / "records", "val", RecordParameters())
     assert not list((tmp_path / "records").iterdir())
 
 
@@ -170,15 +173,13 @@ def test_missing_image_is_named(tmp_path: Path) -> None:
 def test_content_does_not_depend_on_the_number_of_workers(tmp_path: Path, parameters: RecordParameters) -> None:
     images = {f"{i}.jpg": encoded() for i in range(7)}
     people = split_of(tmp_path, images)
-    one = records.write_shards(people, Memory(images), tmp_path / "one", "train", parameters)
+    one = write_shards(people, Memory(images), tmp_path / "one", "train", parameters)
     several = [
         shard
         for worker in range(3)
-        for shard in records.write_shards(
-            people, Memory(images), tmp_path / "several", "train", parameters, worker, workers=3
-        )
+        for shard in write_shards(people, Memory(images), tmp_path / "several", "train", parameters, worker, workers=3)
     ]
-    assert records.merge(one) == records.merge(several)
+    assert merge(one) == merge(several)
     assert len(one) >= 3
 
 
@@ -189,7 +190,7 @@ def test_content_does_not_depend_on_the_number_of_workers(tmp_path: Path, parame
 )
 def test_shards_are_the_whole_split_in_order(sizes: list[int], shard_mb: float, images_per_shard: int) -> None:
     parameters = RecordParameters(shard_mb=shard_mb, images_per_shard=images_per_shard)
-    planned = records.plan_shards("train", np.array(sizes, np.int64), parameters)
+    planned = plan_shards("train", np.array(sizes, np.int64), parameters)
     assert [i for shard in planned for i in range(shard.start, shard.stop)] == list(range(len(sizes)))
     if images_per_shard:
         counts = [shard.stop - shard.start for shard in planned]
@@ -216,11 +217,11 @@ def test_damaged_shard_is_named(tmp_path: Path) -> None:
     shard = tmp_path / "records" / manifest["shards"][0]["name"]
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(InputError, match=rf"{shard.name}: it has .* bytes instead of"):
-        records.examples(manifest, OPENPOSE)
+        read.examples(manifest, OPENPOSE)
 
 
 def test_ground_truth_is_what_pycocotools_expects(tmp_path: Path) -> None:
-    truth = records.ground_truth(write(tmp_path, {"a.jpg": encoded()}), OPENPOSE)
+    truth = read.ground_truth(write(tmp_path, {"a.jpg": encoded()}), OPENPOSE)
     assert truth["annotations"][0]["num_keypoints"] == 17
     assert truth["annotations"][0]["keypoints"][:6] == [10, 20, 2, 11, 21, 2]
     assert truth["categories"][0]["skeleton"][0] == [16, 14]

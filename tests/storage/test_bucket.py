@@ -23,7 +23,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import records, skeleton, storage
+from openpose import skeleton, storage
 from openpose.coco import index
 from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
@@ -31,6 +31,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records import cache as shards
+from openpose.records import read
 from openpose.training.manifest import RunManifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -228,12 +229,12 @@ def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, sto
     content = storage.read_bytes(shard)
     storage.write_bytes(shard, content[:-1] + b"x")
     with pytest.raises(InputError) as caught, storage.user_errors(data[1]):
-        list(records.examples(manifest, OPENPOSE).as_numpy_iterator())
+        list(read.examples(manifest, OPENPOSE).as_numpy_iterator())
     assert str(caught.value).startswith(f"{shard}: it has {len(content)} bytes and sha256 ")
     assert str(caught.value).endswith(f"; remove {shard.parent} and make the records again")
     storage.remove(shard)
     with pytest.raises(InputError, match=f"{shard.name}: it is missing"):
-        records.examples(manifest, OPENPOSE)
+        read.examples(manifest, OPENPOSE)
 
 
 # A network with faults
