@@ -1,4 +1,4 @@
-"""What came of a network in each format: asked for the maps of real pictures, in its own runtime, beside Keras."""
+"""Compares each exported format, in its own runtime, with the Keras model on real pictures."""
 
 import statistics
 import time
@@ -21,10 +21,10 @@ from openpose.records import read
 from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature
-JPEG_BOUNDS = (0.5, 0.01)  # it resizes pictures by TensorFlow, which rounds some pixels differently
-_TIMED = 5  # pictures
+JPEG_BOUNDS = (0.5, 0.01)  # it resizes pictures with TensorFlow, which rounds some pixels differently
+_TIMED = 5  # repetitions
 
-Ask = Callable[[bytes, np.ndarray], Maps]
+Run = Callable[[bytes, np.ndarray], Maps]  # from a picture, encoded and as RGB
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Figures:
         file: name of its file or folder.
         bytes: size.
         sha256: of each of its files, by name.
-        largest: largest difference of its maps to the Keras model's, in proportion to the largest value of these, or 1
-            when they are smaller, as true maps are within -1…1.
-        mean: mean difference, in the same proportion.
-        ap: COCO AP on the pictures, None where nobody in them is labelled.
+        largest: largest difference between its maps and the Keras model's, relative to the largest value of the Keras
+            model's maps, or to 1 if that is smaller, because true maps are within -1…1.
+        mean: mean difference, relative to the same value.
+        ap: COCO AP on the pictures; None if they have no labelled person.
         images_per_second: on this machine, one picture at a time, without decoding.
     """
 
@@ -53,36 +53,36 @@ class Figures:
     images_per_second: float
 
     def as_dict(self) -> dict[str, Any]:
-        """By name, for JSON."""
+        """The figures by name, for JSON."""
         return asdict(self)
 
     def line(self) -> str:
-        """For the log."""
+        """The figures in one line, for the log."""
         ap = "undefined" if self.ap is None else f"{self.ap:.3f}"
         return (
-            f"{self.title:<24} {self.bytes / 1e6:7.2f} MB  COCO AP {ap}  difference {self.largest:.1e} at most, "
-            f"{self.mean:.1e} in the mean  {self.images_per_second:.1f} images/s"
+            f"{self.title:<24} {self.bytes / 1e6:7.2f} MB  COCO AP {ap}  difference at most {self.largest:.1e}, "
+            f"mean {self.mean:.1e}  {self.images_per_second:.1f} images/s"
         )
 
     def check(self, largest: float, mean: float) -> None:
-        """Raises InputError when the differences are above their bounds, or are no numbers."""
+        """Raises InputError when a difference is above its bound, or NaN."""
         for what, found, bound in (("largest", self.largest, largest), ("mean", self.mean, mean)):
             if not found <= bound:
                 raise InputError(
-                    f"{self.file}: the {what} difference of its maps to the Keras model's is {found:.1e}, more than "
-                    f"the {bound:.1e} allowed for {self.title}; nothing is exported. Leave it out with `formats`"
+                    f"{self.file}: the {what} difference between its maps and the Keras model's is {found:.1e}, but "
+                    f"{self.title} may have at most {bound:.1e}; nothing is exported. Leave it out with `formats`"
                 )
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Real pictures with their people.
+    """Real pictures and their labelled people.
 
     Attributes:
         encoded: JPEG or PNG.
         images: RGB uint8 [H, W, 3].
-        ids: of the data set.
-        truth: as a COCO document.
+        ids: in the data set.
+        truth: the people, as a COCO document.
     """
 
     encoded: Sequence[bytes]
@@ -95,7 +95,7 @@ class Pictures:
 
 
 def pictures(split: dict[str, Any], skeleton: Skeleton, count: int) -> Pictures:
-    """The first pictures of a split's records, always the same ones: a choice by chance, as records are shuffled."""
+    """The first pictures of a split's records: a random but fixed choice, because records are shuffled."""
     examples = list(read.examples(split, skeleton).take(count).as_numpy_iterator())
     return Pictures(
         [example["encoded"] for example in examples],
@@ -110,18 +110,18 @@ class Comparison:
 
     Args:
         model: the Keras model's file.
-        shown: pictures that all are asked for.
+        pictures: what all of them run on.
         skeleton: of the maps.
         height: of the network's input, pixels.
 
     Raises:
-        InputError: the Keras model's maps hold NaN.
+        InputError: the Keras model's maps hold NaN or infinity.
     """
 
-    def __init__(self, model: storage.StoragePath, shown: Pictures, skeleton: Skeleton, height: int) -> None:
-        self._shown, self._skeleton, self._height = shown, skeleton, height
+    def __init__(self, model: storage.StoragePath, pictures: Pictures, skeleton: Skeleton, height: int) -> None:
+        self._pictures, self._skeleton, self._height = pictures, skeleton, height
         self._keras = Predictor(model_files.load(model, skeleton), height)
-        self._maps = [self._keras.maps(image) for image in shown.images]
+        self._maps = [self._keras.maps(image) for image in pictures.images]
         self._unit = max(1.0, *(float(np.abs(_joined(maps)).max()) for maps in self._maps))
         self.stride = self._keras.model.stride
         self._model = model
@@ -129,14 +129,14 @@ class Comparison:
     def keras(self) -> Figures:
         """The Keras model's own figures."""
         size = storage.size(self._model) or 0
-        return self._measure("Keras", self._model.name, size, {}, _asked_image(self._keras), self._maps)
+        return self._measure("Keras", self._model.name, size, {}, _run_on_image(self._keras), self._maps)
 
     def format(self, name: str, folder: Path) -> Figures:
-        """The figures of a format's file in a folder.
+        """The figures of one exported format.
 
         Args:
             name: one of `FORMATS`, or `jpeg` for the SavedModel's other signature.
-            folder: where its file is.
+            folder: that holds its file.
 
         Raises:
             InputError: the maps differ by more than the format's bounds.
@@ -144,36 +144,36 @@ class Comparison:
         format = FORMATS["saved_model" if name == JPEG else name]
         path = folder / format.file
         if name == JPEG:
-            ask = _asked_jpeg(path, self._skeleton, self.stride)
+            run = _run_on_jpeg(path, self._skeleton, self.stride)
         else:
-            ask = _asked_image(Predictor(model_files.load(path, self._skeleton), self._height))
+            run = _run_on_image(Predictor(model_files.load(path, self._skeleton), self._height))
         sizes = storage.sizes(path) if path.is_dir() else {"": path.stat().st_size}
         sums = {(Path(format.file) / file).as_posix(): storage.sha256(path / file) for file in sorted(sizes)}
         title = f"{format.title}, from JPEG" if name == JPEG else format.title
-        found = map(ask, self._shown.encoded, self._shown.images)
-        figures = self._measure(title, format.file, sum(sizes.values()), sums, ask, found)
+        found = map(run, self._pictures.encoded, self._pictures.images)
+        figures = self._measure(title, format.file, sum(sizes.values()), sums, run, found)
         figures.check(*(JPEG_BOUNDS if name == JPEG else (format.largest, format.mean)))
         return figures
 
     def _measure(
-        self, title: str, file: str, size: int, sums: dict[str, str], ask: Ask, found: Iterable[Maps]
+        self, title: str, file: str, size: int, sums: dict[str, str], run: Run, found: Iterable[Maps]
     ) -> Figures:
         largest, total, count = 0.0, 0.0, 0
         detections: list[dict[str, Any]] = []
-        for number, maps, expected in zip(self._shown.ids, found, self._maps, strict=True):
+        for number, maps, expected in zip(self._pictures.ids, found, self._maps, strict=True):
             difference = np.abs(_joined(maps) - _joined(expected)) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
             detections += coco_results(number, self._keras.people_in(maps), self._skeleton)
-        ap = score.average_precision(self._shown.truth, detections, self._skeleton)["AP"]
-        return Figures(title, file, size, sums, float(largest), float(total / count), ap, self._speed(ask))
+        ap = score.average_precision(self._pictures.truth, detections, self._skeleton)["AP"]
+        return Figures(title, file, size, sums, float(largest), float(total / count), ap, self._speed(run))
 
-    def _speed(self, ask: Ask) -> float:
-        encoded, image = self._shown.encoded[0], self._shown.images[0]
-        ask(encoded, image)
+    def _speed(self, run: Run) -> float:
+        encoded, image = self._pictures.encoded[0], self._pictures.images[0]
+        run(encoded, image)
         times = []
         for _ in range(_TIMED):
             start = time.perf_counter()
-            ask(encoded, image)
+            run(encoded, image)
             times.append(time.perf_counter() - start)
         return 1 / statistics.median(times)
 
@@ -182,17 +182,17 @@ def _joined(maps: Maps) -> np.ndarray:
     return np.concatenate([maps.heatmap, maps.vectmap], -1)
 
 
-def _asked_image(predictor: Predictor) -> Ask:
+def _run_on_image(predictor: Predictor) -> Run:
     return lambda encoded, image: predictor.maps(image)
 
 
-def _asked_jpeg(folder: Path, skeleton: Skeleton, stride: int) -> Ask:
+def _run_on_jpeg(folder: Path, skeleton: Skeleton, stride: int) -> Run:
     signature = tf.saved_model.load(str(folder)).signatures[saved_model.JPEG_SIGNATURE]
     heatmaps = skeleton.num_heatmaps
 
-    def ask(encoded: bytes, image: np.ndarray) -> Maps:
+    def run(encoded: bytes, image: np.ndarray) -> Maps:
         found = signature(encoded=tf.constant(encoded))
         maps, scale = found["maps"].numpy()[0], found["scale"].numpy()
         return Maps(maps[..., :heatmaps], maps[..., heatmaps:], stride, (float(scale[0]), float(scale[1])))
 
-    return ask
+    return run

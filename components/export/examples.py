@@ -1,13 +1,13 @@
-"""Ten lines for each format that ask it for the maps of a photograph; the model card shows them, a test runs them."""
+"""Ten lines for each format that run it on a photograph; the model card shows them and a test runs them."""
 
 from openpose.model_files.formats import FORMATS
 
 _READ = """\
 import cv2
 import numpy as np
-{needs}
+{imports}
 
-picture = cv2.imread("photo.jpg"){turned}  # {order}
+picture = cv2.imread("photo.jpg"){swap}  # {order}, as the model takes it
 width = max(1, round(picture.shape[1] * {height} / picture.shape[0] / {stride})) * {stride}
 picture = cv2.resize(picture, (width, {height}))[None].astype(np.float32)
 """
@@ -23,21 +23,19 @@ maps, scale = found["maps"].numpy(), found["scale"].numpy()
 
 
 def example(name: str, file: str, pixels: str, height: int, stride: int, heatmaps: int) -> str:
-    """A format's example.
+    """A program that runs an exported file.
 
     Args:
         name: of the format, or `jpeg` for the SavedModel's other signature.
-        file: name of its file.
-        pixels: the order of the channels that it takes.
-        height: to which the picture is resized.
+        file: name of the file.
+        pixels: the channel order that it takes.
+        height: of the picture after resizing, pixels.
         stride: input pixels per cell.
-        heatmaps: the number of its maps that are heatmaps.
+        heatmaps: how many of its maps are heatmaps.
     """
     if name == "jpeg":
         return (JPEG + _SPLIT).format(file=file, heatmaps=heatmaps)
-    needs, ask = FORMATS[name].example
-    turned, order = (
-        ("[..., ::-1]", "RGB, as the model takes it") if pixels == "rgb" else ("", "BGR, as the model takes it")
-    )
-    values = {"file": file, "turned": turned, "order": order, "height": height, "stride": stride, "heatmaps": heatmaps}
-    return (_READ + ask + _SPLIT).format(needs=needs, **values)
+    imports, code = FORMATS[name].example
+    values = {"file": file, "order": pixels.upper(), "height": height, "stride": stride, "heatmaps": heatmaps}
+    swap = "[..., ::-1]" if pixels == "rgb" else ""
+    return (_READ + code + _SPLIT).format(imports=imports, swap=swap, **values)

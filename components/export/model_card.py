@@ -1,59 +1,86 @@
-"""The model card: what a network takes and gives, where it comes from, and how good it is, for people and programs."""
+"""The model card: inputs, outputs, origin and quality of an exported network, for people and for programs."""
 
 import platform
-from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import keras
 import tensorflow as tf
 
-from components.export.compare import JPEG, Figures
+from components.export.compare import Figures
 from components.export.examples import example
 from openpose import storage
 from openpose.skeleton import Skeleton
 from openpose.training.manifest import RunManifest
 
 COCO_LICENCE = (
-    "COCO's annotations are under CC BY 4.0 (COCO Consortium). Its pictures are their authors' and have licences of "
-    "their own, some of which exclude commercial use; no picture is in these files. If the data were COCO, or the "
-    "first weights came from a network that was trained on it, say so when you pass this model on, and judge for "
-    "yourself what that means for your use. Another data set has its own terms."
+    "COCO's annotations are under CC BY 4.0 (COCO Consortium). Its pictures belong to their authors and have their own "
+    "licences, some of which exclude commercial use; these files contain no picture. If the data was COCO, or the "
+    "first weights came from a network trained on it, say so when you pass this model on, and judge for yourself what "
+    "that means for your use. Another data set has its own terms."
 )
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """The manifests that an export is made from.
+
+    Attributes:
+        run: of the training.
+        evaluation: of the run's evaluation.
+        split: of the validation split's records.
+        calibration: of the training split's records; None when no format rounds to integers.
+    """
+
+    run: RunManifest
+    evaluation: dict[str, Any]
+    split: dict[str, Any]
+    calibration: dict[str, Any] | None
+
+
 def describe(
-    trained: RunManifest,
-    judged: dict[str, Any],
-    split: dict[str, Any],
-    measured: dict[str, Figures],
-    skeleton: Skeleton,
-    pixels: str,
-    stride: int,
-    images: int,
+    inputs: Inputs, measured: dict[str, Figures], skeleton: Skeleton, pixels: str, stride: int, images: int
 ) -> dict[str, Any]:
     """The card for programs, `model_card.json`.
 
     Args:
-        trained: manifest of the run.
-        judged: manifest of its evaluation.
-        split: manifest of the validation split's records.
-        measured: figures of Keras, and of each format in its order.
+        inputs: manifests of the run, its evaluation and its validation split.
+        measured: figures of Keras and of each format, in their order.
         skeleton: of the maps.
-        pixels: the order of the channels that the files take.
+        pixels: the channel order that the files take.
         stride: input pixels per cell.
-        images: of the validation split, on which the formats were compared.
+        images: number of validation pictures on which the formats were compared.
     """
-    parameters = trained.inputs.parameters
-    about = storage.path(trained.folder) / "run.json"
-    run = storage.read_json(about) if storage.size(about) is not None else {}
-    heatmaps = skeleton.num_heatmaps
+    run, parameters = inputs.run, inputs.run.inputs.parameters
     return {
         "network": parameters.model,
+        **_maps(skeleton, pixels, stride, parameters.size),
+        "data": {
+            "train_records": run.inputs.records[0],
+            "valid_records": run.inputs.records[1],
+            "valid_counts": inputs.split["counts"],
+            "licence": COCO_LICENCE,
+        },
+        "parameters": parameters.as_dict(),
+        "losses": run.losses,
+        "figures": inputs.evaluation["figures"],
+        "formats": {name: figures.as_dict() for name, figures in measured.items()},
+        "compared_on": images,
+        "provenance": _provenance(run, inputs.evaluation),
+        "measured_on": f"{platform.machine()}, {platform.system()}, each runtime's default number of threads",
+    }
+
+
+def _maps(skeleton: Skeleton, pixels: str, stride: int, size: int) -> dict[str, Any]:
+    heatmaps = skeleton.num_heatmaps
+    return {
         "input": {
             "shape": ["N", "H", "W", 3],
             "values": [0, 255],
             "pixels": pixels,
-            "height and width": f"any multiples of {stride}; it was trained at {parameters.size}",
+            "height and width": f"any multiples of {stride}; it was trained at {size}",
         },
         "output": {
             "shape": ["N", f"H/{stride}", f"W/{stride}", skeleton.num_maps],
@@ -66,123 +93,36 @@ def describe(
         },
         "skeleton": skeleton.name,
         "stride": stride,
-        "data": {
-            "train_records": trained.inputs.records[0],
-            "valid_records": trained.inputs.records[1],
-            "valid_counts": split["counts"],
-            "licence": COCO_LICENCE,
-        },
-        "parameters": parameters.as_dict(),
-        "losses": trained.losses,
-        "figures": judged["figures"],
-        "formats": {name: figures.as_dict() for name, figures in measured.items()},
-        "compared_on": images,
-        "provenance": {
-            "git": run.get("git"),
-            "command": run.get("command"),
-            "run": trained.fingerprint,
-            "evaluation": judged["fingerprint"],
-            "revision": trained.inputs.revision,
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, **run.get("versions", {})},
-        },
-        "measured_on": f"{platform.machine()}, {platform.system()}, the threads that each runtime takes by itself",
+    }
+
+
+def _provenance(run: RunManifest, evaluation: dict[str, Any]) -> dict[str, Any]:
+    path = storage.path(run.folder) / "run.json"
+    about = storage.read_json(path) if storage.size(path) is not None else {}
+    return {
+        "git": about.get("git"),
+        "command": about.get("command"),
+        "run": run.fingerprint,
+        "evaluation": evaluation["fingerprint"],
+        "revision": run.inputs.revision,
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, **about.get("versions", {})},
     }
 
 
 def markdown(card: dict[str, Any]) -> str:
     """The card for people, `model_card.md`."""
-    takes, gives, data, provenance = card["input"], card["output"], card["data"], card["provenance"]
-    parts = gives["heatmap"]["parts"]
-    limbs = ", ".join(f"{first}–{second}" for first, second in gives["vectmap"]["limbs"])
-    order = takes["pixels"].upper()
-    sections = [
-        f"# OpenPose, network `{card['network']}`",
-        "Finds the parts of people in a picture (heatmap) and what connects them (vectmap, part affinity fields).",
-        "## What it takes and gives",
-        f"Takes float32 [{_sides(takes['shape'])}], **{order}**, {takes['values'][0]}–{takes['values'][1]}: "
-        f"{takes['height and width']}. Gives float32 [{_sides(gives['shape'])}]; a cell is {card['stride']} pixels, "
-        f"and cell g stands for pixel {card['stride']}·g + {card['stride'] / 2 - 0.5:g}.",
-        _table(
-            ("channels", "what"),
-            [
-                (_range(gives["heatmap"]["channels"]), f"heatmap: {', '.join(parts)}"),
-                (_range(gives["vectmap"]["channels"]), f"vectmap, {gives['vectmap']['order']}: {limbs}"),
-            ],
-        ),
-        "## Files",
-        f"Each was loaded again in its own runtime and compared with the Keras model on {card['compared_on']} "
-        f"validation pictures at height {card['parameters']['size']}. Differences are in proportion to the largest "
-        "value of the Keras model's maps, or to 1 if that is less. The signature for JPEG turns no picture by its "
-        f"EXIF; do that before. Speeds are from {card['measured_on']}.",
-        _formats(card["formats"]),
-        "## Examples",
-        *_examples(card),
-        "## How good it is",
-        _table(("figure", "value"), [(name, _number(value)) for name, value in card["figures"].items()]),
-        _table(("loss", "value"), [(name, _number(value)) for name, value in card["losses"].items()]),
-        "## Data",
-        f"Training records `{data['train_records']}`, validation records `{data['valid_records']}`: "
-        + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in data["valid_counts"].items())
-        + ".",
-        data["licence"],
-        "## How it was made",
-        _table(("parameter", "value"), [(name, f"`{value}`") for name, value in card["parameters"].items()]),
-        f"Git revision `{provenance['git'] or 'unknown'}`, run `{provenance['run']}`, "
-        + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
-        + ".",
-    ]
-    if provenance["command"]:
-        sections.append(f"    {provenance['command']}")
-    return "\n\n".join(sections) + "\n"
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
+    exported = {name: figures for name, figures in card["formats"].items() if name != "keras"}
+    return environment.get_template("model_card.md.j2").render(
+        card,
+        checksums={file: digest for figures in exported.values() for file, digest in figures["sha256"].items()},
+        examples=[(figures["title"], _example(name, figures["file"], card)) for name, figures in exported.items()],
+        number=lambda value: "undefined" if value is None else f"{value:.3f}",
+        range=lambda maps: f"{maps['channels'][0]}–{maps['channels'][1] - 1}",
+    )
 
 
-def _examples(card: dict[str, Any]) -> list[str]:
-    """A title and a program for each format."""
+def _example(name: str, file: str, card: dict[str, Any]) -> str:
     heatmaps = card["output"]["heatmap"]["channels"][1]
-    sections = []
-    for name, figures in card["formats"].items():
-        if name != "keras":
-            program = example(
-                name, figures["file"], card["input"]["pixels"], card["parameters"]["size"], card["stride"], heatmaps
-            )
-            sections += [f"### {figures['title']}", f"```python\n{program}```"]
-    return sections
-
-
-def _formats(formats: dict[str, dict[str, Any]]) -> str:
-    rows = [
-        (
-            figures["title"],
-            f"`{figures['file']}`",
-            f"{figures['bytes'] / 1e6:.2f} MB",
-            f"{figures['largest']:.1e}",
-            f"{figures['mean']:.1e}",
-            _number(figures["ap"]),
-            f"{figures['images_per_second']:.1f}",
-        )
-        for figures in formats.values()
-    ]
-    names = ("format", "file", "size", "largest difference", "mean difference", "COCO AP", "images/s")
-    sums = [
-        f"    {digest}  {file}"
-        for name, figures in formats.items()
-        if name != JPEG
-        for file, digest in figures["sha256"].items()
-    ]
-    return "\n".join([_table(names, rows), "", "SHA-256:", "", *sums])
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows))
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
-
-
-def _sides(shape: Sequence[object]) -> str:
-    return ", ".join(str(side) for side in shape)
-
-
-def _range(channels: Sequence[int]) -> str:
-    return f"{channels[0]}–{channels[1] - 1}"
+    return example(name, file, card["input"]["pixels"], card["parameters"]["size"], card["stride"], heatmaps)

@@ -1,0 +1,71 @@
+"""Writes a trained network in the chosen formats, with its card."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.export import compare, model_card
+from components.export.compare import Comparison, Figures
+from components.export.model_card import Inputs
+from openpose import progress, skeleton, storage
+from openpose.model_files import keras_file, saved_model
+from openpose.model_files.formats import Format
+from openpose.model_files.inference import Source
+from openpose.records import read
+from openpose.skeleton import Skeleton
+
+CALIBRATION_IMAGES = 32
+
+
+def write(work: storage.StepOutput, inputs: Inputs, chosen: dict[str, Format]) -> dict[str, Any]:
+    """Writes all files or none; returns the manifest."""
+    person, size = skeleton.get(inputs.split["skeleton"]), inputs.run.inputs.parameters.size
+    pixels, trained = work.inputs["pixels"], storage.path(inputs.run.model)
+    pictures = compare.pictures(inputs.split, person, work.inputs["images"])
+    with storage.atomic_folder(work.folder) as temporary:
+        comparison = Comparison(trained, pictures, person, size)
+        with storage.local_copy(trained) as file:
+            model = keras_file.read(file, trained)
+        calibration = _calibration(inputs.calibration, person, size, comparison.stride)
+        source = Source(model, pixels, person.name, comparison.stride, size, calibration)
+        measured = _write_formats(source, chosen, comparison, temporary)
+        card = model_card.describe(inputs, measured, person, pixels, comparison.stride, len(pictures))
+        storage.write_json(temporary / "model_card.json", card)
+        storage.write_text(temporary / "model_card.md", model_card.markdown(card))
+        sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
+        sums |= {name: storage.sha256(temporary / name) for name in ("model_card.json", "model_card.md")}
+    print(f"model in {work.folder}; its card is model_card.md", flush=True)
+    return work.finish(
+        graph=str(work.folder / "graph.pb"),
+        files={name: str(work.folder / format.file) for name, format in chosen.items()},
+        description=str(work.folder / "model_card.json"),
+        card=str(work.folder / "model_card.md"),
+        sha256=sums,
+        pixels=pixels,
+    )
+
+
+def _write_formats(
+    source: Source, chosen: dict[str, Format], comparison: Comparison, folder: Path
+) -> dict[str, Figures]:
+    """Writes each format to the folder and compares it; returns the figures by name, Keras's first."""
+    measured = {"keras": comparison.keras()}
+    with progress.bar(len(chosen), "export", "format") as bar:
+        for name, format in chosen.items():
+            format.write(source, folder / format.file)
+            for signature in (name, compare.JPEG) if name == "saved_model" else (name,):
+                measured[signature] = comparison.format(signature, folder)
+            bar.update(1)
+    for figures in measured.values():
+        print(figures.line(), flush=True)
+    return measured
+
+
+def _calibration(split: dict[str, Any] | None, person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
+    """Pictures of the split's records as the network sees them, RGB float32 [1, H, W, 3]."""
+    if split is None:
+        return []
+    examples = read.examples(split, person).take(CALIBRATION_IMAGES).as_numpy_iterator()
+    encoded = (example["encoded"] for example in examples)
+    return [saved_model.prepare(picture, "rgb", stride, height)[0].numpy()[None] for picture in encoded]
