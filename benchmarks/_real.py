@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from components.coco_download.coco_download import coco_download
+from components.coco_download.parameters import DataParameters
+from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose import model_files, skeleton, storage
@@ -39,9 +41,10 @@ def records(
     source: Path, root: Path, val_share: float = 0.0, dense: str = "none", size: int = 368
 ) -> dict[str, dict[str, Any]]:
     """Manifests of the records of both splits."""
-    coco_download(source=str(source.absolute()), root=str(root), val_share=val_share)
+    coco_download(str(source.absolute()), str(root), DataParameters(val_share=val_share))
     splits = ("train", "val")
-    made = {split: tfrecord_targets(root=str(root), split=split, dense=dense, size=size) for split in splits}
+    parameters = SplitParameters.select({"dense": dense, "size": size})
+    made = {split: tfrecord_targets(str(root), split, parameters=parameters) for split in splits}
     return {split: manifest for split, manifest in made.items() if manifest is not None}
 
 

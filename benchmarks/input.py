@@ -19,6 +19,8 @@ import tensorflow as tf
 
 from benchmarks import oracle
 from components.coco_download.coco_download import coco_download
+from components.coco_download.parameters import DataParameters
+from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import drawn_people, skeleton, storage
 from openpose.errors import InputError
@@ -55,11 +57,12 @@ def make_records(root: Path) -> dict[str, Any]:
     """Sparse records of the real validation split, whose pictures have COCO's size, or of a drawn training split."""
     real, drawn = oracle.SHARED / "coco", root / "sample"
     if real.exists():
-        coco_download(str(real), str(root), train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
+        names = DataParameters(train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
+        coco_download(str(real), str(root), names)
     else:
         drawn_people.make(drawn, seed=0, train=400, val=1)
         coco_download(str(drawn), str(root))
-    tfrecord_targets(root=str(root), split="train", dense="none")
+    tfrecord_targets(str(root), "train", parameters=SplitParameters(dense="none"))
     (path,) = root.glob("records/train-*/manifest.json")
     return storage.open_manifest(str(path), "records")
 

@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--between", type=float, default=25, help="Gbit/s between machines (default: %(default)s)")
     parser.add_argument("--latency", type=float, default=50, help="µs of an exchange (default: %(default)s)")
     options = parser.parse_args()
-    parameters = TrainParameters(model=options.model, size=train_step.SIZE, batch=train_step.BATCH)
+    parameters = TrainParameters(model=options.model, size=train_step.SIZE, batch_size=train_step.BATCH)
     trainer = Trainer(parameters, train_step.OPENPOSE, 1000, tf.distribute.get_strategy())
     sent = sum(4 * math.prod(weights.shape) for weights in trainer.model.trainable_variables)
     norms = sum(isinstance(layer, Norm) for layer in trainer.model.layers)

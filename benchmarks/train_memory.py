@@ -46,7 +46,7 @@ def main() -> int:
 
 def input_mb(manifest: dict[str, Any]) -> float:
     """Peak memory with the input less that without it, of a process that has trained a step."""
-    trainer = Trainer(TrainParameters(**SMALL, batch=BATCH), OPENPOSE, 100, tf.distribute.get_strategy())
+    trainer = Trainer(TrainParameters(**SMALL, batch_size=BATCH), OPENPOSE, 100, tf.distribute.get_strategy())
     one = train_step.any_batch()
     batch = {name: tf.concat([value] * (BATCH // train_step.BATCH), 0) for name, value in one.items()}
     trainer.train_step(batch)
@@ -60,7 +60,7 @@ def input_mb(manifest: dict[str, Any]) -> float:
 def growth_over_steps(manifest: dict[str, Any], folder: Path) -> float:
     """Memory after all steps to that after the first ones."""
     per_epoch = manifest["counts"]["samples"] // 4
-    parameters = TrainParameters(**SMALL, size=64, batch=4, epochs=-(-STEPS // per_epoch))
+    parameters = TrainParameters(**SMALL, size=64, batch_size=4, epochs=-(-STEPS // per_epoch))
     used = []
 
     def saved() -> None:

@@ -67,7 +67,7 @@ def any_batch() -> dict[str, tf.Tensor]:
 
 def our_step(batch: dict[str, tf.Tensor]) -> Callable[[], Any]:
     """Our step on the batch."""
-    parameters = TrainParameters(model="lightweight", size=SIZE, batch=BATCH)
+    parameters = TrainParameters(model="lightweight", size=SIZE, batch_size=BATCH)
     trainer = Trainer(parameters, OPENPOSE, 1000, tf.distribute.get_strategy())
     return lambda: float(trainer.train_step(batch)["loss"])
 

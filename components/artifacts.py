@@ -1,8 +1,7 @@
 """Between KFP's artifacts and the steps: small manifests, figures and pages. Used inside the components' bodies."""
 
-import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,6 @@ def clear_errors() -> Iterator[None]:
         yield
     except InputError as error:
         sys.exit(f"error: {error}")
-
-
-def select_inputs(step: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a component's inputs that a step (or a dataclass) takes, as numbers of the kind that it declares.
-
-    KFP hands 3 on as 3.0 and 3.0 as 3, and what a step makes is found again by its inputs' fingerprint.
-    """
-    taken = {name: kind.annotation for name, kind in inspect.signature(step).parameters.items() if name in inputs}
-    return {name: kind(inputs[name]) if kind in (int, float) else inputs[name] for name, kind in taken.items()}
 
 
 def write_manifest(artifact: Any, manifest: storage.Manifest | dict[str, Any]) -> None:

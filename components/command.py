@@ -1,78 +1,152 @@
-"""A step as a command: its flags come from the step function's signature and docstring."""
+"""Steps as commands: tyro makes the flags from a step's arguments and from the fields of its parameters."""
 
-import argparse
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import docstring_parser
+import tyro
+import yaml
 
 from openpose.errors import InputError
+from openpose.parameters import REQUIRED, Parameter, Parameters, described
+
+CONFIG = "--config"
+CONFIG_NOTE = f"{CONFIG} FILE reads parameters from a YAML file (name: value); flags win."
 
 
-def flags(function: Callable[..., Any]) -> list[dict[str, Any]]:
-    """A step's parameters: `name`, `type`, `default` (absent when it must be given) and `help`, in order."""
-    documentation = {
-        param.arg_name: param.description for param in docstring_parser.parse(function.__doc__ or "").params
-    }
-    described = []
-    for parameter in inspect.signature(function).parameters.values():
-        entry = {
-            "name": parameter.name,
-            "type": parameter.annotation,
-            "help": documentation.get(parameter.name) or "",
-        }
-        if parameter.default is not inspect.Parameter.empty:
-            entry["default"] = parameter.default
-        described.append(entry)
-    return described
+def parameters(step: Callable[..., Any]) -> dict[str, Parameter]:
+    """All that a step takes, by name: its arguments, and the fields of its parameters in their place."""
+    documentation = docstring_parser.parse(step.__doc__ or "")
+    words = {each.arg_name: " ".join((each.description or "").split()) for each in documentation.params}
+    found: dict[str, Parameter] = {}
+    for name, argument in inspect.signature(step, eval_str=True).parameters.items():
+        if _is_group(argument.annotation):
+            found |= {each.name: each for each in described(argument.annotation)}
+        else:
+            default = REQUIRED if argument.default is inspect.Parameter.empty else argument.default
+            found[name] = Parameter(name, argument.annotation, default, words.get(name, ""))
+    return found
 
 
-def line(function: Callable[..., Any], program: str, arguments: Mapping[str, Any]) -> str:
-    """The command, as for a shell, that calls a step with these arguments; without those that are the defaults."""
+def call(step: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    """Calls a step with values by name, such as KFP hands on: each parameters dataclass takes those that are its own.
+
+    Raises:
+        InputError: a value cannot be used, or the step has no parameter of that name.
+    """
+    known = parameters(step)
+    for name in values:
+        if name not in known:
+            raise InputError(f"there is no parameter {name!r}; there are: {', '.join(known)}")
+    arguments = {}
+    for name, argument in inspect.signature(step, eval_str=True).parameters.items():
+        if _is_group(argument.annotation):
+            arguments[name] = argument.annotation.select(values)
+        elif name in values:
+            arguments[name] = known[name].convert(values[name])
+    return step(**arguments)
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Parameters)
+
+
+def line(step: Callable[..., Any], program: str, values: Mapping[str, Any]) -> str:
+    """The shell command that calls a step with these values; defaults are left out."""
     words = []
-    for flag in flags(function):
-        name, value = f"--{flag['name'].replace('_', '-')}", arguments[flag["name"]]
-        if value != flag.get("default"):
-            # In one word, as a value may begin with a dash.
-            words.append(name if flag["type"] is bool else f"{name}={value}")
+    for name, parameter in parameters(step).items():
+        if name in values and values[name] != parameter.default:
+            words.append(_flag(name, values[name]))
     return f"{program} {shlex.join(words)}"
 
 
-def parser(function: Callable[..., Any], program: str, note: str = "") -> argparse.ArgumentParser:
-    """The argument parser of a step; its help ends with the note."""
-    description = docstring_parser.parse(function.__doc__ or "").short_description
-    made = argparse.ArgumentParser(prog=program, description=description, epilog=note, allow_abbrev=False)
-    for flag in flags(function):
-        text = " ".join(flag["help"].split()).replace("%", "%%")
-        if flag["type"] is bool:
-            made.add_argument(f"--{flag['name'].replace('_', '-')}", action="store_true", help=text)
-            continue
-        options: dict[str, Any] = {
-            "type": flag["type"],
-            "help": text,
-            "metavar": flag["type"].__name__.upper(),
-        }
-        if "default" in flag:
-            options |= {"default": flag["default"], "help": f"{text} (default: {flag['default']})"}
-        else:
-            options["required"] = True
-        made.add_argument(f"--{flag['name'].replace('_', '-')}", **options)
-    return made
+def _flag(name: str, value: Any) -> str:
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{dashed}" if value else f"--no-{dashed}"
+    return f"--{dashed}={value}"  # in one word, as a value may begin with a dash
 
 
-def run(function: Callable[..., Any], program: str, arguments: Sequence[str] | None = None, note: str = "") -> int:
+def run(step: Callable[..., Any], program: str, arguments: Sequence[str] | None = None, note: str = "") -> int:
     """Runs a step from the command line.
 
     Returns:
         The exit code: 0, or 1 after a clear message about something that cannot be used.
     """
-    values = vars(parser(function, program, note).parse_args(arguments))
+    description = docstring_parser.parse(step.__doc__ or "").short_description
     try:
-        function(**values)
+        words = with_config(parameters(step), sys.argv[1:] if arguments is None else arguments)
+        tyro.cli(
+            step,
+            prog=program,
+            description="\n\n".join(filter(None, [description, note, CONFIG_NOTE])),
+            args=words,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def flags(base: type, parameters: Iterable[Parameter], defaults: Mapping[str, Any], notes: Mapping[str, str]) -> type:
+    """A dataclass from which tyro makes a command's flags: the fields of `base`, and one field for each parameter.
+
+    Args:
+        base: dataclass with the command's own options.
+        parameters: one flag each.
+        defaults: by name, in place of the parameters' own.
+        notes: by name, after the parameters' own words.
+    """
+    fields = []
+    for each in parameters:
+        words = " ".join(filter(None, [each.words, notes.get(each.name)]))
+        kind = Literal[each.choices] if each.choices else each.kind
+        default = field(default=defaults.get(each.name, each.default))
+        fields.append((each.name, Annotated[kind, tyro.conf.arg(help=words)], default))
+    return make_dataclass(base.__name__, fields, bases=(base,), namespace={"__doc__": base.__doc__}, frozen=True)
+
+
+def with_config(known: Mapping[str, Parameter], arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the flags of a YAML file in the place of `--config FILE`; flags that are given win.
+
+    Raises:
+        InputError: the file cannot be read, or names a parameter that is not known.
+    """
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith(f"{CONFIG}=") else [word])]
+    if CONFIG not in words:
+        return words
+    at = words.index(CONFIG)
+    if at + 1 == len(words):
+        raise InputError(f"{CONFIG} needs the path of a YAML file")
+    file, rest = Path(words[at + 1]), words[:at] + words[at + 2 :]
+    given = {word.split("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_") for word in rest}
+    values = read_yaml(file, known)
+    return [_flag(name, value) for name, value in values.items() if name not in given] + rest
+
+
+def read_yaml(file: Path, known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Parameters from a YAML or JSON file, checked.
+
+    Raises:
+        InputError: the file cannot be read, or names a parameter that is not known or cannot have its value.
+    """
+    try:
+        values = yaml.safe_load(file.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read as parameters ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: must hold names and values of parameters, such as epochs: 5")
+    named = {str(name).replace("-", "_"): value for name, value in values.items()}
+    for name in named:
+        if name not in known:
+            raise InputError(f"{file}: there is no parameter {name!r}; there are: {', '.join(known)}")
+    try:
+        return {name: known[name].convert(value) for name, value in named.items()}
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error

@@ -88,7 +88,7 @@ class Parameter:
         if not isinstance(value, accepted) or (isinstance(value, bool) and self.kind is not bool):
             raise InputError(f"{self.name} is {value!r}; it must be {kinds[self.kind]}")
         if self.choices and value not in self.choices:
-            raise InputError(f"no {self.name} is called {value!r}; choose one of: {', '.join(self.choices)}")
+            raise InputError(f"{self.name} is {value!r}; choose one of: {', '.join(self.choices)}")
         if self.kind in (int, float) and not self.limits.least <= value < self.limits.below:
             below = f" and below {self.limits.below:g}" if self.limits.below < math.inf else ""
             raise InputError(f"{self.name} is {value}; it must be at least {self.limits.least:g}{below}")

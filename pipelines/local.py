@@ -5,18 +5,20 @@ Without data it draws a sample data set and trains a small network on it. Exit c
 by the verdict.
 """
 
-import argparse
 import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from components import revision
+import tyro
+
+from components import command, revision
 from components.finish.summary import Summary, summarise
+from components.parameters import dag_parameters
 from openpose import drawn_people, progress, storage
 from openpose.coco import source as data_source
 from openpose.errors import InputError
@@ -41,47 +43,43 @@ SAMPLE: dict[str, Any] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Flags made from the DAG's own parameters; `source` and `root` are called data and out here."""
-    made = argparse.ArgumentParser(
-        prog="python -m pipelines.local",
-        description="Runs the whole pipeline on this machine.",
-        allow_abbrev=False,
-    )
-    made.add_argument(
-        "--data", help="folder with COCO's official layout, an address of one, or coco2017 (default: a sample is drawn)"
-    )
-    made.add_argument("--out", type=Path, default=Path("out"), help="folder for everything (default: %(default)s)")
-    made.add_argument(
-        "--runner",
-        choices=("in-place", "docker"),
-        default="in-place",
-        help="where the steps run: as processes, or in containers of the image that `make images` built "
-        "(default: %(default)s)",
-    )
-    types = {"String": str, "Integer": int, "Float": float}
-    for name, spec in training.component_spec.inputs.items():
-        if name in ("source", "root", "revision", "only_new"):  # here what is done is found in seconds
-            continue
-        if spec.type == "Boolean":
-            made.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=None, help=spec.description)
-            continue
-        kind = types[spec.type]
-        text = f"{spec.description} (default: {spec.default}"
-        text += f"; {SAMPLE[name]} for the sample)" if name in SAMPLE else ")"
-        made.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper(), help=text)
-    return made
+# What the command's own options decide, and `only_new`: a run here finds what is done in seconds.
+_NOT_FLAGS = ("source", "root", "revision", "only_new")
+PARAMETERS = {name: each for name, each in dag_parameters().items() if name not in _NOT_FLAGS}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Runs the whole pipeline on this machine."""
+
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
+    """Folder with COCO's official layout, an address of one, or coco2017; without it a sample is drawn."""
+    out: Path = Path("out")
+    """Folder for everything that is written."""
+    runner: Literal["in-place", "docker"] = "in-place"
+    """Where the steps run: as processes, or in containers of the image that `make images` built."""
+
+
+def parse(arguments: Sequence[str]) -> tuple[Options, dict[str, Any]]:
+    """The command's options, and the parameters of the DAG, with the sample's defaults where no data is given."""
+    words = command.with_config(PARAMETERS, arguments)
+    sample = not any(word.partition("=")[0] in ("--data", "--help", "-h") for word in words)
+    notes = {name: f"The sample: {value}." for name, value in SAMPLE.items()}
+    flags = command.flags(Options, PARAMETERS.values(), SAMPLE if sample else {}, notes)
+    description = f"{Options.__doc__}\n\n{command.CONFIG_NOTE}"
+    options: Options = tyro.cli(flags, prog="python -m pipelines.local", description=description, args=words)
+    return options, {name: each.convert(getattr(options, name)) for name, each in PARAMETERS.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the DAG; returns the exit code."""
-    options = vars(parser().parse_args(arguments))
-    data, out, runner = options.pop("data"), options.pop("out").absolute(), options.pop("runner")
-    given = {name: value for name, value in options.items() if value is not None}
     try:
+        options, parameters = parse(sys.argv[1:] if arguments is None else arguments)
+        out = options.out.absolute()
         storage.open_root(out)
         with in_place.alone(out) as lock:
-            return run(data, out, given, lock, built_image() if runner == "docker" else None)
+            image = built_image() if options.runner == "docker" else None
+            return run(options.data, out, parameters, lock, image)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -97,8 +95,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     """
     start = time.time()
     if data is None:
-        drawn_people.make(out / "sample", seed=parameters.get("seed", 0))
-        parameters = SAMPLE | parameters
+        drawn_people.make(out / "sample", seed=parameters["seed"])
     storage.sweep(out)
     for old in ("status", "kfp"):
         shutil.rmtree(out / old, ignore_errors=True)

@@ -1,45 +1,94 @@
 """Runs on a cluster: `python -m pipelines.runs list`, `cancel RUN`, `logs RUN [STEP]` and `follow RUN`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
 
 from openpose.errors import InputError
 from pipelines import kfp_api
 from pipelines.follow import follow, own_lines, steps
 from pipelines.kfp_api import Api
 
+Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True)
+class List:
+    """The newest runs."""
+
+    count: int = 20
+    """Number of runs."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop a run."""
+
+    run: Run
+    """Identifier of the run, as list prints it."""
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Follow a run, as make submit does."""
+
+    run: Run
+    """Identifier of the run, as list prints it."""
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What the steps of a run have printed."""
+
+    run: Run
+    """Identifier of the run, as list prints it."""
+    step: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="STEP")] = ""
+    """Only this step."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Runs on a cluster."""
+
+    command: List | Cancel | Follow | Logs
+    namespace: str = ""
+    """Namespace of the user, in a Kubeflow with several."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Does what the command says; returns the exit code."""
-    made = argparse.ArgumentParser(prog="python -m pipelines.runs", description=__doc__)
-    made.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
-    commands = made.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the newest runs").add_argument("--count", type=int, default=20)
-    commands.add_parser("cancel", help="stop a run").add_argument("run")
-    commands.add_parser("follow", help="follow a run, as make submit does").add_argument("run")
-    logs = commands.add_parser("logs", help="what the steps of a run have printed")
-    logs.add_argument("run")
-    logs.add_argument("step", nargs="?", help="only this one")
-    options = made.parse_args(arguments)
+    options = tyro.cli(
+        Options,
+        prog="python -m pipelines.runs",
+        args=arguments,
+        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+    )
     try:
-        api = kfp_api.connect(options.namespace)
-        if options.command == "list":
-            return _list(api, options.count)
-        if options.command == "follow":
-            end = follow(api, options.run, 168.0)
-            print(end.text)
-            return end.code
-        if options.command == "cancel":
-            api.terminate(options.run)
-            print(f"{options.run} is being stopped; finished work is kept")
-            return 0
-        return _logs(api, options.run, options.step)
+        return _do(options.command, kfp_api.connect(options.namespace))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _do(command: List | Cancel | Follow | Logs, api: Api) -> int:
+    match command:
+        case List(count):
+            return _list(api, count)
+        case Follow(run):
+            end = follow(api, run, 168.0)
+            print(end.text)
+            return end.code
+        case Cancel(run):
+            api.terminate(run)
+            print(f"{run} is being stopped; finished work is kept")
+            return 0
+        case Logs(run, step):
+            return _logs(api, run, step)
 
 
 def _list(api: Api, count: int) -> int:
@@ -49,9 +98,9 @@ def _list(api: Api, count: int) -> int:
     return 0
 
 
-def _logs(api: Api, run: str, wanted: str | None) -> int:
+def _logs(api: Api, run: str, wanted: str) -> int:
     api.run(run)  # says when there is none
-    found = [step for step in steps(api.nodes(run)) if wanted in (None, step.name)]
+    found = [step for step in steps(api.nodes(run)) if wanted in ("", step.name)]
     if wanted and not found:
         raise InputError(f"run {run} has no step {wanted!r}; leave it out to see all")
     for step in found:

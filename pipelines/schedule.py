@@ -4,12 +4,14 @@ A schedule is a recurring run of Kubeflow Pipelines, of this git revision's vers
 it takes the place of the one before. Two of its runs never overlap, and what was missed is not made up for.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Annotated
 
+import tyro
 from cronsim import CronSim, CronSimError
 
 from openpose.errors import InputError
@@ -18,25 +20,33 @@ from pipelines.follow import OVER
 from pipelines.kfp_api import Api
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags."""
-    made = argparse.ArgumentParser(prog="python -m pipelines.schedule", description=__doc__, allow_abbrev=False)
-    commands = made.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="run the pipeline at fixed times", allow_abbrev=False)
-    create.add_argument("cron", help="minute hour day month weekday, such as '0 3 * * *' for 3:00 every day")
-    submit.add_flags(create)
-    remove = commands.add_parser("remove", help="do it no longer", allow_abbrev=False)
-    remove.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
-    for command in (create, remove):
-        command.add_argument("--name", default=submit.PIPELINE, help="of the schedule (default: %(default)s)")
-    return made
+@dataclass(frozen=True, kw_only=True)
+class Create(submit.Request):
+    """Run the pipeline at fixed times."""
+
+    cron: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CRON")]
+    """Minute hour day month weekday, such as '0 3 * * *' for 3:00 every day."""
+    name: str = submit.PIPELINE
+    """Name of the schedule."""
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Run it no longer."""
+
+    namespace: str = ""
+    """Namespace of the user, in a Kubeflow with several."""
+    name: str = submit.PIPELINE
+    """Name of the schedule."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Does what the command says; returns the exit code."""
-    options = parser().parse_args(arguments)
+    options = tyro.extras.subcommand_cli_from_dict(
+        {"create": Create, "remove": Remove}, prog="python -m pipelines.schedule", description=__doc__, args=arguments
+    )
     try:
-        if options.command == "create":
+        if isinstance(options, Create):
             create(options)
         else:
             remove(kfp_api.connect(options.namespace), options.name)
@@ -46,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def create(options: argparse.Namespace) -> None:
+def create(options: Create) -> None:
     """Makes a schedule, in place of one of the same name.
 
     The new one is there before the old one goes: if that is cut, there are two and the next call removes one, where

@@ -5,7 +5,6 @@ its end. Without a source it trains on the drawn sample. Exit code: 0 accepted o
 verdict, 1 failed or not started, 4 cancelled or not done in time, 130 after Ctrl-C when the run was left running.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -13,11 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 import yaml
 
 from components import revision
+from components.command import read_yaml
 from openpose.coco import source
 from openpose.errors import InputError
 from pipelines import images as built_images
@@ -26,7 +27,7 @@ from pipelines import settings as cluster_settings
 from pipelines.follow import ENDED, follow
 from pipelines.kfp_api import Api
 from pipelines.settings import Settings
-from pipelines.training import compile_to, training
+from pipelines.training import PARAMETERS, compile_to
 
 PIPELINE = "openpose-training"
 LEFT_RUNNING = 130
@@ -47,37 +48,47 @@ class Plan:
     run: dict[str, Any]
 
 
-def add_flags(made: argparse.ArgumentParser) -> None:
-    """The flags that say what is run and where."""
-    made.add_argument("--settings", default="pvc", help="of the cluster: a .yaml file or a name of pipelines/clusters")
-    made.add_argument("--images", type=Path, default=built_images.BUILT, help="what make images wrote")
-    made.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")
-    made.add_argument("--params-file", type=Path, help="YAML or JSON file with parameters; --param goes before it")
-    made.add_argument("--experiment", default="openpose", help="that the run belongs to (default: %(default)s)")
-    made.add_argument("--version", help="name of the pipeline's version (default: the git revision)")
-    made.add_argument("--namespace", default="", help="of the user, in a Kubeflow with several")
-    made.add_argument("--allow-dirty", action="store_true", help="submit files that are not committed")
+@dataclass(frozen=True)
+class Request:
+    """What is run, and where."""
+
+    settings: str = "pvc"
+    """Settings of the cluster: a .yaml file, or a name of pipelines/clusters."""
+    images: Path = built_images.BUILT
+    """The file that make images wrote."""
+    param: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
+    """A parameter as NAME=VALUE; may be repeated."""
+    params_file: Annotated[Path | None, tyro.conf.arg(aliases=["--config"], metavar="FILE")] = None
+    """YAML or JSON file with parameters; those of --param win."""
+    experiment: str = "openpose"
+    """Experiment that the run belongs to."""
+    version: str = ""
+    """Name of the pipeline's version; by default the git revision."""
+    namespace: str = ""
+    """Namespace of the user, in a Kubeflow with several."""
+    allow_dirty: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Submit files that are not committed."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags."""
-    made = argparse.ArgumentParser(
-        prog="python -m pipelines.submit",
-        description="Runs the pipeline on the cluster that KF_PIPELINES_ENDPOINT or kubectl's context names.",
-        allow_abbrev=False,
-    )
-    add_flags(made)
-    made.add_argument("--name", help="of the run (default: the version and the time)")
-    made.add_argument("--hours", type=float, default=168.0, help="to follow it at most (default: %(default)g)")
-    made.add_argument("--no-wait", action="store_true", help="start it, and do not follow it")
-    made.add_argument("--dry-run", action="store_true", help="print what would be sent")
-    made.add_argument("--summary", type=Path, metavar="FILE", help="add how it went to this file, as Markdown")
-    return made
+@dataclass(frozen=True)
+class Options(Request):
+    """Runs the pipeline on the cluster that KF_PIPELINES_ENDPOINT or kubectl's context names."""
+
+    name: str = ""
+    """Name of the run; by default the version and the time."""
+    hours: float = 168.0
+    """Hours to follow it at most."""
+    no_wait: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Start it, and do not follow it."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print what would be sent."""
+    summary: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Add to this file, as Markdown, how the run went."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Submits; returns the exit code."""
-    options = parser().parse_args(arguments)
+    options = tyro.cli(Options, prog="python -m pipelines.submit", args=arguments)
     try:
         return submit(options)
     except InputError as error:
@@ -85,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def submit(options: argparse.Namespace) -> int:
+def submit(options: Options) -> int:
     """What the command does, given its flags; returns the exit code.
 
     Raises:
@@ -114,23 +125,23 @@ def submit(options: argparse.Namespace) -> int:
     return end.code
 
 
-def planned(options: argparse.Namespace, **defaults: Any) -> Plan:
-    """What the flags ask for.
+def planned(request: Request, **defaults: Any) -> Plan:
+    """What is sent for a request.
 
     Args:
-        options: of `add_flags`.
+        request: what is run, and where.
         defaults: of the DAG's parameters, instead of its own.
 
     Raises:
         InputError: something cannot be used.
     """
-    settings = cluster_settings.read(options.settings)
-    version = options.version or _version(options.settings, options.allow_dirty)
-    values = parameters(options.params_file, options.param, settings)
+    settings = cluster_settings.read(request.settings)
+    version = request.version or _version(request.settings, request.allow_dirty)
+    values = parameters(request.params_file, request.param, settings)
     run: dict[str, Any] = {"runtime_config": {"parameters": defaults | values}}
     if settings.service_account:
         run["service_account"] = settings.service_account
-    return Plan(version, _compiled(settings, _images(options.images, settings)), run)
+    return Plan(version, _compiled(settings, _images(request.images, settings)), run)
 
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
@@ -188,14 +199,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
     Raises:
         InputError: a parameter is unknown, misses or has another type.
     """
-    values: dict[str, Any] = {}
-    if file:
-        try:
-            values = yaml.safe_load(file.read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{file}: cannot be read as parameters ({' '.join(str(error).split())})") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{file}: must hold names and values of parameters, such as epochs: 5")
+    values = read_yaml(file, PARAMETERS) if file else {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
@@ -204,27 +208,12 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
     if "source" not in values | settings.parameters:
         values = {"source": source.SAMPLE} | local.SAMPLE | values
     values = {"revision": revision.fingerprint()} | values
-    known = training.component_spec.inputs
     for name in values:
-        if name not in known:
-            raise InputError(f"the pipeline has no parameter {name!r}; it has: {', '.join(sorted(known))}")
+        if name not in PARAMETERS:
+            raise InputError(f"the pipeline has no parameter {name!r}; it has: {', '.join(sorted(PARAMETERS))}")
     if not (values | settings.parameters).get("root"):
         raise InputError("`root`, the storage root that all pods see, is missing; give --param root=gs://bucket/prefix")
-    return {name: _typed(name, value, known[name].type) for name, value in values.items()}
-
-
-def _typed(name: str, value: Any, kind: str) -> Any:
-    made: dict[str, Any] = {"String": str, "Integer": int, "Float": float, "Boolean": _truth}
-    try:
-        return made[kind](value)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"parameter {name} is {value!r}; it must be of type {kind}") from error
-
-
-def _truth(value: Any) -> bool:
-    if str(value).lower() not in ("true", "false"):
-        raise ValueError(value)
-    return str(value).lower() == "true"
+    return {name: PARAMETERS[name].convert(value) for name, value in values.items()}
 
 
 def _version(settings: str, allow_dirty: bool) -> str:

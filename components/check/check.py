@@ -1,109 +1,102 @@
 """Before the first step: refuses in seconds what would fail after hours."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from components import status
-from components.evaluate.verdict import AcceptanceThresholds
-from components.tfrecord_targets.tfrecord_targets import DENSE, plan
-from openpose import networks, storage
+from components.parameters import STEP_PARAMETERS, RunRequest, of_step
+from openpose import storage
 from openpose.errors import InputError
 from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
-from openpose.training import learning_rate
-from openpose.training.parameters import RunParameters, TrainParameters
-
-#: Parameters that say where and how fast, but not what comes out.
-NOT_DECIDING = ("root", "machine", "watcher", "workers", "machines", "gpus", "save_minutes", "ap_images")
+from openpose.training.parameters import DeviceParameters, TrainParameters
 
 
-def check(
-    root: str,
-    train: dict[str, Any],
-    demands: dict[str, float],
-    workers: int = 1,
-    dense: str = "val",
-    save_minutes: float = 10.0,
-    ap_images: int = 0,
-    machines: int = 1,
-    gpus: int = 0,
-    machine: dict[str, str] | None = None,
-    registry: str = "openpose",
-    pixels: str = "bgr",
-    formats: str = "all",
-) -> None:
-    """Checks all parameters of the pipeline that can be checked without data.
+class Checked(NamedTuple):
+    """What the steps after this one get.
+
+    Attributes:
+        cpu: cores of the training's pod.
+        memory: of the training's pod.
+        accelerators: GPUs of the training's pod. A text, because KFP 2.17's driver takes a number for none.
+        recipe: fingerprint of everything that decides the result, besides the data.
+        data: the parameters of each step, as `components.parameters` has them.
+        records: see data.
+        train: see data.
+        evaluate: see data.
+        export: see data.
+    """
+
+    cpu: str
+    memory: str
+    accelerators: str
+    recipe: str
+    data: dict[str, Any]
+    records: dict[str, Any]
+    train: dict[str, Any]
+    evaluate: dict[str, Any]
+    export: dict[str, Any]
+
+
+def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mapping[str, str]) -> Checked:
+    """Checks all parameters of the DAG that can be checked without data.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        train: What decides the training, by the names of `TrainParameters`.
-        demands: What the verdict asks for, by the names of `AcceptanceThresholds`.
-        workers: How many workers share the training split's records.
-        dense: Which splits carry heatmap, vectmap and mask.
-        save_minutes: A checkpoint after so many minutes.
-        ap_images: COCO AP on so many validation images at the end of each epoch.
-        machines: How many machines share the training.
-        gpus: How many GPUs of each do.
-        machine: What the pod on each may ask for, as the cluster's settings have it: accelerator, empty for none, and
-            more; nothing where the DAG runs on this machine.
-        registry: Name of the registry of the champions.
-        pixels: Order of the channels that the exported files take.
-        formats: What is exported.
+        values: all parameters of the DAG, by name.
+        machine: what the pod of a training asks for: cpu, memory, accelerator; empty where the DAG runs here.
+        watcher: what a pod asks for that only watches over the training's pods on several machines.
 
     Raises:
-        InputError: one or more cannot be used; the message has a line for each.
+        InputError: parameters cannot be used; the message names all of them.
     """
-    folder = storage.open_root(root)
+    folder = storage.open_root(values["root"])
     with status.step(folder, "check"):
-        wrong = _complaints(
-            lambda: _check_training(train),
-            lambda: RunParameters(save_minutes=save_minutes, ap_images=ap_images),
-            lambda: AcceptanceThresholds(**demands),
-            lambda: plan(workers),
-            lambda: _check_choice("dense", dense, DENSE),
-            lambda: _check_gpus(gpus, (machine or {}).get("accelerator", "")),
-            lambda: _check_machines(machines, bool(machine)),
-            lambda: _check_shares(train, machines * max(gpus, 1)),
-            lambda: Registry(folder, registry),
-            lambda: model_formats.check_pixels(pixels),
-            lambda: model_formats.chosen(formats),
-        )
+        wrong, structs = [], dict[str, dict[str, Any]]()
+        for step in STEP_PARAMETERS:
+            wrong += _complaint(partial(_add_step, structs, step, values))
+        wrong += _complaint(lambda: RunRequest.select(values))
+        if not wrong:
+            devices = DeviceParameters.select(values)
+            for each in (
+                lambda: _check_gpus(devices.gpus, machine.get("accelerator", "")),
+                lambda: _check_machines(devices.machines, bool(machine)),
+                lambda: _check_replicas(TrainParameters.select(values), devices.replicas),
+                lambda: Registry(folder, structs["evaluate"]["registry"]),
+                lambda: model_formats.chosen(structs["export"]["formats"]),
+            ):
+                wrong += _complaint(each)
         if wrong:
             raise InputError("; ".join(wrong))
         print(f"the parameters can be used; everything will be in {folder}", flush=True)
+    pod = machine if devices.machines == 1 else watcher
+    gpus = devices.gpus if devices.machines == 1 else 0
+    return Checked(pod.get("cpu", ""), pod.get("memory", ""), str(gpus), recipe(values), **structs)
 
 
-def recipe(parameters: Mapping[str, Any]) -> str:
-    """Fingerprint of the code's revision and of all parameters that decide what comes out of the data."""
-    return storage.fingerprint({name: value for name, value in parameters.items() if name not in NOT_DECIDING})
+def _add_step(structs: dict[str, dict[str, Any]], step: str, values: Mapping[str, Any]) -> None:
+    structs[step] = of_step(step, values)
 
 
-def _complaints(*checks: Callable[[], object]) -> list[str]:
-    """What the checks say, so that a person mends all of it at once."""
-    said = []
-    for each in checks:
-        try:
-            each()
-        except InputError as error:
-            said.append(str(error))
-    return said
+def recipe(values: Mapping[str, Any]) -> str:
+    """Fingerprint of the code's revision and of all parameters that decide the result, besides the data.
+
+    What only says where and how fast the training runs is left out, and so is what decides the data.
+    """
+    decides = {step: of_step(step, values) for step in ("records", "evaluate", "export")}
+    return storage.fingerprint([decides, TrainParameters.select(values).as_dict(), values["revision"]])
 
 
-def _check_training(values: dict[str, Any]) -> None:
-    parameters = TrainParameters(**values)
-    parameters.inputs()
-    learning_rate.check(parameters.learning_rate, parameters.decay)
-    networks.check(parameters.model, parameters.width, parameters.stages or None)
-
-
-def _check_choice(name: str, value: str, choices: dict[str, Any]) -> None:
-    if value not in choices:
-        raise InputError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+def _complaint(check: Callable[[], object]) -> list[str]:
+    """The message of a check that fails, so that the user can mend all faults at once."""
+    try:
+        check()
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _check_gpus(gpus: int, accelerator: str) -> None:
-    if gpus < 0:
-        raise InputError(f"gpus is {gpus}; it must be at least 0")
     if gpus and not accelerator:
         raise InputError(
             f"gpus is {gpus}, but this pipeline was compiled for a cluster without accelerators; "
@@ -112,8 +105,6 @@ def _check_gpus(gpus: int, accelerator: str) -> None:
 
 
 def _check_machines(machines: int, on_a_cluster: bool) -> None:
-    if machines < 1:
-        raise InputError(f"machines is {machines}; it must be at least 1")
     if machines > 1 and not on_a_cluster:
         raise InputError(
             f"machines is {machines}, but this DAG runs here and not on a cluster; submit it (make submit), or give "
@@ -121,8 +112,10 @@ def _check_machines(machines: int, on_a_cluster: bool) -> None:
         )
 
 
-def _check_shares(train: dict[str, Any], replicas: int) -> None:
-    batch, parts = train["batch"], train.get("accumulate", 1)
-    if replicas > 1 and parts > 0 and batch % (replicas * parts):
+def _check_replicas(parameters: TrainParameters, replicas: int) -> None:
+    batch_size, parts = parameters.batch_size, parameters.accumulate
+    if replicas > 1 and batch_size % (replicas * parts):
         in_parts = f" in {parts} parts each (accumulate)" if parts > 1 else ""
-        raise InputError(f"batch_size {batch} does not divide among {replicas} replicas (machines × gpus){in_parts}")
+        raise InputError(
+            f"batch_size {batch_size} does not divide among {replicas} replicas (machines × gpus){in_parts}"
+        )

@@ -1,83 +1,56 @@
-"""KFP's declaration of the step."""
+"""KFP's declaration of the step, whose inputs are all parameters of the DAG.
 
-from typing import NamedTuple
+KFP ships a component's source, and reads its inputs from the function's signature, so this function is written out by
+a template: a parameter of the DAG then needs no second copy here.
+"""
+
+import linecache
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
-
-@dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
+_SOURCE = '''\
 def check(
-    root: str,
     machine: dict,
     watcher: dict,
-    model: str,
-    width: float,
-    stages: int,
-    init: str,
-    init_partial: bool,
-    size: int,
-    input_width: int,
-    batch_size: int,
-    epochs: int,
-    learning_rate: str,
-    decay: str,
-    warmup: int,
-    optimizer: str,
-    weight_decay: float,
-    clip_norm: float,
-    backbone_rate: float,
-    freeze_norms: bool,
-    ema: float,
-    accumulate: int,
-    precision: str,
-    early_stop: int,
-    min_scale: float,
-    max_scale: float,
-    max_rotation: float,
-    sigma: float,
-    seed: int,
-    save_minutes: float,
-    ap_images: int,
-    machines: int,
-    gpus: int,
-    workers: int,
-    shard_mb: float,
-    images_per_shard: int,
-    max_bad_share: float,
-    dense: str,
-    height: int,
-    min_ap: float,
-    max_valid_loss: float,
-    tolerance: float,
-    registry: str,
-    pixels: str,
-    formats: str,
-    revision: str,
-) -> NamedTuple("Checked", cpu=str, memory=str, accelerators=str, recipe=str):  # type: ignore[valid-type]
-    """Refuses parameters that cannot work, in seconds; hands on what the training's step asks for.
-
-    With several machines it only watches over the pods that train.
-    """
-    given = dict(locals())
-    inputs = {**given, "batch": batch_size}
-    from typing import NamedTuple
-
+{inputs}
+) -> NamedTuple(
+    "Checked",
+    cpu=str,
+    memory=str,
+    accelerators=str,
+    recipe=str,
+    data=dict,
+    records=dict,
+    train=dict,
+    evaluate=dict,
+    export=dict,
+):
+    """Refuses parameters that cannot work, in seconds; hands on each step's parameters in one struct."""
+    values = dict(
+{values}
+    )
     from components import artifacts
-    from components.check.check import check, recipe
-    from components.evaluate.verdict import AcceptanceThresholds
-    from openpose.training.parameters import TrainParameters
+    from components.check.check import check
 
     with artifacts.clear_errors():
-        training, demands = (artifacts.select_inputs(kind, inputs) for kind in (TrainParameters, AcceptanceThresholds))
-        check(train=training, demands=demands, **artifacts.select_inputs(check, inputs))
+        return check(values, machine, watcher)
+'''
 
-    class Checked(NamedTuple):
-        cpu: str
-        memory: str
-        accelerators: str
-        recipe: str
 
-    alone = int(machines) == 1
-    pod = machine if alone else watcher
-    # KFP 2.17's driver reads a pod's number of accelerators from a text only; a number is silently none.
-    return Checked(pod.get("cpu", ""), pod.get("memory", ""), str(int(gpus) if alone else 0), recipe(given))
+def component(inputs: Mapping[str, type]) -> Any:
+    """The component.
+
+    Args:
+        inputs: name and type of each parameter of the DAG.
+    """
+    source = _SOURCE.format(
+        inputs="\n".join(f"    {name}: {kind.__name__}," for name, kind in inputs.items()),
+        values="\n".join(f"        {name}={name}," for name in inputs),
+    )
+    file = "<check>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # where KFP finds the source
+    namespace: dict[str, Any] = {"NamedTuple": NamedTuple}
+    exec(compile(source, file, "exec"), namespace)
+    return dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)(namespace["check"])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from components import status
+from components.coco_download.parameters import DataParameters
 from openpose import skeleton, storage
 from openpose.coco import index, pictures, remote_files
 from openpose.coco import source as data_source
@@ -22,13 +23,7 @@ SUMS = "data/.checksums.json"  # of annotation files, so that a repeat need not 
 def coco_download(
     source: str,
     root: str,
-    train_annotations: str = "",
-    val_annotations: str = "",
-    train_pictures: str = "",
-    val_pictures: str = "",
-    val_share: float = 0.0,
-    seed: int = 0,
-    unpack: bool = False,
+    parameters: DataParameters = DataParameters(),
 ) -> DataManifest:
     """Fetches or finds a data set in COCO's format, checks it and describes it in a manifest under the storage root.
 
@@ -36,14 +31,7 @@ def coco_download(
         source: coco2017 for COCO's own archives; or a folder, or an address (http://, https://, gs://, file://) below
             which the files have COCO's official names, as folders (train2017/, annotations/) or as zip archives.
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        train_annotations: The training split's JSON file, or a zip archive of it, below the source, when its name is
-            not COCO's.
-        val_annotations: The same for the validation split.
-        train_pictures: The training split's folder or zip archive of pictures, when its name is not COCO's.
-        val_pictures: The same for the validation split.
-        val_share: Share of the training file's images that is held out for validation instead of a file of its own.
-        seed: Of the order of the images in the records, and of the share that is held out.
-        unpack: Unpack the archives of pictures, for those who want files; they are read from archives as well.
+        parameters: what decides the data set, besides its files.
 
     Returns:
         The manifest: for each split where its images and pictures are, counts, and a fingerprint.
@@ -52,11 +40,9 @@ def coco_download(
         InputError: something is missing or cannot be used; the message names the file and the field.
     """
     folder = storage.open_root(root)
-    if not 0 <= val_share < 1:
-        raise InputError(f"val_share is {val_share}; give a share of the images from 0 to less than 1, such as 0.1")
-    names = _names(train_annotations, val_annotations, train_pictures, val_pictures, val_share)
+    val_share, seed = parameters.val_share, parameters.data_seed
     with status.step(folder, "coco_download") as step:
-        files = data_source.bring(source, folder, names)
+        files = data_source.bring(source, folder, _names(parameters))
         shares = (
             {"train": {"train": 1 - val_share, "val": val_share}}
             if val_share
@@ -65,7 +51,7 @@ def coco_download(
         known = _known_sums(folder)
         sums = {split: known.of(files.annotations[split]) for split in shares}
         signatures = {split: _signature(files.pictures[split]) for split in shares}
-        if unpack:
+        if parameters.unpack:
             files = _unpacked(files, folder, signatures)
         inputs = DataInputs(
             # Where the pictures are counts here, because they stay there; a split's own fingerprint is of content only.
@@ -96,14 +82,10 @@ def coco_download(
         return manifest
 
 
-def _names(
-    train_annotations: str, val_annotations: str, train_pictures: str, val_pictures: str, val_share: float
-) -> Names:
-    if val_share and (val_annotations or val_pictures):
-        raise InputError("val_share holds a part of the training file out; give it, or a validation file, but not both")
-    annotations, stores = {"train": train_annotations}, {"train": train_pictures}
-    if not val_share:
-        annotations["val"], stores["val"] = val_annotations, val_pictures
+def _names(parameters: DataParameters) -> Names:
+    annotations, stores = {"train": parameters.train_annotations}, {"train": parameters.train_pictures}
+    if not parameters.val_share:
+        annotations["val"], stores["val"] = parameters.val_annotations, parameters.val_pictures
     return Names(annotations, stores)
 
 

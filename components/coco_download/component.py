@@ -11,13 +11,7 @@ from kfp.dsl import HTML, Dataset, Output
 def coco_download(
     source: str,
     root: str,
-    train_annotations: str,
-    val_annotations: str,
-    train_pictures: str,
-    val_pictures: str,
-    val_share: float,
-    seed: int,
-    unpack: bool,
+    parameters: dict,
     workers: int,
     recipe: str,
     registry: str,
@@ -31,21 +25,12 @@ def coco_download(
     from components import artifacts
     from components.coco_download.champion_check import NEW, NOTHING_NEW, is_made_already, made_of
     from components.coco_download.coco_download import coco_download
+    from components.command import call
     from components.tfrecord_targets.tfrecord_targets import plan
 
     with artifacts.clear_errors():
         shares = plan(int(workers))
-        manifest = coco_download(
-            source=source,
-            root=root,
-            train_annotations=train_annotations,
-            val_annotations=val_annotations,
-            train_pictures=train_pictures,
-            val_pictures=val_pictures,
-            val_share=val_share,
-            seed=int(seed),
-            unpack=unpack,
-        )
+        manifest = call(coco_download, {"source": source, "root": root, **parameters})
         artifacts.write_manifest(data, manifest)
         artifacts.write_page(page, manifest.report)
         made = made_of(recipe, manifest)

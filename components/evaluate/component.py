@@ -11,11 +11,7 @@ def evaluate(
     run: Input[Model],
     valid_records: Input[Dataset],
     root: str,
-    height: int,
-    min_ap: float,
-    max_valid_loss: float,
-    tolerance: float,
-    registry: str,
+    parameters: dict,
     revision: str,
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
@@ -27,21 +23,13 @@ def evaluate(
     from typing import NamedTuple
 
     from components import artifacts
+    from components.command import call
     from components.evaluate.evaluate import evaluate
     from openpose import storage
 
     with artifacts.clear_errors():
-        manifest = evaluate(
-            root=root,
-            run=run.path,
-            valid_records=valid_records.path,
-            height=int(height),
-            min_ap=min_ap,
-            max_valid_loss=max_valid_loss,
-            tolerance=tolerance,
-            registry=registry,
-            revision=revision,
-        )
+        places = {"root": root, "run": run.path, "valid_records": valid_records.path}
+        manifest = call(evaluate, {**places, **parameters, "revision": revision})
         artifacts.write_manifest(evaluation, manifest)
         speed = {"images_per_second": manifest["images_per_second"]}
         artifacts.write_metrics(metrics, manifest["figures"] | speed)

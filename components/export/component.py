@@ -11,26 +11,19 @@ def export(
     train_records: Input[Dataset],
     valid_records: Input[Dataset],
     root: str,
-    pixels: str,
-    formats: str,
+    parameters: dict,
     revision: str,
     graph: Output[Model],
 ) -> None:
     """Writes the model in the formats that programs load, and checks that each still says the same."""
     from components import artifacts
+    from components.command import call
     from components.export.export import export
 
     with artifacts.clear_errors():
-        manifest = export(
-            root=root,
-            run=run.path,
-            evaluation=evaluation.path,
-            valid_records=valid_records.path,
-            pixels=pixels,
-            formats=formats,
-            train_records=train_records.path,
-            revision=revision,
-        )
+        inputs = {"run": run, "evaluation": evaluation, "train_records": train_records, "valid_records": valid_records}
+        places = {"root": root, **{name: artifact.path for name, artifact in inputs.items()}}
+        manifest = call(export, {**places, **parameters, "revision": revision})
         artifacts.write_manifest(graph, manifest)
 
 

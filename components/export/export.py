@@ -3,6 +3,7 @@
 from typing import Any
 
 from components import status
+from components.export.parameters import ExportParameters
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import formats as model_formats
@@ -14,9 +15,7 @@ def export(
     run: str,
     evaluation: str,
     valid_records: str,
-    pixels: str = "bgr",
-    formats: str = "all",
-    images: int = 50,
+    parameters: ExportParameters = ExportParameters(),
     train_records: str = "",
     revision: str = "",
 ) -> dict[str, Any]:
@@ -27,10 +26,7 @@ def export(
         run: Manifest of the training run.
         evaluation: Manifest of its evaluation.
         valid_records: Manifest of the validation split's records.
-        pixels: Order of the channels that the files take: bgr as tf-pose-estimation's clients feed, or rgb.
-        formats: What is written besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and
-            tflite_int8 with commas.
-        images: On so many pictures of the validation split the formats are compared with the Keras model.
+        parameters: what is exported, and how.
         train_records: Manifest of the training split's records, whose pictures say the ranges of integers; those of
             the run under the root by default.
         revision: Revision of the code; another one exports anew.
@@ -41,10 +37,7 @@ def export(
     Raises:
         InputError: a manifest cannot be used, or a format's output is not the model's.
     """
-    if images < 1:
-        raise InputError(f"images is {images}; formats are compared on at least 1")
-    model_formats.check_pixels(pixels)
-    chosen = model_formats.chosen(formats)
+    chosen = model_formats.chosen(parameters.formats)
     folder = storage.open_root(root)
     with status.step(folder, "export") as step:
         trained = storage.open_manifest(run, RunManifest)
@@ -53,9 +46,9 @@ def export(
         inputs = {
             "run": trained.fingerprint,
             "evaluation": judged["fingerprint"],
-            "pixels": pixels,
+            "pixels": parameters.pixels,
             "formats": list(chosen),
-            "images": images,
+            "images": parameters.images,
             "revision": revision,
         }
         work = storage.StepOutput(folder, "model", inputs, "models/")

@@ -5,61 +5,30 @@ from kfp.dsl import Dataset, Input, Output
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
-def tfrecord_targets(
-    data: Input[Dataset],
-    root: str,
-    share: dict,
-    shard_mb: float,
-    images_per_shard: int,
-    max_bad_share: float,
-    dense: str,
-    size: int,
-) -> None:
+def tfrecord_targets(data: Input[Dataset], root: str, share: dict, parameters: dict) -> None:
     """Writes one worker's share of a split's TFRecord shards."""
     from components import artifacts
+    from components.command import call
     from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 
     with artifacts.clear_errors():
-        tfrecord_targets(
-            root=root,
-            split=share["split"],
-            data=data.path,
-            shard_mb=shard_mb,
-            images_per_shard=int(images_per_shard),
-            max_bad_share=max_bad_share,
-            dense=dense,
-            size=int(size),
-            worker=int(share["worker"]),
-            workers=int(share["workers"]),
-        )
+        call(tfrecord_targets, {"root": root, "data": data.path, **share, **parameters})
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def collect_records(
     data: Input[Dataset],
     root: str,
-    shard_mb: float,
-    images_per_shard: int,
-    max_bad_share: float,
-    dense: str,
-    size: int,
+    parameters: dict,
     train_records: Output[Dataset],
     valid_records: Output[Dataset],
 ) -> None:
     """Hands on the manifests of both splits' records after all workers are done."""
     from components import artifacts
+    from components.command import call
     from components.tfrecord_targets.tfrecord_targets import collect_records
 
     with artifacts.clear_errors():
         for split, artifact in (("train", train_records), ("val", valid_records)):
-            manifest = collect_records(
-                root=root,
-                split=split,
-                data=data.path,
-                shard_mb=shard_mb,
-                images_per_shard=int(images_per_shard),
-                max_bad_share=max_bad_share,
-                dense=dense,
-                size=int(size),
-            )
+            manifest = call(collect_records, {"root": root, "split": split, "data": data.path, **parameters})
             artifacts.write_manifest(artifact, manifest)

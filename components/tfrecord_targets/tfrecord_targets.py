@@ -1,10 +1,10 @@
 """The second step: a data set's images, people and masks as sharded TFRecords, made by one worker or several."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from components import status
+from components.tfrecord_targets.parameters import DENSE_SPLITS, SplitParameters
 from openpose import skeleton, storage
 from openpose.coco.index import Split
 from openpose.coco.manifest import DataManifest
@@ -14,19 +14,12 @@ from openpose.input.parameters import InputParameters
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
 
-#: Splits with dense targets, by the names of the choice.
-DENSE = {"val": ("val",), "both": ("train", "val"), "none": ()}
-
 
 def tfrecord_targets(
     root: str,
     split: str,
     data: str = "",
-    shard_mb: float = 128.0,
-    images_per_shard: int = 0,
-    max_bad_share: float = 0.01,
-    dense: str = "val",
-    size: int = 368,
+    parameters: SplitParameters = SplitParameters(),
     worker: int = 0,
     workers: int = 1,
 ) -> dict[str, Any] | None:
@@ -36,11 +29,7 @@ def tfrecord_targets(
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
-        shard_mb: Megabytes of pictures in one shard.
-        images_per_shard: Images in one shard instead; 0 leaves it to shard_mb.
-        max_bad_share: Images that cannot be read are left out and named, up to this share; more are an error.
-        dense: Which splits carry heatmap, vectmap and mask, made once: val, both (then nothing is augmented) or none.
-        size: Height and width of the network's input for those, in pixels, a multiple of 8.
+        parameters: what decides the records, besides the data.
         worker: This worker's number, from 0.
         workers: How many share the split.
 
@@ -54,7 +43,7 @@ def tfrecord_targets(
     if not 0 <= worker < workers:
         raise InputError(f"worker {worker} of {workers}: `worker` counts from 0 to workers - 1")
     with status.step(folder, f"tfrecord_targets-{split}-{worker}") as step:
-        work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
+        work = _SplitWork(folder, split, data, parameters)
         manifest = step.cached(work.work)
         if manifest is None:
             from openpose.records.write import write_shards  # here, as it imports TensorFlow
@@ -71,30 +60,22 @@ def collect_records(
     root: str,
     split: str,
     data: str = "",
-    shard_mb: float = 128.0,
-    images_per_shard: int = 0,
-    max_bad_share: float = 0.01,
-    dense: str = "val",
-    size: int = 368,
+    parameters: SplitParameters = SplitParameters(),
 ) -> dict[str, Any]:
     """The manifest of a split's records after all workers are done.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
-        data: As for tfrecord_targets.
-        shard_mb: As for tfrecord_targets.
-        images_per_shard: As for tfrecord_targets.
-        max_bad_share: As for tfrecord_targets.
-        dense: As for tfrecord_targets.
-        size: As for tfrecord_targets.
+        data: The data set's manifest; by default the newest one under the root.
+        parameters: what decides the records, besides the data.
 
     Raises:
         InputError: shards are missing, or too many images were bad over all workers.
     """
     folder = storage.open_root(root)
     with status.step(folder, f"tfrecord_targets-{split}-collect") as step:
-        work = _SplitWork(folder, split, data, shard_mb, images_per_shard, max_bad_share, dense, size)
+        work = _SplitWork(folder, split, data, parameters)
         manifest = work.work.cached()
         step.found = manifest is not None
         manifest = manifest or work.finish()
@@ -116,25 +97,14 @@ def plan(workers: int) -> list[dict[str, Any]]:
 class _SplitWork:
     """A split's records: what they are made of, and how."""
 
-    def __init__(
-        self,
-        root: storage.StoragePath,
-        split: str,
-        data: str,
-        shard_mb: float,
-        images_per_shard: int,
-        max_bad_share: float,
-        dense: str,
-        size: int,
-    ) -> None:
-        if dense not in DENSE:
-            raise InputError(f"dense is {dense!r}; choose one of: {', '.join(DENSE)}")
+    def __init__(self, root: storage.StoragePath, split: str, data: str, parameters: SplitParameters) -> None:
         manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), DataManifest)
         if split not in manifest.splits:
             raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest.splits)}")
         self.split, self.source, self.skeleton = split, manifest.splits[split], skeleton.OPENPOSE18
-        self.parameters = RecordParameters(shard_mb, images_per_shard, max_bad_share)
-        self._input = InputParameters(size=(size, size)) if split in DENSE[dense] else None
+        self.parameters = RecordParameters.select(parameters.as_dict())
+        size = parameters.size
+        self._input = InputParameters(size=(size, size)) if split in DENSE_SPLITS[parameters.dense] else None
         self._targets = self._input.described_targets() if self._input else None
         inputs = {
             "data": self.source.fingerprint,
@@ -142,7 +112,7 @@ class _SplitWork:
             "skeleton": self.skeleton.name,
             "targets": self._targets,
             "format": FORMAT,
-            **asdict(self.parameters),
+            **self.parameters.as_dict(),
         }
         self.work = storage.StepOutput(root, "records", inputs, f"records/{split}-")
 

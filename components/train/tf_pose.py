@@ -1,27 +1,66 @@
 """The flags of tf-pose-estimation's train.py, with their meaning: `python -m components.train.tf_pose --help`.
 
 `python -m components.train` takes them too. From raw COCO (`--datapath`, `--imgpath`) it makes the records first, then
-it trains. All of it goes below `<modelpath>/<tag>`; the same command again goes on from there.
+it trains. Everything is written below `<modelpath>/<tag>`; the same command again goes on from there.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import tensorflow as tf
+import tyro
 
 from components.coco_download.coco_download import coco_download
+from components.coco_download.parameters import DataParameters
+from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
 from openpose.errors import InputError
 from openpose.training.manifest import RunManifest
+from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
 
 PROGRAM = "python -m components.train.tf_pose"
 
 #: tf-pose's names of networks that have another name here.
 NAMES = {"mobilenet_v2_1.4": "mobilenet_v2_large", "mobilenet_v2_0.5": "mobilenet_v2_small"}
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Trains with the flags of tf-pose-estimation's train.py.
+
+    The defaults are tf-pose's where they do not depend on its authors' machines.
+    """
+
+    datapath: str
+    """Folder of person_keypoints_train2017.json and …_val2017.json."""
+    imgpath: str
+    """Folder of train2017 and val2017."""
+    model: str = "mobilenet_v2_1.4"
+    """Network, by tf-pose's name or ours."""
+    batchsize: int = 64
+    """Samples in a step, over all GPUs."""
+    gpus: int = -1
+    """GPUs that share the work; 0 for one device, -1 for all."""
+    max_epoch: int = 600
+    """How often each sample is seen."""
+    lr: str = "0.001"
+    """One rate, which decays exponentially; or one for each 5 epochs."""
+    modelpath: str = "models/train"
+    """Folder for all trainings."""
+    logpath: str = "models/train"
+    """Folder for TensorBoard's files of all trainings."""
+    checkpoint: str = ""
+    """Folder of a training to go on from, or a file of weights."""
+    tag: str = "test"
+    """Name of the training, and of its folder in modelpath and logpath."""
+    remote_data: str = ""
+    """Address grpc://host:port of a data service that makes the batches."""
+    input_width: int = 432
+    """Width of the network's input in pixels."""
+    input_height: int = 368
+    """Height of the network's input in pixels."""
 
 
 def are_meant(arguments: Sequence[str]) -> bool:
@@ -31,74 +70,55 @@ def are_meant(arguments: Sequence[str]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = parser().parse_args(arguments)
+    flags = tyro.cli(Flags, prog=PROGRAM, args=sys.argv[1:] if arguments is None else arguments)
     try:
-        run(options)
+        run(flags)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags, with tf-pose's defaults where they do not depend on its authors' machines."""
-    made = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Trains with the flags of tf-pose-estimation's train.py.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.add_argument("--model", default="mobilenet_v2_1.4", help="network, by tf-pose's name or ours")
-    made.add_argument("--datapath", required=True, help="folder of person_keypoints_train2017.json and …_val2017.json")
-    made.add_argument("--imgpath", required=True, help="folder of train2017 and val2017")
-    made.add_argument("--batchsize", type=int, default=64, help="samples in a step, over all GPUs")
-    made.add_argument("--gpus", type=int, default=-1, help="how many share the work; 0 for one device, -1 for all GPUs")
-    made.add_argument("--max-epoch", type=int, default=600, help="how often each sample is seen")
-    made.add_argument("--lr", default="0.001", help="one rate, which decays exponentially; or one for each 5 epochs")
-    made.add_argument("--modelpath", default="models/train", help="folder for all trainings")
-    made.add_argument("--logpath", default="models/train", help="folder for TensorBoard's files of all trainings")
-    made.add_argument("--checkpoint", default="", help="a training's folder to go on from, or a file of weights")
-    made.add_argument("--tag", default="test", help="the training's name, its folder's in modelpath and logpath")
-    made.add_argument("--remote-data", default="", help="grpc://host:port of a data service that makes the batches")
-    made.add_argument("--input-width", type=int, default=432, help="of the network's input, in pixels")
-    made.add_argument("--input-height", type=int, default=368, help="of the network's input, in pixels")
-    return made
-
-
-def run(options: argparse.Namespace) -> RunManifest | None:
+def run(flags: Flags) -> RunManifest | None:
     """Makes the records, if they are not there yet, and trains; returns the run's manifest."""
-    root = str(Path(options.modelpath, options.tag))
-    folder_given = bool(options.checkpoint) and Path(options.checkpoint).is_dir()
-    return train(
-        root=root,
-        **make_records(root, options.datapath, options.imgpath),
-        model=NAMES.get(options.model, options.model),
-        init="" if folder_given else options.checkpoint,
+    root = str(Path(flags.modelpath, flags.tag))
+    folder_given = bool(flags.checkpoint) and Path(flags.checkpoint).is_dir()
+    parameters = TrainParameters(
+        model=NAMES.get(flags.model, flags.model),
+        init="" if folder_given else flags.checkpoint,
         init_partial=True,  # as tf-pose did when a file had only the backbone
-        size=options.input_height,
-        input_width=options.input_width,
-        batch_size=options.batchsize,
-        epochs=options.max_epoch,
-        learning_rate=options.lr,
+        size=flags.input_height,
+        input_width=flags.input_width,
+        batch_size=flags.batchsize,
+        epochs=flags.max_epoch,
+        learning_rate=flags.lr,
         decay="exponential",
         warmup=0,
-        gpus=len(tf.config.list_physical_devices("GPU")) if options.gpus == -1 else options.gpus,
-        checkpoint=options.checkpoint if folder_given else "",
-        logs=str(Path(options.logpath, options.tag)),
-        remote_data=options.remote_data,
     )
+    settings = RunParameters(
+        checkpoint=flags.checkpoint if folder_given else "",
+        logs=str(Path(flags.logpath, flags.tag)),
+        remote_data=flags.remote_data,
+    )
+    devices = DeviceParameters(gpus=_all_gpus() if flags.gpus == -1 else flags.gpus)
+    records = make_records(root, flags.datapath, flags.imgpath)
+    return train(root, **records, parameters=parameters, run=settings, devices=devices)
 
 
-def make_records(root: str, datapath: str, imgpath: str) -> dict[str, Any]:
-    """Records of raw COCO below the root: `train_records` and `valid_records`, manifests."""
-    annotations: dict[str, Any] = {
-        f"{split}_annotations": str(Path(datapath, f"person_keypoints_{split}2017.json").absolute())
-        for split in ("train", "val")
-    }
-    coco_download(source=str(Path(imgpath).absolute()), root=root, **annotations)
+def _all_gpus() -> int:
+    import tensorflow as tf  # here, because --help needs none of it
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def make_records(root: str, datapath: str, imgpath: str) -> dict[str, str]:
+    """Makes records of raw COCO below the root; returns their manifests `train_records` and `valid_records`."""
+    names = {split: str(Path(datapath, f"person_keypoints_{split}2017.json").absolute()) for split in ("train", "val")}
+    data = DataParameters(train_annotations=names["train"], val_annotations=names["val"])
+    coco_download(str(Path(imgpath).absolute()), root, data)
     places = {}
     for split, name in (("train", "train_records"), ("val", "valid_records")):
-        manifest = tfrecord_targets(root=root, split=split, dense="none")
+        manifest = tfrecord_targets(root, split, parameters=SplitParameters(dense="none"))
         assert manifest is not None  # one worker makes all of it
         places[name] = f"{manifest['folder']}/manifest.json"
     return places

@@ -139,7 +139,7 @@ class _Loop:
         self.parameters, self.skeleton, self.settings = parameters, skeleton, run
         self.saved, self.stopped, self.writes = saved, stopped, devices.is_chief(strategy)
         parameters.inputs()  # says what is wrong with the size before a network is built
-        self.steps_per_epoch = batches.steps_per_epoch(train_records, parameters.batch)
+        self.steps_per_epoch = batches.steps_per_epoch(train_records, parameters.batch_size)
         self.trainer = Trainer(parameters, skeleton, self.steps_per_epoch, strategy, run.xla)
         self.checkpoints = Checkpoints(
             folder / "checkpoints",
@@ -211,7 +211,7 @@ class _Loop:
             return
         model = self.trainer.model
         loaded = initial_weights.load(model, self.parameters.init, self.parameters.init_partial)
-        batch = min(self.parameters.batch, CALIBRATION_PICTURES)
+        batch = min(self.parameters.batch_size, CALIBRATION_PICTURES)
         samples = batches.training(self.train_records, self.skeleton, self.parameters.inputs(), batch)
         some = samples.take(CALIBRATION_PICTURES // batch).as_numpy_iterator()
         initial_weights.calibrate(model, loaded.uncalibrated, (sample["image"].astype(np.float32) for sample in some))
@@ -232,7 +232,7 @@ class _Loop:
                 epoch = f"{len(self.history) + 1}/{self.parameters.epochs}"
                 bar.update(0, epoch=epoch, loss=float(values["loss"]))
                 rate = self.trainer.rate(self.step - 1)
-                self.log.interval(self.step, self.parameters.batch, {**values, "learning_rate": rate})
+                self.log.interval(self.step, self.parameters.batch_size, {**values, "learning_rate": rate})
             # Several workers ask each other, for which a step waits; so they do it when the log makes it wait anyway.
             if not self.trainer.several_workers or self.step % self.settings.log_steps == 0 or self.step == end:
                 if self.step < end and self.trainer.any_worker(self._is_time_to_save()):
@@ -354,6 +354,6 @@ def _about(parameters: TrainParameters, skeleton: Skeleton, records: dict[str, A
         "optimizer": parameters.optimizer,
         "average of the weights": bool(parameters.ema),
         "loss scale": parameters.precision == "float16",
-        "batch": parameters.batch,
+        "batch": parameters.batch_size,
         "training data": f"{records['counts']['samples']} samples, content {content}",
     }

@@ -1,150 +1,161 @@
-"""What decides a training, and how it is run."""
+"""What decides a training, and how it is run. Free of TensorFlow, so that the DAG's first step checks at once."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from openpose import networks
 from openpose.codec.parameters import TargetParameters
-from openpose.errors import InputError, check_least
+from openpose.errors import InputError
 from openpose.input.parameters import AugmentParameters, InputParameters
+from openpose.parameters import CommandOnly, Limits, Parameters
+from openpose.training import learning_rate
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
-PRECISIONS = ("float32", "bfloat16", "float16")
+NotNegative = Limits(least=0)
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class InputSize(Parameters):
+    """The size of the network's input."""
+
+    size: int = 368
+    """Height and width of the network's input in pixels, a multiple of 8."""
+
+
+@dataclass(frozen=True)
+class TrainParameters(InputSize):
     """What decides a training, besides the data.
 
-    The defaults are tf-pose-estimation's recipe: Adam at 0.001 that falls in stairs, nothing decayed or clipped.
+    The defaults are tf-pose-estimation's recipe: Adam at 0.001 that falls in stairs, without weight decay or clipping.
 
-    Attributes:
-        model: name of the network.
-        width: factor on its number of channels; 1 is the published network.
-        stages: number of its stages; 0 for the published number.
-        init: weights to start from (`openpose.training.initial_weights`): a file or imagenet; nothing for random ones.
-        init_partial: take what fits of them.
-        size: height of the input, pixels, and its width when that is 0.
-        input_width: width of the input, pixels; 0 for a square.
-        batch: samples in a step, over all replicas.
-        epochs: how often each sample is seen.
-        learning_rate: one number, or a comma list with one value for each 5 epochs.
-        decay: of one number: exponential or cosine.
-        warmup: steps in which the rate rises linearly from 0, so that the first, large gradients do no harm.
-        optimizer: adam; adamw, which also draws kernels towards 0 and so fits the training data less closely; or sgd
-            with Nesterov's momentum, slower at first and less hungry for memory.
-        weight_decay: of adamw and sgd: the share of a kernel that a step at rate 1 takes away; never of norms and
-            biases. 0.0005 is OpenPose's and Lightweight OpenPose's.
-        momentum: of sgd: the share of the last step that is added to the next.
-        clip_norm: gradients whose global norm is longer are shortened to it, so that one odd batch cannot throw the
-            weights far; 0 leaves them.
-        backbone_rate: factor on the backbone's learning rate: below 1 it keeps more of the weights it started with.
-        freeze_norms: batch norm keeps the moving statistics that the weights came with, and normalises by them: for
-            going on from trained weights with few pictures or small batches, whose own statistics are rough.
-        ema: each step keeps this share of a running average of the weights, which is validated and saved instead of
-            the last weights; 0.999 averages about 1000 steps. 0 for none.
-        accumulate: a step's batch goes through the network in so many parts, one after the other, which takes less
-            memory. Batch norm sees the parts.
-        precision: float32; bfloat16 or float16, faster on devices that have it. Weights stay float32; for float16 the
-            loss is scaled, and steps whose gradients overflow are left out.
-        early_stop: stop when the validation loss has not fallen for so many epochs, and take the best epoch's
-            weights; 0 for never.
-        min_scale: augmentation: the centre person's smallest height, as a factor on 0.6 of the input's.
-        max_scale: its largest height.
-        max_rotation: augmentation: degrees, either way.
-        sigma: standard deviation of a part's Gaussian in the true heatmap, pixels of the input. Weights that were
-            trained with another one go on with theirs: 8 for tf-pose-estimation's.
-        seed: of weights, order and augmentation.
+    Raises:
+        InputError: a value cannot be used.
     """
 
-    model: str = "mobilenet_thin"
+    model: Literal[networks.NAMES] = "mobilenet_thin"  # type: ignore[valid-type]
+    """Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists them."""
     width: float = 1.0
-    stages: int = 0
+    """Factor on the network's number of channels; 1 is the published network."""
+    stages: Annotated[int, NotNegative] = 0
+    """Number of the network's stages; 0 for the published number."""
     init: str = ""
+    """Weights to start from: a model of ours (.keras), a graph of tf-pose-estimation (.pb), imagenet for the backbone,
+    or a file of these (.h5); empty for random ones."""
     init_partial: bool = False
-    size: int = 368
-    input_width: int = 0
-    batch: int = 16
-    epochs: int = 30
+    """Take the weights in init that fit, and print those that do not."""
+    input_width: Annotated[int, NotNegative] = 0
+    """Width of the network's input in pixels; 0 for a square."""
+    batch_size: Annotated[int, Limits(least=1)] = 16
+    """Samples in one step, over all GPUs of all machines."""
+    epochs: Annotated[int, Limits(least=1)] = 30
+    """How often each sample is seen."""
     learning_rate: str = "0.001"
-    decay: str = "exponential"
-    warmup: int = 200
-    optimizer: str = "adam"
-    weight_decay: float = 0.0005
-    momentum: float = 0.9
-    clip_norm: float = 0.0
-    backbone_rate: float = 1.0
+    """One number, or several with commas: one for each 5 epochs."""
+    decay: Literal["exponential", "cosine"] = "exponential"
+    """How a single learning rate falls: exponential (×0.33 every 10000 steps) or cosine (to 0 at the end)."""
+    warmup: Annotated[int, NotNegative] = 200
+    """Steps in which the rate rises from 0, because the first gradients are large."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam; adamw, which also decays kernels against overfitting; or sgd with Nesterov's momentum."""
+    weight_decay: Annotated[float, NotNegative] = 0.0005
+    """Decay of kernels (not of norms and biases) with adamw and sgd."""
+    momentum: Annotated[float, Limits(least=0, below=1)] = 0.9
+    """Share of the last step that sgd adds to the next."""
+    clip_norm: Annotated[float, NotNegative] = 0.0
+    """Largest global norm of the gradients; longer ones are shortened to it. 0 leaves them."""
+    backbone_rate: Annotated[float, NotNegative] = 1.0
+    """Factor on the backbone's learning rate; below 1 it keeps more of the weights it started with."""
     freeze_norms: bool = False
-    ema: float = 0.0
-    accumulate: int = 1
-    precision: str = "float32"
-    early_stop: int = 0
-    min_scale: float = 0.5
-    max_scale: float = 1.1
-    max_rotation: float = 40.0
-    sigma: float = 7.0
+    """Keep the batch norm statistics of the weights in init: for fine-tuning on few pictures."""
+    ema: Annotated[float, Limits(least=0, below=1)] = 0.0
+    """Share of a running average of the weights that each step keeps, such as 0.999. The average is validated and saved
+    in place of the last weights. 0 for none."""
+    accumulate: Annotated[int, Limits(least=1)] = 1
+    """Parts of a batch that go through the network one after the other, to save memory."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """float32; bfloat16 or float16 are faster where the device supports them. The saved model is float32."""
+    early_stop: Annotated[int, NotNegative] = 0
+    """Stop when the validation loss has not fallen for this many epochs, and keep the best weights. 0: never."""
+    min_scale: Annotated[float, Limits(least=0.01)] = AugmentParameters.min_scale
+    """Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height."""
+    max_scale: float = AugmentParameters.max_scale
+    """Augmentation: largest height of the centre person, as a factor on 0.6 of the input's height."""
+    max_rotation: Annotated[float, NotNegative] = AugmentParameters.max_rotation
+    """Augmentation: largest rotation in degrees, either way."""
+    sigma: Annotated[float, Limits(least=1)] = TargetParameters.sigma
+    """Standard deviation of the true heatmaps' Gaussians in pixels; 8 to go on from weights of tf-pose-estimation."""
     seed: int = 0
+    """Seed of the weights, the order and the augmentation."""
 
     def __post_init__(self) -> None:
-        networks.get(self.model)
-        check_least(self, batch=1, epochs=1, accumulate=1)
-        check_least(self, warmup=0, weight_decay=0, clip_norm=0, backbone_rate=0, early_stop=0)
-        check_least(self, min_scale=0.01, max_scale=self.min_scale, max_rotation=0, sigma=1)
-        for name in ("ema", "momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more and below 1")
-        for name, choices in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"no {name} is called {getattr(self, name)!r}; choose one of: {', '.join(choices)}")
-        if self.batch % self.accumulate:
-            raise InputError(f"batch {self.batch} does not divide into {self.accumulate} parts (accumulate)")
+        super().__post_init__()
+        if self.max_scale < self.min_scale:
+            raise InputError(f"max_scale is {self.max_scale}; it must be at least {self.min_scale:g}")
+        if self.batch_size % self.accumulate:
+            raise InputError(f"batch_size {self.batch_size} does not divide into {self.accumulate} parts (accumulate)")
+        networks.check(self.model, self.width, self.stages or None)
+        learning_rate.check(self.learning_rate, self.decay)
+        self.inputs()
 
-    def as_dict(self) -> dict[str, Any]:
-        """By name, for `run.json` and for the training's fingerprint."""
-        return asdict(self)
+    @classmethod
+    def select(cls, values: Mapping[str, Any]) -> Self:
+        """Makes the parameters from those values that are theirs; in older runs the batch size is called batch."""
+        return super().select({"batch_size": values["batch"], **values} if "batch" in values else values)
 
     def inputs(self) -> InputParameters:
         """The network's input."""
-        varied = AugmentParameters(min_scale=self.min_scale, max_scale=self.max_scale, max_rotation=self.max_rotation)
         return InputParameters(
             size=(self.size, self.input_width or self.size),
             targets=TargetParameters(stride=networks.get(self.model).stride, sigma=self.sigma),
-            augment=varied,
+            augment=AugmentParameters(
+                min_scale=self.min_scale,
+                max_scale=self.max_scale,
+                max_rotation=self.max_rotation,
+            ),
             seed=self.seed,
         )
 
 
 @dataclass(frozen=True)
-class RunParameters:
-    """How a training is run. What comes out does not depend on it (over several devices, up to rounding).
+class DeviceParameters(Parameters):
+    """The machines and GPUs that share a training."""
 
-    A roll-back is an exception to that, but without one there would be nothing that comes out.
+    machines: Annotated[int, Limits(least=1)] = 1
+    """Machines of the cluster that share the training; each has a pod of its own. Elsewhere several machines find each
+    other by TF_CONFIG."""
+    gpus: Annotated[int, NotNegative] = 0
+    """GPUs of each machine that share the work, with synchronised batch norm; 0 for one device."""
 
-    Attributes:
-        save_steps: a checkpoint each time that so many steps are done; 0 for none between epochs.
-        save_minutes: a checkpoint each time that so many minutes have passed; 0 for none between epochs.
-        keep: so many of the newest checkpoints are kept, and that of the best epoch.
-        checkpoint: a run's folder, its `checkpoints` or one of these, to go on from when the training has no
-            checkpoint of its own yet.
-        logs: folder for TensorBoard's files in place of the run's own `logs/`.
-        log_steps: steps from one line of the log to the next.
-        remote_data: address grpc://host:port of a data service (`training/data_service.py`) that makes the batches.
-        xla: compile the step with XLA: faster on GPUs after a compilation of minutes. On one device only.
-        ap_images: COCO AP on so many validation images at the end of each epoch; 0 for none.
-        rollbacks: how often the training may go back to its last checkpoint and on from there at half the learning
-            rate, because a loss was no number; 0 for never.
+    @property
+    def replicas(self) -> int:
+        """Copies of the network that share a batch."""
+        return self.machines * max(self.gpus, 1)
+
+
+@dataclass(frozen=True)
+class RunParameters(Parameters):
+    """How a training is run. The result does not depend on it (over several devices, up to rounding).
+
+    Rollbacks are the exception: without one there would be no result.
     """
 
-    save_steps: int = 0
-    save_minutes: float = 10.0
-    keep: int = 2
-    checkpoint: str = ""
-    logs: str = ""
-    log_steps: int = 20
-    remote_data: str = ""
-    xla: bool = False
-    ap_images: int = 0
-    rollbacks: int = 0
-
-    def __post_init__(self) -> None:
-        check_least(self, save_steps=0, save_minutes=0, keep=1, log_steps=1, ap_images=0, rollbacks=0)
+    checkpoint: Annotated[str, CommandOnly] = ""
+    """Folder of a run, or one checkpoint of it, to go on from when this training has no checkpoint of its own."""
+    save_steps: Annotated[int, NotNegative, CommandOnly] = 0
+    """Steps from one checkpoint to the next, besides the one at each epoch's end; 0 for none."""
+    save_minutes: Annotated[float, NotNegative] = 10.0
+    """Minutes from one checkpoint to the next, besides the one at each epoch's end; 0 for none."""
+    keep: Annotated[int, Limits(least=1), CommandOnly] = 2
+    """Newest checkpoints that are kept, besides the one of the best epoch."""
+    log_steps: Annotated[int, Limits(least=1), CommandOnly] = 20
+    """Steps from one line of the log to the next."""
+    logs: Annotated[str, CommandOnly] = ""
+    """Folder for TensorBoard's files in place of the run's own."""
+    remote_data: Annotated[str, CommandOnly] = ""
+    """Address grpc://host:port of a data service (openpose.data_service) that makes the batches."""
+    xla: Annotated[bool, CommandOnly] = False
+    """Compile the step with XLA: faster on a GPU after some minutes of compiling. On one device only."""
+    ap_images: Annotated[int, NotNegative] = 0
+    """Validation images for a COCO AP at the end of each epoch; 0 for none."""
+    rollbacks: Annotated[int, NotNegative, CommandOnly] = 0
+    """How often a NaN loss may send the training back to its last checkpoint, at half the learning rate. 0: never."""

@@ -53,9 +53,9 @@ class Trainer:
         self.several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         gpus = bool(tf.config.list_logical_devices("GPU"))
         self.augment_on_device = gpus if augment_on_device is None else augment_on_device
-        if parameters.batch % (self.replicas * parameters.accumulate):
+        if parameters.batch_size % (self.replicas * parameters.accumulate):
             parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
-            raise InputError(f"batch {parameters.batch} does not divide among {self.replicas} replicas{parts}")
+            raise InputError(f"batch {parameters.batch_size} does not divide among {self.replicas} replicas{parts}")
         if xla and self.replicas > 1:
             raise InputError(f"xla compiles for one device, but there are {self.replicas}; leave it out")
         # Keras takes its initializers' seeds from Python's generator. TensorFlow's own global seed stays unset:
@@ -79,7 +79,7 @@ class Trainer:
 
     def training_batches(self, records: dict[str, Any], first_step: int, remote: str = "") -> Iterator[Any]:
         """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
-        inputs, batch = self.parameters.inputs(), self.parameters.batch
+        inputs, batch = self.parameters.inputs(), self.parameters.batch_size
 
         def dataset(share: batches.WorkerShare) -> tf.data.Dataset:
             if not remote:
@@ -99,7 +99,7 @@ class Trainer:
 
     def validation_batches(self, records: dict[str, Any]) -> Iterator[Any]:
         """Global batches with each image of the split once."""
-        inputs, batch = self.parameters.inputs(), self.parameters.batch
+        inputs, batch = self.parameters.inputs(), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
@@ -206,7 +206,7 @@ class Trainer:
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = networks.stage_outputs(self.model, image, training=True)
-            values = loss.losses(outputs, maps, mask, self.parameters.batch, self.skeleton)
+            values = loss.losses(outputs, maps, mask, self.parameters.batch_size, self.skeleton)
             scaled = self.optimizer.scale_loss(values["loss"])
         return values, tape.gradient(scaled, self.model.trainable_variables)
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from components.coco_download.coco_download import coco_download
+from components.coco_download.parameters import DataParameters
 from openpose import skeleton, storage
 from openpose.coco import index
 from openpose.coco import source as data_source
@@ -112,7 +113,7 @@ def test_official_archives_are_checked(sample_folder: Path, tmp_path: Path, monk
             coco_download("coco2017", str(tmp_path / "other"))
         assert not list((tmp_path / "other").rglob("val2017.zip"))
         with pytest.raises(InputError, match=r"coco2017 has COCO's own names; leave out: my\.zip"):
-            coco_download("coco2017", str(tmp_path / "root"), val_pictures="my.zip")
+            coco_download("coco2017", str(tmp_path / "root"), DataParameters(val_pictures="my.zip"))
 
 
 def test_own_names_with_the_same_base_name(
@@ -148,14 +149,14 @@ def test_unpacked_once_and_never_in_the_users_folder(
     data, root = Path(shutil.copytree(sample_folder, tmp_path / "data")), str(tmp_path / "root")
     before = storage.sizes(data)
     for unpack in (True, True, False):
-        manifest = coco_download(str(data), root, unpack=unpack)
+        manifest = coco_download(str(data), root, DataParameters(unpack=unpack))
         assert Path(manifest.splits["val"].pictures).is_dir() == unpack
         assert images(manifest) == images(expected)
         assert fingerprints(manifest) == fingerprints(expected)
     assert storage.sizes(data) == before
     with zipfile.ZipFile(data / "val2017.zip", "a") as archive:
         archive.writestr("val2017/new.jpg", b"new")
-    manifest = coco_download(str(data), root, unpack=True)
+    manifest = coco_download(str(data), root, DataParameters(unpack=True))
     assert (Path(manifest.splits["val"].pictures) / "new.jpg").read_bytes() == b"new"
 
 
@@ -166,7 +167,7 @@ def test_held_out_share_needs_no_validation_files(
     shutil.rmtree(folder / "val")
     train = {name: value for name, value in names.items() if name.startswith("train")}
     first, again, other = (
-        coco_download(str(folder), str(tmp_path / name), **train, val_share=0.25, seed=seed)
+        coco_download(str(folder), str(tmp_path / name), DataParameters(**train, val_share=0.25, data_seed=seed))
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert {split: part.counts["images"] for split, part in first.splits.items()} == {"train": 18, "val": 6}

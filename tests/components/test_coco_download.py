@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from components.coco_download.coco_download import coco_download
+from components.coco_download.parameters import DataParameters
+from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import storage
 from openpose.coco import pictures
@@ -72,11 +74,11 @@ def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path)
     sums = {file.name: file.sha256 for file in packed.files}
     assert sums["val2017.zip"] == storage.sha256(data / "val2017.zip")
     assert "annotations/person_keypoints_val2017.json" in sums
-    files = coco_download(str(data), str(tmp_path / "root"), unpack=True)
+    files = coco_download(str(data), str(tmp_path / "root"), DataParameters(unpack=True))
     assert len(list((tmp_path / "root/archives").rglob("train2017/*.jpg"))) == 24
     for split in ("train", "val"):
         assert packed.splits[split].counts == files.splits[split].counts
-        manifest = tfrecord_targets(str(tmp_path / "root"), split, dense="none")
+        manifest = tfrecord_targets(str(tmp_path / "root"), split, parameters=SplitParameters(dense="none"))
         assert manifest is not None
         assert manifest["bad_images"] == []
 
@@ -95,7 +97,7 @@ def own_data(sample_folder: Path, folder: Path) -> Path:
 def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: Path) -> None:
     data = own_data(sample_folder, tmp_path / "own")
     names: dict[str, Any] = {"train_annotations": "labels.json", "train_pictures": "img.zip"}
-    manifest = coco_download(str(data), str(tmp_path / "root"), val_share=0.25, seed=3, **names)
+    manifest = coco_download(str(data), str(tmp_path / "root"), DataParameters(val_share=0.25, data_seed=3, **names))
     assert {split: part.counts["images"] for split, part in manifest.splits.items()} == {"train": 18, "val": 6}
     names_of = {}
     for split in ("train", "val"):
@@ -105,9 +107,9 @@ def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: P
         names_of[split] = records["fingerprint"]
     assert names_of["train"] != names_of["val"]
     with pytest.raises(InputError, match=r"val_share is 1\.5"):
-        coco_download(str(data), str(tmp_path / "root"), val_share=1.5, **names)
+        DataParameters(val_share=1.5, **names)
     with pytest.raises(InputError, match=r"or say with --val-annotations what they are called"):
-        coco_download(str(data), str(tmp_path / "root"), **names)
+        coco_download(str(data), str(tmp_path / "root"), DataParameters(**names))
 
 
 def test_report_opens_alone(sample_folder: Path, tmp_path: Path) -> None:
@@ -122,7 +124,9 @@ def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) 
     remote = coco_download(str(sample_folder), bucket)
     assert fingerprints(remote) == fingerprints(local)
     assert remote.splits["val"].pictures.startswith(bucket)
-    shards = [tfrecord_targets(root, "val", dense="none") for root in (bucket, str(tmp_path))]
+    shards = [
+        tfrecord_targets(root, "val", parameters=SplitParameters(dense="none")) for root in (bucket, str(tmp_path))
+    ]
     assert shards[0]["shards"] == shards[1]["shards"]  # type: ignore[index]
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from components.export import compare
 from components.export.export import export
+from components.export.parameters import ExportParameters
 from openpose import networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats
@@ -94,7 +95,7 @@ def write_model(path: Path, spoil: float = 1.0) -> None:
 @pytest.fixture(scope="module")
 def exported(steps: dict[str, Any]) -> dict[str, Any]:
     """The manifest of an export in all formats."""
-    return export(**steps, images=4)
+    return export(**steps, parameters=ExportParameters(images=4))
 
 
 @pytest.mark.slow
@@ -155,7 +156,7 @@ def test_examples_of_the_card_run(exported: dict[str, Any], steps: dict[str, Any
     for title, largest in (("SavedModel", 1e-4), ("ONNX", 1e-4), ("TFLite float32", 1e-4), ("TFLite float16", 0.05)):
         np.testing.assert_allclose(found[title], expected, atol=largest, err_msg=title)
     assert np.abs(found["TFLite int8"] - expected).mean() < 0.05
-    other_order = export(**steps, images=1, pixels="rgb", formats="onnx")
+    other_order = export(**steps, parameters=ExportParameters(images=1, pixels="rgb", formats="onnx"))
     turned = maps_of_example(other_order, "ONNX", ["frozen graph", "ONNX"])
     np.testing.assert_allclose(turned, expected, atol=1e-4)
 
@@ -193,17 +194,17 @@ def test_difference_above_the_bound_leaves_nothing(steps: dict[str, Any], monkey
     monkeypatch.setitem(formats.FORMATS, "tflite_float16", strict)
     before = storage.sizes(Path(steps["root"]) / "models")
     with pytest.raises(InputError, match=r"model\.float16\.tflite: the largest difference .* Leave it out"):
-        export(**steps, images=2, formats="tflite_float16", revision="strict")
+        export(**steps, parameters=ExportParameters(images=2, formats="tflite_float16"), revision="strict")
     assert storage.sizes(Path(steps["root"]) / "models") == before
 
 
 @pytest.mark.slow
 def test_only_the_formats_that_are_asked_for(steps: dict[str, Any]) -> None:
-    manifest = export(**steps, images=1, formats="onnx")
+    manifest = export(**steps, parameters=ExportParameters(images=1, formats="onnx"))
     assert set(manifest["files"]) == {"graph", "onnx"}
     assert not (Path(manifest["folder"]) / "saved_model").exists()
     with pytest.raises(InputError, match="no format is called 'coreml'; choose from graph, saved_model, onnx"):
-        export(**steps, formats="onnx,coreml")
+        export(**steps, parameters=ExportParameters(formats="onnx,coreml"))
 
 
 def test_integers_need_pictures_of_the_training(steps: dict[str, Any], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.machine import Machine
 from components.train.train import train
 from openpose.errors import InputError
+from openpose.parameters import REQUIRED
 from pipelines import settings, training
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -243,44 +244,24 @@ def definitions_of(compiled: list[dict[str, Any]], step: str) -> dict[str, Any]:
     return compiled[0]["components"][f"comp-{step}"]["inputDefinitions"]
 
 
-@pytest.mark.parametrize("name", sorted(STEPS))
-def test_component_takes_what_its_step_takes(compiled: list[dict[str, Any]], name: str) -> None:
-    """KFP needs the signature as text, so it stands twice; here the two are held together."""
-    kinds = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool} | {
-        "STRUCT": dict,
-        "LIST": list,
-    }
-    definitions = definitions_of(compiled, name)
-    declared = {key: kinds[value["parameterType"]] for key, value in definitions["parameters"].items()}
-    artifacts = set(definitions.get("artifacts", {}))
-    taken = {flag["name"]: flag["type"] for flag in command.flags(STEPS[name])}
-    if name == "tfrecord-targets":  # one loop item says the split and the worker
-        assert declared.pop("share") is dict
-        taken = {key: kind for key, kind in taken.items() if key not in ("split", "worker", "workers")}
-    if name == "coco-download":  # it also plans the workers' shares, and says whether anything is new
-        others = {"workers": int, "recipe": str, "registry": str, "only_new": bool}
-        assert {key: declared.pop(key) for key in others} == others
-    assert declared.items() <= taken.items()
-    # What only a command line needs has a default.
-    defaults = {flag["name"] for flag in command.flags(STEPS[name]) if "default" in flag}
-    assert taken.keys() - declared.keys() - artifacts <= defaults
-    assert artifacts <= set(taken)
-
-
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_every_parameter_is_described(step: Any) -> None:
-    assert all(flag["help"] for flag in command.flags(step))
+    assert all(each.words for each in command.parameters(step).values())
 
 
-def test_parameters_of_the_dag_are_described_and_have_the_steps_defaults(compiled: list[dict[str, Any]]) -> None:
-    inputs = training.training.component_spec.inputs
-    defaults = {
-        flag["name"]: flag["default"]
-        for name, step in STEPS.items()
-        for flag in command.flags(step)
-        if "default" in flag and flag["name"] in definitions_of(compiled, name)["parameters"]
-    }
-    for name, spec in inputs.items():
-        assert spec.description, name
-        if name in defaults and name != "workers":
-            assert spec.default == defaults[name], name
+def test_inputs_of_the_dag_are_the_steps_parameters(compiled: list[dict[str, Any]]) -> None:
+    inputs = compiled[0]["root"]["inputDefinitions"]["parameters"]
+    parameters = {name: each for step in STEPS.values() for name, each in command.parameters(step).items()}
+    assert {"source", "root", "model", "batch_size", "sigma", "min_ap", "formats"} <= inputs.keys() & parameters.keys()
+    for name, declared in inputs.items():
+        assert declared["description"], name
+        if name in parameters and name not in ("root", "registry", "workers", "revision"):
+            assert declared.get("defaultValue", REQUIRED) == parameters[name].default, name
+            assert declared.get("literals", []) == list(parameters[name].choices), name
+
+
+@pytest.mark.parametrize("name", ["model", "decay", "optimizer", "precision", "pixels", "dense"])
+def test_form_offers_the_choices(compiled: list[dict[str, Any]], name: str) -> None:
+    declared = compiled[0]["root"]["inputDefinitions"]["parameters"][name]
+    assert declared["defaultValue"] in declared["literals"]
+    assert len(declared["literals"]) > 1

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import skeleton, storage
 from openpose.coco import index
@@ -75,8 +76,9 @@ def describe(sample: Path, split: str, folder: storage.StoragePath) -> DataSplit
 def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[str, str]:
     """Records of both splits: the arguments that every training needs."""
     places = {}
+    parameters = SplitParameters(images_per_shard=images_per_shard, size=64)
     for split, name in (("train", "train_records"), ("val", "valid_records")):
-        manifest = tfrecord_targets(str(root), split, images_per_shard=images_per_shard, size=64)
+        manifest = tfrecord_targets(str(root), split, parameters=parameters)
         assert manifest is not None
         places[name] = f"{manifest['folder']}/manifest.json"
     return {"root": str(root), **places}

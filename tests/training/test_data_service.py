@@ -18,7 +18,7 @@ from openpose.training.parameters import RunParameters, TrainParameters
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARAMETERS = TrainParameters(
-    model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=2, learning_rate="0.003"
+    model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=2, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
 

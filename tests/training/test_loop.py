@@ -24,7 +24,7 @@ from openpose.training.parameters import RunParameters, TrainParameters
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
-    model="mobilenet_thin", width=0.2, stages=2, size=64, batch=4, epochs=3, learning_rate="0.003"
+    model="mobilenet_thin", width=0.2, stages=2, size=64, batch_size=4, epochs=3, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -126,10 +126,10 @@ def test_damaged_newest_checkpoint_is_passed_over(
     [
         ({"model": "mobilnet"}, "choose one of: cmu, lightweight, mobilenet, "),
         ({"epochs": 0}, "epochs is 0"),
-        ({"batch": 0}, "batch is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
         ({"size": 60}, "multiples of 8"),
         ({"learning_rate": "fast"}, "'fast': give one positive number"),
-        ({"batch": 1000}, "less than one batch of 1000"),
+        ({"batch_size": 1000}, "less than one batch of 1000"),
         ({"accumulate": 3}, "batch 4 does not divide into 3 parts"),
         ({"optimizer": "lion"}, "no optimizer is called 'lion'; choose one of: adam, adamw, sgd"),
         ({"ema": 1.0}, "ema is 1.0; it must be 0 or more and below 1"),

@@ -27,7 +27,7 @@ from openpose.training.step import Trainer
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
-    model="mobilenet_thin", width=0.2, stages=1, size=64, batch=4, epochs=4, learning_rate="0.003"
+    model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=4, learning_rate="0.003"
 )
 Manifests = dict[str, dict[str, Any]]
 

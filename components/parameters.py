@@ -1,0 +1,58 @@
+"""The DAG's parameters: what it can be asked for, step by step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from components.coco_download.parameters import DataParameters
+from components.evaluate.parameters import EvaluateParameters
+from components.export.parameters import ExportParameters
+from components.tfrecord_targets.parameters import SplitParameters
+from openpose.parameters import Limits, Parameter, Parameters, described
+from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
+
+
+@dataclass(frozen=True)
+class RunRequest(Parameters):
+    """What one run of the DAG works on, and where."""
+
+    source: str
+    """coco2017; sample, which is drawn; or a folder or an address (http://, https://, gs://, file://) with COCO's
+    official names."""
+    root: str
+    """Storage root: a folder that all steps see, or gs://bucket/prefix."""
+    workers: Annotated[int, Limits(least=1)] = 2
+    """Workers that share the training split's records."""
+    only_new: bool = False
+    """End after the data step when the champion was made by the same code, from the same data and parameters."""
+    revision: str = ""
+    """Revision of the code; another revision trains again."""
+
+
+#: The dataclasses that each step gets, by the name of the struct that carries them.
+STEP_PARAMETERS: dict[str, tuple[type[Parameters], ...]] = {
+    "data": (DataParameters,),
+    "records": (SplitParameters,),
+    "train": (TrainParameters, RunParameters, DeviceParameters),
+    "evaluate": (EvaluateParameters,),
+    "export": (ExportParameters,),
+}
+
+
+def dag_parameters() -> dict[str, Parameter]:
+    """All parameters of the DAG, by name; several steps may share one."""
+    kinds: list[type[Parameters]] = [RunRequest, *(kind for step in STEP_PARAMETERS.values() for kind in step)]
+    return {each.name: each for kind in kinds for each in described(kind) if each.in_dag}
+
+
+def of_step(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one step's parameters, checked, as KFP hands them on in one struct.
+
+    Raises:
+        InputError: a value cannot be used.
+    """
+    struct: dict[str, Any] = {}
+    for kind in STEP_PARAMETERS[step]:
+        selected = kind.select(values).as_dict()
+        struct |= {each.name: selected[each.name] for each in described(kind) if each.in_dag}
+    return struct
