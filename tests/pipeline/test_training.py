@@ -12,6 +12,7 @@ from components.coco_download.champion_check import NEW
 from components.coco_download.coco_download import coco_download
 from components.evaluate.evaluate import evaluate
 from components.export.export import export
+from components.parameters import dag_parameters
 from components.register.register import register
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.machine import Machine
@@ -251,13 +252,14 @@ def test_every_parameter_is_described(step: Any) -> None:
 
 def test_inputs_of_the_dag_are_the_steps_parameters(compiled: list[dict[str, Any]]) -> None:
     inputs = compiled[0]["root"]["inputDefinitions"]["parameters"]
-    parameters = {name: each for step in STEPS.values() for name, each in command.parameters(step).items()}
-    assert {"source", "root", "model", "batch_size", "sigma", "min_ap", "formats"} <= inputs.keys() & parameters.keys()
+    parameters = dag_parameters()
+    assert inputs.keys() == parameters.keys()
+    assert {"source", "root", "model", "batch_size", "sigma", "min_ap", "formats"} <= inputs.keys()
     for name, declared in inputs.items():
-        assert declared["description"], name
-        if name in parameters and name not in ("root", "registry", "workers", "revision"):
+        assert " ".join(declared["description"].split()) == parameters[name].words, name
+        assert declared.get("literals", []) == list(parameters[name].choices), name
+        if name != "root":  # the cluster's settings say where it is
             assert declared.get("defaultValue", REQUIRED) == parameters[name].default, name
-            assert declared.get("literals", []) == list(parameters[name].choices), name
 
 
 @pytest.mark.parametrize("name", ["model", "decay", "optimizer", "precision", "pixels", "dense"])
