@@ -22,7 +22,9 @@ from components.coco_download.coco_download import coco_download
 from components.coco_download.parameters import DataParameters
 from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
-from openpose import drawn_people, skeleton, storage
+from openpose import skeleton, storage
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
@@ -60,7 +62,7 @@ def make_records(root: Path) -> dict[str, Any]:
         names = DataParameters(train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
         coco_download(str(real), str(root), names)
     else:
-        drawn_people.make(drawn, seed=0, train=400, val=1)
+        dataset.make(drawn, Sample(seed=0, train=400, val=1))
         coco_download(str(drawn), str(root))
     tfrecord_targets(str(root), "train", parameters=SplitParameters(dense="none"))
     (path,) = root.glob("records/train-*/manifest.json")

@@ -24,9 +24,11 @@ import cv2
 import numpy as np
 
 from benchmarks import _pictures
-from openpose import drawn_people, skeleton
+from openpose import skeleton
 from openpose.codec import encode as targets
 from openpose.codec.decode import DecodeParameters, Peaks, People, decode, find_peaks, group
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.predict.results import coco_results
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def draw_sample(folder: Path) -> Path:
     """A drawn data set's validation annotations."""
-    drawn_people.make(folder, seed=0, train=1, val=SAMPLE_PICTURES)
+    dataset.make(folder, Sample(seed=0, train=1, val=SAMPLE_PICTURES))
     with zipfile.ZipFile(folder / "annotations_trainval2017.zip") as archive:
         archive.extract(ANNOTATIONS, folder)
     return folder / ANNOTATIONS

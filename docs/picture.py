@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from openpose import draw, drawn_people, image_file, model_files, skeleton, storage
+from openpose import draw, image_file, model_files, skeleton, storage
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 from openpose.predict.predictor import Predictor
 
 WIDTH = 4  # pictures side by side
@@ -17,7 +19,7 @@ def main(out: Path) -> None:
     person = skeleton.get("openpose18")
     size = storage.read_json(Path(summary["graph"]).with_name("model_card.json"))["parameters"]["size"]
     predictor = Predictor(model_files.load(summary["graph"], person), size)
-    crowded = (drawn_people.draw(drawn_people.Sample(), "val2017", index) for index in range(100))
+    crowded = (dataset.draw(Sample(), "val2017", index) for index in range(100))
     chosen = [image for image, people in crowded if 2 <= sum(p["num_keypoints"] > 12 for p in people) <= 4][:WIDTH]
     columns = []
     for image in chosen:

@@ -1,11 +1,12 @@
 """The skeleton: parts, limbs, mirror pairs and the mapping from the data set's keypoints, as one value.
 
-The tables below are in words; every index, channel list and permutation is derived from them. A `Skeleton`
-is passed along as a value, so that another one can be trained with the same code.
+The tables below name parts and limbs in words; every index, channel list and permutation is derived from them. A
+`Skeleton` travels with the data, so that another one can be trained with the same code.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,13 @@ class Skeleton:
     """Parts and limbs of a network, and the keypoints of the data set that they come from.
 
     Attributes:
-        name: what manifests and graphs call it.
-        parts: names of the K parts, in the order of the heatmap's channels (background follows them).
+        name: the name in manifests and graphs.
+        parts: names of the K parts, in the order of the heatmap's channels; the background follows.
         limb_names: pairs of part names (first, second), in the order of the vectmap's channel pairs.
         source_parts: names of the S keypoints of one person in the data set's annotations.
-        source_limb_names: pairs of keypoint names that the annotations' own `skeleton` lists.
+        source_limb_names: pairs of keypoint names, as in the annotations' `skeleton`.
         source_sigmas: per keypoint standard deviation of OKS, as in pycocotools (`kpt_oks_sigmas`).
-        part_sources: for each part the names of the keypoints whose mean it is; all must be labelled.
+        part_sources: for each part the names of the keypoints that it is the mean of; all must be labelled.
     """
 
     name: str
@@ -69,14 +70,19 @@ class Skeleton:
 
     @cached_property
     def source_limbs(self) -> tuple[tuple[int, int], ...]:
-        """The annotations' `skeleton` list: pairs of keypoint numbers that count from 1, as in COCO's JSON."""
+        """The annotations' `skeleton`: pairs of keypoint numbers that count from 1, as in COCO's JSON."""
         return tuple(
             (self.source_parts.index(a) + 1, self.source_parts.index(b) + 1) for a, b in self.source_limb_names
         )
 
+    def coco_category(self) -> dict[str, Any]:
+        """The entry of `categories` in a COCO keypoint file."""
+        limbs = [list(limb) for limb in self.source_limbs]
+        return {"id": 1, "name": "person", "keypoints": list(self.source_parts), "skeleton": limbs}
+
     @cached_property
     def from_source(self) -> tuple[tuple[int, ...], ...]:
-        """For each part the indices of the keypoints whose mean it is."""
+        """For each part the indices of the keypoints that it is the mean of."""
         return tuple(tuple(self.source_parts.index(s) for s in sources) for sources in self.part_sources)
 
     @cached_property
@@ -104,7 +110,7 @@ class Skeleton:
 
     @cached_property
     def flip_vectmap(self) -> tuple[int, ...]:
-        """Permutation of the vectmap's channels in a mirrored picture; x components also change their sign."""
+        """Permutation of the vectmap's channels in a mirrored picture; x components also change sign."""
         mirrored = [self.limbs.index((self.flip_parts[a], self.flip_parts[b])) for a, b in self.limbs]
         return tuple(2 * limb + axis for limb in mirrored for axis in (0, 1))
 
@@ -114,15 +120,15 @@ class Skeleton:
         return _mirror(self.source_parts)
 
     def to_source_keypoints(self, keypoints: np.ndarray) -> np.ndarray:
-        """People's parts [P, K, C] as the data set's keypoints [P, S, C]; parts it does not know are dropped."""
+        """Converts people's parts [P, K, C] to the data set's keypoints [P, S, C]; other parts are dropped."""
         return keypoints[:, list(self.to_source)]
 
     def part_keypoints(self, keypoints: np.ndarray, visibility: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The data set's keypoints as the skeleton's parts.
+        """Converts the data set's keypoints to the skeleton's parts.
 
         Args:
             keypoints: float [P, S, 2], pixels.
-            visibility: [P, S], COCO's v; labelled where it is at least 1, whatever the coordinates.
+            visibility: [P, S], COCO's v; a keypoint is labelled if it is at least 1, whatever its coordinates.
 
         Returns:
             float32 [P, K, 2] coordinates, and bool [P, K]: labelled. A part that is the mean of several
@@ -186,7 +192,7 @@ _COCO_LIMBS = (
     ("right_ear", "right_shoulder"),
 )
 
-# OpenPose's 18 parts (Cao et al., arXiv:1611.08050) and the COCO keypoints that each is made of.
+# OpenPose's 18 parts (Cao et al., arXiv:1611.08050), each with its COCO keypoints.
 _OPENPOSE_PARTS = {
     "nose": ("nose",),
     "neck": ("left_shoulder", "right_shoulder"),
@@ -242,10 +248,10 @@ OPENPOSE18 = Skeleton(
 
 
 def get(name: str) -> Skeleton:
-    """The skeleton of that name.
+    """Looks up a skeleton by name.
 
     Raises:
-        InputError: there is none; the message lists the names.
+        InputError: the name is unknown; the message lists the known ones.
     """
     known = {skeleton.name: skeleton for skeleton in (OPENPOSE18,)}
     if name not in known:

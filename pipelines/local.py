@@ -19,8 +19,10 @@ import tyro
 from components import command, revision
 from components.finish.summary import Summary, summarise
 from components.parameters import dag_parameters
-from openpose import drawn_people, progress, storage
+from openpose import progress, storage
 from openpose.coco import source as data_source
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.training import training
@@ -95,7 +97,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     """
     start = time.time()
     if data is None:
-        drawn_people.make(out / "sample", seed=parameters["seed"])
+        dataset.make(out / "sample", Sample(seed=parameters["seed"]))
     storage.sweep(out)
     for old in ("status", "kfp"):
         shutil.rmtree(out / old, ignore_errors=True)

@@ -13,9 +13,11 @@ import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from openpose import drawn_people, skeleton, storage
+from openpose import skeleton, storage
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 from openpose.model_files import frozen_graph
 from openpose.model_files.inference import Source
 from openpose.records.parameters import RecordParameters
@@ -57,7 +59,7 @@ def bucket(bucket_server: str) -> str:
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small drawn data set in the official layout, as zip archives."""
     folder = tmp_path_factory.mktemp("sample")
-    drawn_people.make(folder, seed=3, train=24, val=6, size=128)
+    dataset.make(folder, Sample(seed=3, train=24, val=6, size=128))
     return folder
 
 

@@ -10,9 +10,10 @@ from typing import IO
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-from openpose import drawn_people, retry, storage
+from openpose import retry, storage
 from openpose.coco import download, pictures, remote_files
 from openpose.coco.download import Download
+from openpose.drawn_people import dataset
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
@@ -113,7 +114,7 @@ def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
     """
     if source == SAMPLE:
         source = str(storage.local_or_scratch(root) / SAMPLE)
-        drawn_people.make(Path(source))
+        dataset.make(Path(source))
     folder = _local_folder(source)
     if folder is not None and storage.is_local(root):
         return _files_of_folder(folder, names)

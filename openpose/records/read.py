@@ -102,10 +102,4 @@ def ground_truth(manifest: dict[str, Any], skeleton: Skeleton, first: int = -1) 
                     "num_keypoints": int((visibility >= 1).sum()),
                 }
             )
-    category = {
-        "id": 1,
-        "name": "person",
-        "keypoints": list(skeleton.source_parts),
-        "skeleton": [list(limb) for limb in skeleton.source_limbs],
-    }
-    return {"images": images, "annotations": annotations, "categories": [category]}
+    return {"images": images, "annotations": annotations, "categories": [skeleton.coco_category()]}

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from components.coco_download.coco_download import coco_download
-from openpose import drawn_people
+from openpose.drawn_people import dataset
+from openpose.drawn_people.scene import Sample
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ("--split", "train", "--images-per-shard", "25", "--dense", "both", "--size", "64")
@@ -23,7 +24,7 @@ FLAGS = ("--split", "train", "--images-per-shard", "25", "--dense", "both", "--s
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn data set with many small shards."""
     folder = tmp_path_factory.mktemp("many")
-    drawn_people.make(folder, seed=5, train=300, val=4, size=96)
+    dataset.make(folder, Sample(seed=5, train=300, val=4, size=96))
     return folder
 
 

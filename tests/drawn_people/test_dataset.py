@@ -1,4 +1,4 @@
-"""The drawn sample data set: COCO's format, what is in it, and that keypoints sit where the picture says."""
+"""The drawn sample data set: COCO's format, its variety, and keypoints that match the pictures."""
 
 import contextlib
 import io
@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from openpose import drawn_people, skeleton
+from openpose import skeleton
 from openpose.coco import index
+from openpose.drawn_people import dataset
+from openpose.drawn_people.__main__ import main
+from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError
 
 ARCHIVES = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
@@ -24,7 +27,7 @@ SMALL = {"train": 2, "val": 1, "size": 96}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sample")
-    assert drawn_people.make(out, seed=5, train=60, val=12, size=256, difficulty=0.5)
+    assert dataset.make(out, Sample(seed=5, train=60, val=12, size=256, difficulty=0.5))
     return out
 
 
@@ -46,8 +49,8 @@ def ground_truth(unpacked: Path) -> COCO:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[tuple[np.ndarray, list[dict[str, Any]]]]:
-    """Enough of the default sample to find everything in it that it should have."""
-    return [drawn_people.draw(drawn_people.Sample(), "train2017", index) for index in range(250)]
+    """Enough of the default sample to contain everything that it should."""
+    return [dataset.draw(Sample(), "train2017", index) for index in range(250)]
 
 
 def people(
@@ -66,7 +69,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        drawn_people.make(tmp_path / name, seed=seed, **SMALL)
+        dataset.make(tmp_path / name, Sample(seed=seed, **SMALL))
     first, again, other = (read(tmp_path / name) for name in "abc")
     assert first == again
     assert all(first[name] != other[name] for name in ARCHIVES)
@@ -86,13 +89,13 @@ def test_the_archives_have_the_official_layout(folder: Path) -> None:
 
 
 def test_a_picture_drawn_alone_is_the_one_in_the_archive(unpacked: Path) -> None:
-    picture, _ = drawn_people.draw(drawn_people.Sample(5, 60, 12, 256, 0.5), "train2017", 7)
+    picture, _ = dataset.draw(Sample(5, 60, 12, 256, 0.5), "train2017", 7)
     stored = cv2.imread(str(unpacked / "train2017/000000000008.jpg"))
     assert stored is not None
     assert np.abs(picture[..., ::-1].astype(int) - stored).mean() < 4  # JPEG
 
 
-def test_the_annotation_file_has_all_that_cocos_has(unpacked: Path) -> None:
+def test_the_annotation_file_has_all_fields_of_cocos(unpacked: Path) -> None:
     documents = [
         json.loads((unpacked / f"annotations/person_keypoints_{split}2017.json").read_text())
         for split in ("train", "val")
@@ -113,7 +116,7 @@ def test_the_annotation_file_has_all_that_cocos_has(unpacked: Path) -> None:
     assert not train & val
 
 
-def test_pycocotools_finds_the_masks_areas_and_boxes_equal(ground_truth: COCO) -> None:
+def test_pycocotools_reads_the_same_masks_areas_and_boxes(ground_truth: COCO) -> None:
     annotations = ground_truth.loadAnns(ground_truth.getAnnIds())
     assert len(annotations) > 60
     for annotation in annotations:
@@ -131,7 +134,7 @@ def test_people_do_not_share_pixels(ground_truth: COCO) -> None:
         assert not masks or np.sum(masks, 0).max() == 1
 
 
-def test_our_own_reader_accepts_it(unpacked: Path, tmp_path: Path) -> None:
+def test_our_reader_accepts_it(unpacked: Path, tmp_path: Path) -> None:
     path = unpacked / "annotations/person_keypoints_val2017.json"
     described = index.index(
         lambda: path.open("rb"), path.name, tmp_path, skeleton.OPENPOSE18, {"val": 1.0}, lambda name: 1
@@ -182,7 +185,7 @@ def test_left_and_right_follow_from_the_face(pictures: list) -> None:
     assert np.mean(away) < 0.8  # from behind, and some from the side
 
 
-def test_the_sample_has_the_variety_that_it_promises(pictures: list) -> None:
+def test_the_sample_has_variety(pictures: list) -> None:
     annotations = [a for _, a in people(pictures)]
     counts = [sum(not a["iscrowd"] for a in found) for _, found in pictures]
     assert set(counts) == set(range(7))
@@ -218,43 +221,40 @@ def test_polygons_stay_in_the_picture(pictures: list) -> None:
 
 
 def test_harder_means_more_and_smaller_people() -> None:
-    easy, hard = (
-        people([drawn_people.draw(drawn_people.Sample(difficulty=d), "val2017", index) for index in range(40)])
-        for d in (0, 1)
-    )
+    easy, hard = (people([dataset.draw(Sample(difficulty=d), "val2017", index) for index in range(40)]) for d in (0, 1))
     assert len(hard) > 1.3 * len(easy)
     assert np.median([a["area"] for _, a in hard]) < 0.6 * np.median([a["area"] for _, a in easy])
 
 
-def test_finished_work_is_found_and_anything_else_is_redrawn(
+def test_finished_sample_is_found_and_anything_else_is_redrawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--out", str(tmp_path), "--train", "2", "--val", "1", "--size", "96"]
-    assert drawn_people.main(command) == 0
+    assert main(command) == 0
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert set(before) == {*ARCHIVES, "sample.json"}
     capsys.readouterr()
-    assert drawn_people.main(command) == 0
+    assert main(command) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-    assert drawn_people.make(tmp_path, seed=3, **SMALL)
+    assert dataset.make(tmp_path, Sample(seed=3, **SMALL))
     (tmp_path / "val2017.zip").unlink()
-    assert drawn_people.make(tmp_path, seed=3, **SMALL)
+    assert dataset.make(tmp_path, Sample(seed=3, **SMALL))
     (tmp_path / "sample.json").write_text("{")
-    assert drawn_people.make(tmp_path, seed=3, **SMALL)
+    assert dataset.make(tmp_path, Sample(seed=3, **SMALL))
 
 
-def test_interrupted_work_leaves_nothing_under_a_final_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = drawn_people.draw
+def test_interrupted_drawing_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = dataset.draw
 
-    def interrupted(what: drawn_people.Sample, split: str, index: int) -> Any:
+    def interrupted(what: Sample, split: str, index: int) -> Any:
         if index == 2:
             raise KeyboardInterrupt
         return draw(what, split, index)
 
-    monkeypatch.setattr(drawn_people, "draw", interrupted)
+    monkeypatch.setattr(dataset, "draw", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        drawn_people.make(tmp_path, train=4, val=1, size=96)
+        dataset.make(tmp_path, Sample(train=4, val=1, size=96))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -262,15 +262,14 @@ def test_interrupted_work_leaves_nothing_under_a_final_name(tmp_path: Path, monk
     ("field", "value"),
     [("train", 0), ("val", 0), ("size", 32), ("seed", -1), ("difficulty", 1.5), ("difficulty", float("nan"))],
 )
-def test_values_that_make_no_sense_are_named(tmp_path: Path, field: str, value: float) -> None:
+def test_value_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{field} is {value}.*give a"):
-        drawn_people.make(tmp_path / "out", **{field: value})  # type: ignore[arg-type]
-    assert not (tmp_path / "out").exists()
+        Sample(**{field: value})  # type: ignore[arg-type]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert drawn_people.main(["--out", str(tmp_path / "file"), "--train", "1", "--val", "1"]) == 1
+    assert main(["--out", str(tmp_path / "file"), "--train", "1", "--val", "1"]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path / 'file'}: ")
     assert "cannot be written" in error
