@@ -7,11 +7,11 @@ import numpy as np
 from components import status
 from components.coco_download.parameters import DataParameters
 from openpose import skeleton, storage
-from openpose.coco import index, pictures, remote_files
+from openpose.coco import index, remote_files, zip_archive
 from openpose.coco import source as data_source
+from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
-from openpose.coco.source import Annotations, Files, Names
 from openpose.errors import InputError
 from openpose.records import image_bytes
 from openpose.report.data_page import Sample, data_page
@@ -96,7 +96,7 @@ def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str
     for split, place in files.pictures.items():
         places[split] = place
         if place.is_file():
-            places[split] = pictures.unpack(place, root / "archives" / signatures[split][:12] / place.stem)
+            places[split] = zip_archive.unpack(place, root / "archives" / signatures[split][:12] / place.stem)
     return Files(files.annotations, places, files.fetched)
 
 

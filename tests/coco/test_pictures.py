@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from openpose import storage
-from openpose.coco import pictures as archives
+from openpose.coco import zip_archive
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 
@@ -105,7 +105,7 @@ def entry(name: str, mode: int = 0) -> zipfile.ZipInfo:
     ("write", "message"),
     [
         (lambda a: a.writestr(entry("val2017/a.jpg", stat.S_IFIFO | 0o644), b""), "is a device or pipe"),
-        (lambda a: a.writestr("a.jpg", b"a", zipfile.ZIP_BZIP2), "is packed in a way that is not supported"),
+        (lambda a: a.writestr("a.jpg", b"a", zipfile.ZIP_BZIP2), "uses a compression that is not supported"),
     ],
 )
 def test_entry_that_could_do_harm_is_refused_by_name(
@@ -164,9 +164,9 @@ def test_packing_and_unpacking_keep_every_byte(tmp_path: Path) -> None:
     for name in ("a.jpg", "sub/ü b.jpg"):
         (tmp_path / "photos" / name).write_bytes(name.encode() * 100)
     for again in "12":
-        archives.pack(tmp_path / "photos", tmp_path / again / "photos.zip")
+        zip_archive.pack(tmp_path / "photos", tmp_path / again / "photos.zip")
     assert (tmp_path / "1/photos.zip").read_bytes() == (tmp_path / "2/photos.zip").read_bytes()
-    folder = archives.unpack(tmp_path / "1/photos.zip", tmp_path / "unpacked")
+    folder = zip_archive.unpack(tmp_path / "1/photos.zip", tmp_path / "unpacked")
     assert storage.sizes(folder) == storage.sizes(tmp_path / "photos")
     with PictureStore(folder) as pictures:
         assert pictures.read("sub/ü b.jpg") == "sub/ü b.jpg".encode() * 100

@@ -20,7 +20,7 @@ from components.coco_download.parameters import DataParameters
 from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from openpose import storage
-from openpose.coco import pictures
+from openpose.coco import zip_archive
 from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
@@ -156,7 +156,7 @@ def test_harmful_entries_are_refused_by_name(tmp_path: Path, harm: zipfile.ZipIn
     with pytest.raises(InputError, match=said):
         PictureStore(tmp_path / "train2017.zip")
     with pytest.raises(InputError, match=said):
-        pictures.unpack(tmp_path / "train2017.zip", tmp_path / "unpacked")
+        zip_archive.unpack(tmp_path / "train2017.zip", tmp_path / "unpacked")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["train2017.zip"]
 
 
