@@ -85,19 +85,13 @@ class CocoPeople:
 
     def document(self) -> dict[str, Any]:
         """A data set of all pictures, with those without people; each person also has a `score`."""
-        category = {
-            "id": _PERSON,
-            "name": "person",
-            "keypoints": list(self._skeleton.source_parts),
-            "skeleton": [list(limb) for limb in self._skeleton.source_limbs],
-        }
         return {
             "images": sorted(self._images, key=lambda image: image["id"]),
             "annotations": [
                 {"id": number, **person, **_extent(person["keypoints"])}
                 for number, person in enumerate(self.results(), 1)
             ],
-            "categories": [category],
+            "categories": [self._skeleton.coco_category()],
         }
 
 
