@@ -51,7 +51,7 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
             f"machines is {machines}, but only a step of a pipeline on a cluster can start a pod on each machine; "
             "elsewhere run the same command on each machine, with its TF_CONFIG"
         ) from error
-    with sigterm.noted() as stop:
+    with sigterm.deferred() as stop:
         cluster = Cluster(client.ApiClient(), namespace, stop)
         Group(cluster, pod, Training(command, machines, gpus, machine)).run()
 

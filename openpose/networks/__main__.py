@@ -1,17 +1,27 @@
-"""The table of all networks: `python -m openpose.networks`."""
+"""Prints the table of all networks: `python -m openpose.networks`."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import keras
+import tyro
 
-from openpose import networks, skeleton
+from openpose import networks
+from openpose import skeleton as skeletons
+from openpose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import keras
 
 SIZE = 368
 HEADER = ("name", "description", "parameters", f"GFLOPs at {SIZE}×{SIZE}", "stages", "stride", "pixels", "values")
 
 
 def flops(model: keras.Model, height: int, width: int) -> int:
-    """Floating-point operations of the convolutions for one image: two for each multiply-add."""
+    """Floating-point operations of the convolutions for one image, two per multiply-add."""
+    import keras
+
     shapes: dict[int, tuple[int, ...]] = {}
     total = 0
     for layer in model.layers:
@@ -28,31 +38,33 @@ def flops(model: keras.Model, height: int, width: int) -> int:
     return total
 
 
-def main() -> None:
-    """Prints the table."""
-    rows = []
-    for name, network in networks.NETWORKS.items():
-        model = networks.build(name, skeleton.get("openpose18"))
-        parameters = f"{model.count_params() / 1e6:.2f} M"
-        gflops = f"{flops(model, SIZE, SIZE) / 1e9:.1f}"
-        values = "–".join(f"{value:g}" for value in network.values)
-        rows.append(
-            (
-                name,
-                network.description,
-                parameters,
-                gflops,
-                str(network.stages),
-                str(network.stride),
-                network.pixels,
-                values,
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    for row in (HEADER, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def row(name: str, of: Skeleton) -> tuple[str, ...]:
+    """One network's cells under `HEADER`."""
+    network, model = networks.get(name), networks.build(name, of)
+    return (
+        name,
+        network.description,
+        f"{model.count_params() / 1e6:.2f} M",
+        f"{flops(model, SIZE, SIZE) / 1e9:.1f}",
+        str(network.stages),
+        str(network.stride),
+        network.pixels,
+        "–".join(f"{value:g}" for value in network.values),
+    )
+
+
+def main(skeleton: str = "openpose18") -> None:
+    """Prints the table of all networks.
+
+    Args:
+        skeleton: name of the skeleton, which decides the number of maps.
+    """
+    rows = [HEADER, *(row(name, skeletons.get(skeleton)) for name in networks.NAMES)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     print("Parameters include the norms' statistics; GFLOPs count the convolutions, two for each multiply-add.")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog="python -m openpose.networks")

@@ -1,4 +1,4 @@
-"""The loss of OpenPose: masked half squared error, summed over cells, maps, branches and stages."""
+"""The loss of OpenPose: half the masked squared error, summed over cells, maps, branches and stages."""
 
 import tensorflow as tf
 
@@ -18,14 +18,15 @@ def losses(
 
     Args:
         outputs: prediction of every stage, [B, h, w, maps], heatmap first, then vectmap.
-        maps: the truth, of the same shape; the losses are computed in its precision, float32 as a rule.
+        maps: the truth, of the same shape. The losses are computed in its precision, usually float32.
         mask: float32 [B, h, w, 1]; 1 where the loss counts.
-        global_batch: samples over all replicas. Dividing by it makes the replicas' losses (and gradients) add up.
-        skeleton: says where the vectmap begins.
+        global_batch: number of samples over all replicas. Division by it lets the replicas' losses and gradients be
+            summed.
+        skeleton: decides where the vectmap begins.
 
     Returns:
-        By the names of `NAMES`: ½ Σ (prediction - truth)² mask / global batch, over all stages; and of the last
-        stage in all, of its vectmap, of its heatmap.
+        ½ Σ (prediction - truth)² mask / global batch under the names `NAMES`: over all stages, over the last stage,
+        over its vectmap, over its heatmap.
     """
     heatmaps = skeleton.num_heatmaps
     per_stage = []

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there: written under a temporary name, then renamed.
+"""Checkpoints that are complete or absent: each is written under a temporary name, then renamed.
 
-Each is a folder `step-…` with TensorFlow's files `state.*` and `notes.json`: what the training loop needs besides, and
-what network and data the state belongs to.
+A checkpoint is a folder `step-…` with TensorFlow's files `state.*`, and `notes.json` with what else the training loop
+needs and which network and data the state belongs to.
 """
 
 import math
@@ -19,14 +19,14 @@ from openpose.errors import InputError
 
 
 class Checkpoints:
-    """The states of a training in a folder.
+    """The checkpoints of a training in a folder.
 
     Args:
-        folder: where they are; made when the first is saved.
-        about: what they belong to, such as the network and the data, by name.
-        keep: how many of the newest stay.
-        writes: whether this process writes them; other workers of the same training only take part.
-        **objects: what is saved: model, optimizer, anything that TensorFlow tracks.
+        folder: made when the first checkpoint is saved.
+        about: what the state belongs to, such as the network and the data, by name.
+        keep: number of newest checkpoints to keep.
+        writes: whether this process writes them; the other workers of the training only take part in collecting state.
+        **objects: what to save: model, optimizer, anything that TensorFlow tracks.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class Checkpoints:
         self._state = tf.train.Checkpoint(**objects)
 
     def save(self, step: int, notes: Mapping[str, Any], best: int | None = None) -> None:
-        """Saves the state after `step` steps with the notes; removes all but the newest and that of step `best`.
+        """Saves the state after `step` steps with the notes; removes all but the `keep` newest and that of step `best`.
 
-        Those of later steps, which a training that went back has left, are removed too.
+        Also removes checkpoints of later steps, which a training that went back has left.
 
         Raises:
-            InputError: the disk is full; those before are kept.
+            InputError: the disk is full; earlier checkpoints are kept.
         """
         if not self.writes:  # TensorFlow may need all workers to collect the state
-            with tempfile.TemporaryDirectory() as thrown_away:
-                self._state.write(f"{thrown_away}/state")
+            with tempfile.TemporaryDirectory() as unused:
+                self._state.write(f"{unused}/state")
             return
         with storage.atomic_folder(self._path(step)) as temporary:
             storage.write_json(temporary / "notes.json", {"about": self.about, "notes": notes})
@@ -57,27 +57,26 @@ class Checkpoints:
                 shutil.rmtree(folder)
 
     def restore(self, before: float = math.inf) -> tuple[int, dict[str, Any]]:
-        """Restores the newest whole state.
+        """Restores the newest readable checkpoint, with a warning on stderr about each newer one.
 
         Args:
-            before: only states of fewer steps.
+            before: only checkpoints of fewer steps.
 
         Returns:
-            After how many steps it was saved, and its notes; (0, {}) when there is none. One that cannot be read is
-            passed over with a warning on stderr.
+            Number of steps done and the notes; (0, {}) if there is no checkpoint.
 
         Raises:
-            InputError: there are some, but none can be read; or they belong to another network or other data.
+            InputError: none of the checkpoints can be read, or they belong to another network or other data.
         """
         if self.writes and self.folder.is_dir():
             storage.sweep(self.folder)
         return self._newest(self.folder, [path for path in self.saved() if _step(path) < before])
 
     def start_from(self, given: Path) -> tuple[int, dict[str, Any]]:
-        """Restores a state from elsewhere: a run's folder, its `checkpoints`, or one of these.
+        """Restores a checkpoint from elsewhere: from a run's folder, its `checkpoints`, or one `step-…` folder.
 
         Raises:
-            InputError: there is none, none can be read, or it belongs to another network or other data.
+            InputError: there is no readable checkpoint, or it belongs to another network or other data.
         """
         if (given / "state.index").is_file():
             return self._newest(given, [given])
@@ -85,15 +84,15 @@ class Checkpoints:
             if found := _saved(folder):
                 return self._newest(folder, found)
         raise InputError(
-            f"{given}: no checkpoint is there; `checkpoint` is a run's folder, its checkpoints, or one step-… of these"
+            f"{given}: no checkpoint found; `checkpoint` must be a run's folder, its `checkpoints` or one step-… in it"
         )
 
     def restore_step(self, step: int) -> None:
-        """Restores the state of a step that is kept."""
+        """Restores the checkpoint of a step."""
         self._read(self._path(step))
 
     def saved(self) -> list[Path]:
-        """The whole states' folders, oldest first."""
+        """Folders of the complete checkpoints, oldest first."""
         return _saved(self.folder)
 
     def _path(self, step: int) -> Path:
@@ -112,8 +111,8 @@ class Checkpoints:
                 reason = str(error).splitlines()[0]
                 print(f"warning: {path} cannot be used ({reason}); trying the one before", file=sys.stderr)
         if found:
-            # The objects may be half restored by now.
-            raise InputError(f"{folder}: no checkpoint can be read; remove it to train from the beginning")
+            # The objects may be half restored, so training must not start from them.
+            raise InputError(f"{folder}: no checkpoint can be read; remove the folder to train from the beginning")
         return 0, {}
 
     def _check(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -130,7 +129,7 @@ class Checkpoints:
 
 
 class _OtherTraining(InputError):
-    """A checkpoint that can be read, but not for this training."""
+    """The checkpoint can be read but belongs to another training."""
 
 
 def _step(path: Path) -> int:
@@ -138,5 +137,5 @@ def _step(path: Path) -> int:
 
 
 def _saved(folder: Path) -> list[Path]:
-    # The index is written last, and goes to a bucket last; a folder without one is what an interruption left.
+    # The index is written last, also to a bucket; a folder without one was left by an interruption.
     return sorted(index.parent for index in folder.glob("step-*/state.index"))

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: TensorBoard's files, and the same numbers as JSON lines."""
+"""The log of a training: TensorBoard's files, and the same numbers as JSON lines."""
 
 import json
 import math
@@ -26,8 +26,9 @@ class TrainLog:
 
     Args:
         folder: of the log.
-        first_step: what an earlier process logged after this step is done again, and is left out.
-        writes: whether this process writes it; of several workers one does.
+        first_step: number of steps done. Lines of later steps, from an earlier process, are removed, because these
+            steps are repeated.
+        writes: whether this process writes the log; of several workers only one does.
     """
 
     def __init__(self, folder: Path, first_step: int, writes: bool = True) -> None:
@@ -40,7 +41,7 @@ class TrainLog:
         self.start_interval()
 
     def start_interval(self) -> None:
-        """Lets the next interval begin now, so that its speed is that of its steps and nothing else's."""
+        """Starts the next interval now, so that its speed counts nothing but its steps."""
         self._waited, self._steps, self._start = 0.0, 0, time.monotonic()
 
     @contextmanager
@@ -52,7 +53,7 @@ class TrainLog:
         self._steps += 1
 
     def interval(self, step: int, batch: int, values: Mapping[str, Any]) -> None:
-        """Logs the values of a step, and the speed of all steps since the last interval."""
+        """Logs the values of a step, and the speed since the last interval."""
         seconds = time.monotonic() - self._start
         speed = {"images_per_second": self._steps * batch / seconds, "input_wait_share": self._waited / seconds}
         self.start_interval()
@@ -63,23 +64,23 @@ class TrainLog:
                 file.write(json.dumps({"step": step, "time": round(time.time(), 3), **line}) + "\n")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Logs values by their names for TensorBoard only."""
+        """Logs values by name, for TensorBoard only."""
         with self._writer.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def text(self, name: str, table: Mapping[str, Any], step: int = 0) -> None:
-        """Logs names and values as a table."""
+        """Logs names and values as a table, for TensorBoard only."""
         rows = "\n".join(f"| {key} | {value} |" for key, value in table.items())
         with self._writer.as_default(step):
             tf.summary.text(name, f"| | |\n|-|-|\n{rows}")
 
     def pictures(self, name: str, step: int, batch: Mapping[str, np.ndarray], maps: np.ndarray, of: Skeleton) -> None:
-        """Logs samples with their true maps and the network's.
+        """Logs samples with their true maps and the network's, for TensorBoard only.
 
         Args:
             name: of the group of pictures.
-            step: when.
+            step: number of steps done.
             batch: image, maps and mask of B samples (`openpose.input.batches`).
             maps: the network's, float32 [B, h, w, maps].
             of: the skeleton.
@@ -88,34 +89,34 @@ class TrainLog:
             sample_picture(image, truth, found, mask, of)
             for image, truth, found, mask in zip(batch["image"], batch["maps"], maps, batch["mask"], strict=True)
         ]
-        # As `tf.summary.image`, which would write PNGs ten times as large.
+        # `tf.summary.image` would write PNGs, which are ten times as large.
         height, width = drawn[0].shape[:2]
         encoded = (image_file.jpeg(picture, JPEG_QUALITY) for picture in drawn)
         content = [str(width).encode(), str(height).encode(), *encoded]
         described = image_metadata.create_summary_metadata(
-            name, "picture, true maps above, found maps below; bottom left, white: what the loss leaves out"
+            name, "picture; true maps above, found maps below; at the bottom left, the loss ignores the white area"
         )
         with self._writer.as_default(step):
             tf.summary.write(name, tf.constant(content), metadata=described)
 
     def flush(self) -> None:
-        """Sees to it that everything is in the files."""
+        """Writes everything to the files."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Ends the log."""
+        """Closes the log."""
         self._writer.close()
 
 
 def read_steps(folder: storage.StoragePath, points: int) -> list[dict[str, float]]:
-    """A training's losses by its steps, from its log.
+    """Reads the losses of a training from its log.
 
     Args:
         folder: of the log.
-        points: the steps are put together into at most so many means.
+        points: largest number of points; each is the mean over neighbouring lines.
 
     Returns:
-        `step` and the losses of each point; nothing when the log is not there any more.
+        `step` and the losses of each point; empty if there is no log.
     """
     place = folder / "steps.jsonl"
     if storage.size(place) is None:
@@ -129,7 +130,7 @@ def read_steps(folder: storage.StoragePath, points: int) -> list[dict[str, float
 def sample_picture(
     image: np.ndarray, truth: np.ndarray, found: np.ndarray, mask: np.ndarray, skeleton: Skeleton
 ) -> np.ndarray:
-    """A sample: picture, true heatmap and PAF; below them what counts in the loss, found heatmap and PAF.
+    """Draws a sample: picture, true heatmap and PAF; below them the picture where the loss counts, and found maps.
 
     Args:
         image: [H, W, 3], RGB, 0–255.
@@ -154,7 +155,7 @@ def sample_picture(
 
 
 def _step(line: str) -> float:
-    """The step of a line; a line that was cut off has none."""
+    """The step of a line; infinity for a line that was cut off."""
     try:
         return json.loads(line)["step"]
     except ValueError:

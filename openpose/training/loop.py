@@ -1,4 +1,4 @@
-"""The training loop: steps, validation, checkpoints and logs, from the beginning or from where a run stopped."""
+"""The training loop: steps, validation, checkpoints and logs, from the start or from the last checkpoint."""
 
 import json
 import math
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from openpose import model_files, networks, progress, storage
+from openpose import model_files, networks, progress, retry, storage
 from openpose.errors import InputError
 from openpose.evaluation.valid_score import ValidScore
 from openpose.input import batches
@@ -29,20 +28,20 @@ from openpose.training.parameters import RunParameters, TrainParameters
 from openpose.training.step import Trainer
 
 TRAINING_PICTURES, VALIDATION_PICTURES = 4, 12
-PICTURES_SECONDS = 60
+PICTURES_SECONDS = 60  # least time between two logs of sample pictures
 CALIBRATION_PICTURES = 64
-ROLLBACK_FACTOR = 0.5  # on the learning rate
+ROLLBACK_FACTOR = 0.5  # on the learning rate, for each roll-back
 RESTORE_ATTEMPTS = 9
 Epoch = dict[str, float]
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training ends with.
+    """The outcome of a training.
 
     Attributes:
         model: the trained network.
-        history: for each epoch its step, the four losses and the four valid losses, and where asked for `valid_ap`.
+        history: step, the four losses, the four valid losses and, if requested, `valid_ap` of each epoch.
     """
 
     model: keras.Model
@@ -59,110 +58,113 @@ def train(
     run: RunParameters | None = None,
     saved: Callable[[], None] = lambda: None,
 ) -> TrainResult:
-    """Trains a network, going on from the newest checkpoint in the folder, also in the middle of an epoch.
+    """Trains a network, continuing from the newest checkpoint in the folder, even in the middle of an epoch.
 
     Args:
         train_records: manifest of the training split's records.
-        valid_records: manifest of the validation split's.
-        folder: gets `checkpoints/`, `logs/` (TensorBoard, `steps.jsonl`) and `history.jsonl` (one line for each epoch).
+        valid_records: manifest of the validation split's records.
+        folder: gets `checkpoints/`, `logs/` (TensorBoard, `steps.jsonl`) and `history.jsonl` (one line per epoch).
         parameters: what to train and how.
         skeleton: of the records.
-        strategy: over which devices; one by default.
-        run: checkpoints, logs and other things that do not change what comes out.
-        saved: called after each checkpoint, when all of it is in the folder.
+        strategy: the devices; by default one.
+        run: checkpoints, logs and other settings that do not change the result.
+        saved: called after each checkpoint, once it is complete in the folder.
 
     Raises:
-        InputError: parameters, data and checkpoint do not fit, or the loss is no longer a number.
-        Interrupted: SIGTERM came; a checkpoint has been written.
+        InputError: parameters, data and checkpoint do not fit together, or the loss became NaN or infinite.
+        Interrupted: SIGTERM arrived; a checkpoint has been written.
     """
     strategy, run = strategy or tf.distribute.get_strategy(), run or RunParameters()
-    with sigterm.noted() as stop:
-        start = partial(
-            _Loop, train_records, valid_records, folder, parameters, skeleton, strategy, run, saved, stop.is_set
+    with sigterm.deferred() as stop:
+        training = _Training(
+            train_records, valid_records, folder, parameters, skeleton, strategy, run, saved, stop.is_set
         )
-        return _with_rollbacks(start, run.rollbacks)
+        return _with_rollbacks(training)
 
 
-def _with_rollbacks(start: Callable[[int, float], "_Loop"], most: int) -> TrainResult:
-    """Runs a loop, and new ones that go back when it came to a loss that is no number, `most` times."""
+@dataclass(frozen=True)
+class _Training:
+    """The arguments of `train`, and whether SIGTERM has arrived."""
+
+    train_records: dict[str, Any]
+    valid_records: dict[str, Any]
+    folder: Path
+    parameters: TrainParameters
+    skeleton: Skeleton
+    strategy: tf.distribute.Strategy
+    run: RunParameters
+    saved: Callable[[], None]
+    stopped: Callable[[], bool]
+
+
+def _with_rollbacks(training: _Training) -> TrainResult:
+    """Trains; on a NaN or infinite loss restarts from the last checkpoint, at most `run.rollbacks` times."""
     rollbacks, before = 0, math.inf
     while True:
-        loop = start(rollbacks, before)
+        loop = _Loop(training, rollbacks, before)
         try:
             return loop.run()
-        except NoNumber as error:
-            if loop.rollbacks >= most:
+        except NotFinite as error:
+            if loop.rollbacks >= training.run.rollbacks:
                 raise
-            # What it went back to once without getting to the next checkpoint was beyond help already.
+            # If the last roll-back did not reach its next checkpoint, that state is already bad: take an older one.
             before = loop.first_step if rollbacks and loop.saved_step == loop.first_step else math.inf
             rollbacks = loop.rollbacks + 1
-            print(f"warning: {error.what}; roll-back {rollbacks} of {most}", file=sys.stderr)
+            print(f"warning: {error.what}; roll-back {rollbacks} of {training.run.rollbacks}", file=sys.stderr)
 
 
-class NoNumber(InputError):
-    """A loss or gradient is not a finite number; `what` says which, when, and for which samples."""
+class NotFinite(InputError):
+    """A loss or gradient is NaN or infinite; `what` tells which, at which step and for which samples."""
 
     def __init__(self, what: str, checkpoints: Path) -> None:
         self.what = what
         super().__init__(
-            f"{what}; train again with a smaller learning rate, or let it go back and halve the rate by itself "
-            f"(rollbacks); the last good checkpoint is kept in {checkpoints}"
+            f"{what}; train again with a smaller learning rate, or let the training go back and halve the rate by "
+            f"itself (rollbacks); the last good checkpoint is kept in {checkpoints}"
         )
 
 
 class _Loop:
-    """One training in its folder, from its newest checkpoint of fewer than `before` steps.
+    """One attempt at a training, from its newest checkpoint of fewer than `before` steps.
 
     Attributes:
-        first_step: how many steps were done before this process, or before it went back.
-        step: how many steps were done.
-        history: of the epochs that are finished.
-        sums: of each loss over the steps of the epoch that is not.
-        rollbacks: how often the training went back and on at a smaller rate, in all processes.
+        first_step: number of steps done when the attempt starts.
+        step: number of steps done.
+        history: of the finished epochs.
+        sums: of each loss over the steps of the current epoch.
+        rollbacks: number of times that the training went back to continue at a smaller rate, in all processes.
     """
 
-    def __init__(
-        self,
-        train_records: dict[str, Any],
-        valid_records: dict[str, Any],
-        folder: Path,
-        parameters: TrainParameters,
-        skeleton: Skeleton,
-        strategy: tf.distribute.Strategy,
-        run: RunParameters,
-        saved: Callable[[], None],
-        stopped: Callable[[], bool],
-        rollbacks: int,
-        before: float,
-    ) -> None:
-        self.train_records, self.valid_records, self.folder = train_records, valid_records, folder
-        self.parameters, self.skeleton, self.settings = parameters, skeleton, run
-        self.saved, self.stopped, self.writes = saved, stopped, devices.is_chief(strategy)
-        parameters.inputs()  # says what is wrong with the size before a network is built
-        self.steps_per_epoch = batches.steps_per_epoch(train_records, parameters.batch_size)
-        self.trainer = Trainer(parameters, skeleton, self.steps_per_epoch, strategy, run.xla)
+    def __init__(self, training: _Training, rollbacks: int, before: float) -> None:
+        self.train_records, self.valid_records = training.train_records, training.valid_records
+        self.folder, self.parameters, self.skeleton = training.folder, training.parameters, training.skeleton
+        self.settings, self.saved, self.stopped = training.run, training.saved, training.stopped
+        self.writes = devices.is_chief(training.strategy)
+        parameters = self.parameters
+        self.steps_per_epoch = batches.steps_per_epoch(self.train_records, parameters.batch_size)
+        self.trainer = Trainer(parameters, self.skeleton, self.steps_per_epoch, training.strategy, self.settings.xla)
         self.checkpoints = Checkpoints(
-            folder / "checkpoints",
-            _about(parameters, skeleton, train_records),
-            run.keep,
+            self.folder / "checkpoints",
+            _about(parameters, self.skeleton, self.train_records),
+            self.settings.keep,
             self.writes,
             model=self.trainer.model,
             optimizer=self.trainer.optimizer,
         )
-        images = run.ap_images
-        self.score = ValidScore(valid_records, images, skeleton) if images else None
+        images = self.settings.ap_images
+        self.score = ValidScore(self.valid_records, images, self.skeleton) if images else None
         self.first_step, notes = self._restore_together(before)
         self.step = self.first_step
         self.rollbacks = max(rollbacks, notes.get("rollbacks", 0))
         self.trainer.rate.factor = ROLLBACK_FACTOR**self.rollbacks
         self.history: list[Epoch] = notes.get("history", [])
         self.sums = {name: tf.constant(notes.get("sums", {}).get(name, 0.0)) for name in loss.NAMES}
-        self.unchecked: list[tuple[int, dict[str, Any], Any]] = []  # steps, losses and ids that nobody looked at yet
+        self.unchecked: list[tuple[int, dict[str, Any], Any]] = []  # step, losses and sample ids
         self.last_batch: dict[str, Any] | None = None
         self.saved_step, self.saved_time, self.drawn_time = self.step, time.monotonic(), -math.inf
 
     def run(self) -> TrainResult:
-        """Trains until the last epoch is done, or until it gets no better."""
+        """Trains until the last epoch is done, or until the early stop."""
         last = self.parameters.epochs * self.steps_per_epoch
         self.log = TrainLog(Path(self.settings.logs or self.folder / "logs"), self.step, self.writes)
         shown = progress.bar(last, "train", "step", initial=self.step, lines=sys.stdout)
@@ -172,27 +174,32 @@ class _Loop:
                 factors = {"times": self.rollbacks, "factor on the learning rate": self.trainer.rate.factor}
                 self.log.text("roll-backs", factors, self.step)
             samples = self.trainer.training_batches(self.train_records, self.step, self.settings.remote_data)
-            while len(self.history) < self.parameters.epochs and not self._gets_no_better():
+            while len(self.history) < self.parameters.epochs and not self._stops_early():
                 self._train_epoch(samples, bar)
                 self._finish_epoch(bar)
                 self.log.start_interval()
         best = _best(self.history)
-        if self.writes and best is not None and self._gets_no_better():
+        if self.writes and best is not None and self._stops_early():
             self.checkpoints.restore_step(best)
         return TrainResult(self.trainer.finished_model(), self.history)
 
     def _restore_together(self, before: float) -> tuple[int, dict[str, Any]]:
-        """What `_restore` gives, once all workers go on from the same step: some may see the newest one a bit later."""
-        for attempt in range(RESTORE_ATTEMPTS):
-            if attempt:
-                time.sleep(storage.ATTRIBUTE_CACHE_SECONDS / RESTORE_ATTEMPTS)
+        """Calls `_restore` until all workers have the same step; some may see the newest checkpoint a bit later."""
+        step = 0
+
+        def restored() -> tuple[int, dict[str, Any]] | None:
+            nonlocal step
             step, notes = self._restore(before)
-            # Equal if and only if all steps are; and each worker comes to the same answer.
-            if self.trainer.total(step**2) * self.trainer.replicas == self.trainer.total(step) ** 2:
-                return step, notes
+            # Equal if and only if all steps are, so that every worker comes to the same conclusion.
+            same = self.trainer.total(step**2) * self.trainer.replicas == self.trainer.total(step) ** 2
+            return (step, notes) if same else None
+
+        pause = storage.ATTRIBUTE_CACHE_SECONDS / RESTORE_ATTEMPTS
+        if found := retry.until(restored, tries=RESTORE_ATTEMPTS, pause=pause):
+            return found
         raise InputError(
-            f"this worker would go on from step {step} and another one from another step: they see other checkpoints "
-            f"in {self.checkpoints.folder}; give all workers the same storage"
+            f"this worker would continue from step {step} and another one from another step: they see different "
+            f"checkpoints in {self.checkpoints.folder}; give all workers the same storage"
         )
 
     def _restore(self, before: float) -> tuple[int, dict[str, Any]]:
@@ -206,7 +213,7 @@ class _Loop:
             return self.checkpoints.start_from(given.folder)
 
     def _load_weights(self) -> None:
-        """The weights to start from, where some are asked for."""
+        """Loads the initial weights, if the parameters name some."""
         if not self.parameters.init:
             return
         model = self.trainer.model
@@ -217,7 +224,7 @@ class _Loop:
         initial_weights.calibrate(model, loaded.uncalibrated, (sample["image"].astype(np.float32) for sample in some))
 
     def _train_epoch(self, samples: Iterator[Any], bar: progress.Bar) -> None:
-        """Trains the rest of an epoch: nothing, when all that it lacks is its validation."""
+        """Trains the rest of an epoch, which is nothing when only its validation is missing."""
         end = (len(self.history) + 1) * self.steps_per_epoch
         while self.step < end:
             with self.log.waiting():
@@ -227,20 +234,21 @@ class _Loop:
             self.sums = {name: self.sums[name] + values[name] for name in loss.NAMES}
             self.unchecked.append((self.step, values, self.last_batch["id"]))
             bar.update(1)
-            if self.step % self.settings.log_steps == 0 or self.step == end:
+            logs = self.step % self.settings.log_steps == 0 or self.step == end
+            if logs:
                 self._check_losses()
                 epoch = f"{len(self.history) + 1}/{self.parameters.epochs}"
                 bar.update(0, epoch=epoch, loss=float(values["loss"]))
                 rate = self.trainer.rate(self.step - 1)
                 self.log.interval(self.step, self.parameters.batch_size, {**values, "learning_rate": rate})
-            # Several workers ask each other, for which a step waits; so they do it when the log makes it wait anyway.
-            if not self.trainer.several_workers or self.step % self.settings.log_steps == 0 or self.step == end:
-                if self.step < end and self.trainer.any_worker(self._is_time_to_save()):
+            # `any_worker` waits for the step on several workers, so call it only where the log waits anyway.
+            if logs or not self.trainer.several_workers:
+                if self.step < end and self.trainer.any_worker(self._save_is_due()):
                     self._save()
                 self._stop_if_asked()
 
     def _finish_epoch(self, bar: progress.Bar) -> None:
-        """Validates, and keeps all that there is now."""
+        """Validates, writes the history and saves a checkpoint."""
         losses = {name: float(value) / self.steps_per_epoch for name, value in self.sums.items()}
         with self.trainer.averaged():
             valid = self._validate()
@@ -261,9 +269,9 @@ class _Loop:
         self._save()
 
     def _validate(self) -> dict[str, float] | None:
-        """The four losses over the whole validation split under their names with `valid_`, and where asked for the AP.
+        """The valid losses over the whole validation split and, if requested, `valid_ap`; None when stopped.
 
-        Of several workers only the chief computes the AP. None when stopped.
+        Of several workers only the chief computes the AP.
         """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
         for batch in self.trainer.validation_batches(self.valid_records):
@@ -281,7 +289,7 @@ class _Loop:
         return None if self.trainer.any_worker(None in scored.values()) else values | scored
 
     def _draw(self, last: bool) -> None:
-        """Logs sample pictures of both splits, not more often than once a minute."""
+        """Logs sample pictures of both splits, at most once a minute except for the `last` epoch."""
         if not self.writes or (not last and time.monotonic() - self.drawn_time < PICTURES_SECONDS):
             return
         self.drawn_time = time.monotonic()
@@ -298,7 +306,7 @@ class _Loop:
             found = np.stack([next(maps) for _ in group["image"]])
             self.log.pictures(name, self.step, group, found, self.skeleton)
 
-    def _is_time_to_save(self) -> bool:
+    def _save_is_due(self) -> bool:
         steps, minutes = self.settings.save_steps, self.settings.save_minutes
         return bool(
             (steps and self.step - self.saved_step >= steps)
@@ -306,7 +314,7 @@ class _Loop:
         )
 
     def _save(self) -> None:
-        """Saves a checkpoint, when the losses up to here are numbers."""
+        """Saves a checkpoint, provided that all losses so far are finite."""
         self._check_losses()
         self.log.flush()
         sums = {name: float(value) for name, value in self.sums.items()}
@@ -321,15 +329,15 @@ class _Loop:
             self._save()
             raise sigterm.Interrupted
 
-    def _gets_no_better(self) -> bool:
+    def _stops_early(self) -> bool:
         patience = self.parameters.early_stop
         since_best = [epoch for epoch in self.history if epoch["step"] > (_best(self.history) or 0)]
         return 0 < patience <= len(since_best)
 
     def _check_losses(self) -> None:
-        """Raises an error about the first step with a loss or gradient that is no number."""
+        """Raises NotFinite for the first step with a NaN or infinite loss or gradient."""
         unchecked, self.unchecked = self.unchecked, []
-        # Float16's gradients may overflow; that step changes no weight.
+        # Float16's gradients may overflow; the optimizer then skips the step.
         names = ["loss"] if self.parameters.precision == "float16" else ["loss", "gradient_norm"]
         for step, values, ids in unchecked:
             for name in names:
@@ -337,7 +345,7 @@ class _Loop:
                     rate = float(self.trainer.rate(step - 1))
                     samples = ", ".join(str(int(id_)) for share in self.trainer.local(ids) for id_ in share)
                     what = f"the {name.replace('_', ' ')} is {value} at step {step} (learning rate {rate:g}, samples "
-                    raise NoNumber(f"{what}{samples})", self.checkpoints.folder)
+                    raise NotFinite(f"{what}{samples})", self.checkpoints.folder)
 
 
 def _best(history: list[Epoch]) -> int | None:
@@ -346,7 +354,7 @@ def _best(history: list[Epoch]) -> int | None:
 
 
 def _about(parameters: TrainParameters, skeleton: Skeleton, records: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint must have in common with a training that goes on from it, by names for people."""
+    """What a checkpoint and a training that continues from it must have in common, with names for messages."""
     content = storage.fingerprint([shard["sha256"] for shard in records["shards"]])[:12]
     return {
         "network": f"{parameters.model} (width {parameters.width:g}, stages {parameters.stages or 'as published'})",

@@ -1,4 +1,4 @@
-"""Keras's optimisers as a training asks for them, with a rate of its own for the backbone, on any number of devices."""
+"""Keras's optimizers with a separate rate for the backbone, on any number of devices."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +11,9 @@ from openpose.training.parameters import TrainParameters
 def make(
     parameters: TrainParameters, rate: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
 ) -> keras.optimizers.Optimizer:
-    """The optimiser of a model's trainable variables, built; to be called in the strategy's scope.
+    """Makes and builds the optimizer of a model; call it in the strategy's scope.
 
-    It takes gradients that are already summed over all replicas (`summed`).
+    The optimizer takes gradients that are already summed over all replicas (`summed`).
     """
     averaged = {"use_ema": True, "ema_momentum": parameters.ema} if parameters.ema else {}
     made: RateFactors
@@ -34,17 +34,17 @@ def make(
 
 
 def in_backbone(variable: keras.Variable) -> bool:
-    """Whether the variable belongs to the features that ImageNet's weights are for."""
+    """Whether the variable belongs to the backbone."""
     return variable.path.startswith("backbone")
 
 
 def is_kernel(variable: keras.Variable) -> bool:
-    """Whether it is a convolution's kernel, not a bias and not of a norm."""
+    """Whether the variable is a convolution's kernel, not a bias or part of a norm."""
     return variable.path.endswith("kernel")
 
 
 def summed(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Gradients over all replicas; to be called on each of them."""
+    """Sums gradients over all replicas; call it on each replica."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return list(gradients)
@@ -52,22 +52,22 @@ def summed(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def clip(gradients: Sequence[tf.Tensor], norm: tf.Tensor, longest: float) -> list[tf.Tensor]:
-    """Gradients shortened to the norm `longest`.
+    """Scales gradients down, all by the same factor, so that their global norm is at most `longest`.
 
     Args:
-        gradients: to be shortened, all by the same factor.
+        gradients: of all variables.
         norm: their global norm.
-        longest: that is left alone.
+        longest: largest norm.
     """
     factor = longest / tf.maximum(norm, longest)
     return [gradient * factor for gradient in gradients]
 
 
 class RateFactors(keras.optimizers.Optimizer):
-    """What Keras's optimisers lack here.
+    """Gives each variable a factor on the learning rate.
 
     Attributes:
-        factors: on the learning rate, for each variable.
+        factors: one for each variable.
     """
 
     factors: Sequence[float] = ()
@@ -77,13 +77,13 @@ class RateFactors(keras.optimizers.Optimizer):
         super().update_step(gradient, variable, learning_rate if factor == 1.0 else learning_rate * factor)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Iterable) -> Iterable:
-        # Keras would clip each replica's gradients for itself and only then sum them; here they are summed already.
+        # Keras would clip the gradients of each replica and then sum them; here they are already summed.
         return grads_and_vars
 
 
 class Adam(RateFactors, keras.optimizers.Adam):
-    """Adam, or with weight decay AdamW."""
+    """Adam; with weight decay AdamW."""
 
 
 class SGD(RateFactors, keras.optimizers.SGD):
-    """Gradient descent with momentum."""
+    """Stochastic gradient descent with momentum."""

@@ -1,4 +1,4 @@
-"""SIGTERM (a drained node, a preempted machine, a cancelled run) as something that work can come to an end for."""
+"""Lets a long task finish its step when SIGTERM arrives: a drained node, a preempted machine, a cancelled run."""
 
 import signal
 import threading
@@ -8,24 +8,24 @@ from types import FrameType
 
 
 class Interrupted(SystemExit):
-    """Ends the process with the code that a shell gives to one that SIGTERM ended."""
+    """Ends the process with the exit code of one that SIGTERM ended, 143."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
 
 
 @contextmanager
-def noted() -> Iterator[threading.Event]:
-    """An event that is set when SIGTERM comes while the block runs, instead of ending the process at once."""
+def deferred() -> Iterator[threading.Event]:
+    """In the block, SIGTERM sets the event instead of ending the process."""
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+    if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
         yield event
         return
 
-    def note(signum: int, frame: FrameType | None) -> None:
+    def handle(signum: int, frame: FrameType | None) -> None:
         event.set()
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         yield event
     finally:

@@ -1,4 +1,4 @@
-"""A network with its optimiser on any number of devices: one training step, and validation."""
+"""One training step and one validation step, on any number of devices."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -21,22 +21,22 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mix
 
 
 class Trainer:
-    """A network with its optimiser on a strategy's devices.
+    """A network and its optimizer on a strategy's devices.
 
-    Over several replicas batch norm, where it is not frozen, is synchronised: it normalises with the statistics of the
-    global batch. So the same batches give the same weights on any number of devices, and a device's share may be small.
+    With several replicas, batch norm that is not frozen is synchronised: it normalises by the statistics of the global
+    batch. So the same batches give the same weights on any number of devices, and a replica's share may be small.
 
     Args:
         parameters: what to train and how.
         skeleton: of the records.
         steps_per_epoch: for the learning rate.
-        strategy: over which devices.
-        xla: compile the step.
-        augment_on_device: the input hands over regions of pictures, and the step makes samples of them; by default
-            where the devices are GPUs, which are quicker at it than the CPU.
+        strategy: the devices.
+        xla: compile the step with XLA.
+        augment_on_device: the input pipeline yields regions of pictures, from which the step makes samples. By default
+            on GPUs, which are faster at this than the CPU.
 
     Raises:
-        InputError: the batch does not divide among the replicas, or several replicas are asked for with XLA.
+        InputError: the batch does not divide among the replicas, or XLA with several replicas.
     """
 
     def __init__(
@@ -53,13 +53,8 @@ class Trainer:
         self.several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         gpus = bool(tf.config.list_logical_devices("GPU"))
         self.augment_on_device = gpus if augment_on_device is None else augment_on_device
-        if parameters.batch_size % (self.replicas * parameters.accumulate):
-            parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
-            raise InputError(f"batch {parameters.batch_size} does not divide among {self.replicas} replicas{parts}")
-        if xla and self.replicas > 1:
-            raise InputError(f"xla compiles for one device, but there are {self.replicas}; leave it out")
-        # Keras takes its initializers' seeds from Python's generator. TensorFlow's own global seed stays unset:
-        # nothing here draws from it.
+        self._check(xla)
+        # Keras's initializers take their seeds from Python's generator. Nothing here uses TensorFlow's global seed.
         random.seed(parameters.seed)
         with strategy.scope():
             with _precision(parameters.precision):
@@ -74,11 +69,17 @@ class Trainer:
             )
             self.optimizer = optimizer.make(parameters, self.rate, self.model)
         compiled = tf.function(self._losses_and_gradients, jit_compile=True)
-        # Without XLA no function of its own: synchronised batch norm must not be in a nested one.
+        # Only with XLA a function of its own: synchronised batch norm must not be in a nested function.
         self._backward = compiled if xla else self._losses_and_gradients
 
     def training_batches(self, records: dict[str, Any], first_step: int, remote: str = "") -> Iterator[Any]:
-        """Endless global batches, from that of a step on; made by the data service `remote` where there is one."""
+        """Endless global batches, starting with that of `first_step`.
+
+        Args:
+            records: manifest of the training split's records.
+            first_step: number of steps done.
+            remote: address of the data service that makes the batches; empty to make them here.
+        """
         inputs, batch = self.parameters.inputs(), self.parameters.batch_size
 
         def dataset(share: batches.WorkerShare) -> tf.data.Dataset:
@@ -86,24 +87,24 @@ class Trainer:
                 return batches.training(
                     records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device
                 )
-            # A service can send regions only: what `render.render_one` does is not of TensorFlow alone.
+            # A service can only send regions: `render.render_one` is not made of TensorFlow operations alone.
             regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
             made = data_service.distribute(regions, records, remote)
             return made if self.augment_on_device else batches.rendered_here(made, self.skeleton, inputs)
 
         made = self._distributed(dataset)
         if self.augment_on_device:
-            # Regions have another size in each batch: one step for all of them, or each batch would make its own.
+            # Regions differ in size between batches; without one function for all, each size would be traced.
             self.train_step.get_concrete_function(made.element_spec)
         return data_service.patient(made, remote) if remote else made
 
     def validation_batches(self, records: dict[str, Any]) -> Iterator[Any]:
-        """Global batches with each image of the split once."""
+        """Global batches that contain each image of the split once."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
-        """An iterator over global batches, which knows their `element_spec`."""
+        """An iterator over global batches, with an attribute `element_spec`."""
         if self.replicas == 1:
             return iter(dataset(batches.ALL))
         return iter(
@@ -116,12 +117,12 @@ class Trainer:
 
     @tf.function
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on a global batch; returns its losses and `gradient_norm`."""
+        """Trains on a global batch; returns its losses and `gradient_norm`."""
         return self._sum(self.strategy.run(self._train_replica, args=(batch,)))
 
     @tf.function
     def valid_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Losses of a global batch times its size, with `training=False`; they add up over batches."""
+        """Losses of a global batch times its size, with `training=False`; may be summed over batches."""
         return self._sum(self.strategy.run(self._valid_replica, args=(batch,)))
 
     @tf.function(reduce_retracing=True)
@@ -129,12 +130,12 @@ class Trainer:
         """The last stage's maps of images on one device."""
         return tf.cast(networks.stage_outputs(self.model, images, training=False)[-1], tf.float32)
 
-    def any_worker(self, says: bool) -> bool:
-        """Whether any of the workers says so; all of them ask at the same step, and wait for each other there."""
-        return self.total(float(says)) > 0
+    def any_worker(self, value: bool) -> bool:
+        """Whether it is true for any worker. All workers must call this at the same step; they wait for each other."""
+        return self.total(float(value)) > 0
 
     def total(self, value: float) -> float:
-        """The sum of a number of each worker's over all replicas; to be called by all workers at the same step."""
+        """The sum of each worker's value over all replicas. All workers must call this at the same step."""
         return float(self._total(tf.constant(value, tf.float64))) if self.several_workers else value * self.replicas
 
     @tf.function
@@ -145,7 +146,7 @@ class Trainer:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Puts the running average of the weights, where there is one, in their place during the block."""
+        """In the block, the model has the running average of its weights, if `ema` keeps one."""
         if not self.parameters.ema:
             yield
             return
@@ -157,7 +158,7 @@ class Trainer:
             variable.assign(value)
 
     def finished_model(self) -> keras.Model:
-        """The trained network as a plain one of float32 for one device."""
+        """The trained network in float32 for one device."""
         with self.averaged():
             if self.replicas == 1 and self.parameters.precision == "float32" and not self.parameters.ema:
                 return self.model
@@ -166,15 +167,23 @@ class Trainer:
         return plain
 
     def samples(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """A replica's batch as samples with `image` float32, made here when it is one of regions."""
+        """A replica's batch with `image` float32; samples are made from regions here if it has those."""
         if "pixels" in batch:
             inputs = self.parameters.inputs()
             return render.batch(batch, inputs.size, self.skeleton, inputs.targets)
         return {**batch, "image": tf.cast(batch["image"], tf.float32)}
 
     def local(self, value: Any) -> tuple[tf.Tensor, ...]:
-        """What each replica of this process has of a value."""
+        """The value on each replica of this process."""
         return self.strategy.experimental_local_results(value)
+
+    def _check(self, xla: bool) -> None:
+        parameters = self.parameters
+        if parameters.batch_size % (self.replicas * parameters.accumulate):
+            parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
+            raise InputError(f"batch_size {parameters.batch_size} does not divide among {self.replicas} replicas{parts}")
+        if xla and self.replicas > 1:
+            raise InputError(f"xla compiles for one device, but there are {self.replicas}; leave it out")
 
     def _build(self) -> keras.Model:
         wanted = self.parameters
@@ -190,11 +199,11 @@ class Trainer:
         return values | {"gradient_norm": norm / scale / self.replicas}
 
     def _accumulated(self, batch: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        """Losses and gradients of a replica's share, summed over its parts."""
+        """Losses and gradients of a replica's batch, summed over its `accumulate` parts."""
         parts = {name: tf.split(batch[name], self.parameters.accumulate) for name in ("image", "maps", "mask")}
         values, gradients = self._backward(*(tensors[0] for tensors in parts.values()))
         for image, maps, mask in list(zip(*parts.values(), strict=True))[1:]:
-            with tf.control_dependencies(gradients):  # one after the other, or it would save no memory
+            with tf.control_dependencies(gradients):  # one after the other, which saves the memory
                 image = tf.identity(image)
             more_values, more_gradients = self._backward(image, maps, mask)
             values = {name: values[name] + more_values[name] for name in values}
@@ -228,7 +237,7 @@ class Trainer:
 
 @contextmanager
 def _precision(name: str) -> Iterator[None]:
-    """Layers that are made in the block compute in this precision."""
+    """Layers made in the block compute in this precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_POLICIES[name])
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from openpose import data_service as command
 from openpose import skeleton
 from openpose.errors import InputError
 from openpose.training import data_service
@@ -25,7 +26,7 @@ Manifests = dict[str, dict[str, Any]]
 
 def start(*arguments: str) -> tuple["subprocess.Popen[str]", str]:
     """Starts a dispatcher or worker; returns it with what it says about itself."""
-    command = [sys.executable, "-m", "openpose.training.data_service", *arguments]
+    command = [sys.executable, "-m", "openpose.data_service", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline()
@@ -84,11 +85,18 @@ def test_remote_data_trains_the_same_and_its_end_is_said(
         )
 
 
+def test_wrong_commands_end_with_their_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["worker", "--dispatcher", "localhost:1"]) == 1
+    assert "dispatcher localhost:1: no dispatcher answers there; start it first" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["worker"])
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
         ("localhost:5050", "must be like grpc://host:5050"),
-        ("grpc://localhost:1", "nobody is there; start python -m openpose.data_service dispatcher"),
+        ("grpc://localhost:1", "no service answers there; start python -m openpose.data_service dispatcher"),
     ],
 )
 def test_address_that_cannot_be_used(sample_records: Manifests, tmp_path: Path, address: str, message: str) -> None:

@@ -124,15 +124,15 @@ def test_damaged_newest_checkpoint_is_passed_over(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "mobilnet"}, "choose one of: cmu, lightweight, mobilenet, "),
+        ({"model": "mobilnet"}, "model is .mobilnet.; choose one of: cmu, vgg, mobilenet, "),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"size": 60}, "multiples of 8"),
         ({"learning_rate": "fast"}, "'fast': give one positive number"),
         ({"batch_size": 1000}, "less than one batch of 1000"),
-        ({"accumulate": 3}, "batch 4 does not divide into 3 parts"),
-        ({"optimizer": "lion"}, "no optimizer is called 'lion'; choose one of: adam, adamw, sgd"),
-        ({"ema": 1.0}, "ema is 1.0; it must be 0 or more and below 1"),
+        ({"accumulate": 3}, "batch_size 4 does not divide into 3 parts"),
+        ({"optimizer": "lion"}, "optimizer is 'lion'; choose one of: adam, adamw, sgd"),
+        ({"ema": 1.0}, "ema is 1.0; it must be at least 0 and below 1"),
     ],
 )
 def test_what_cannot_be_trained_is_said(
@@ -266,7 +266,7 @@ def test_checkpoint_of_another_run(
         "step-00000015 is a checkpoint of another training: network is mobilenet_thin (width 0.2, stages 2) there and "
         "mobilenet_thin (width 0.25, stages 2) here; optimizer is adam there and sgd here"
     )
-    with pytest.raises(InputError, match="no checkpoint is there"):
+    with pytest.raises(InputError, match="no checkpoint found"):
         run(sample_records, tmp_path / "other", other, RunParameters(checkpoint=str(tmp_path)))
 
 

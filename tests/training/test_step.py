@@ -199,7 +199,7 @@ def test_batch_that_does_not_divide_among_the_devices(sample_records: Manifests,
     given = {**sample_records, "folder": str(tmp_path), "parameters": PARAMETERS.as_dict(), "devices": 3}
     command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert "InputError: batch 4 does not divide among 3 replicas" in done.stderr
+    assert "InputError: batch_size 4 does not divide among 3 replicas" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Weights to start a training from: a model of ours, ImageNet's backbones, tf-pose-estimation's published graphs."""
+"""Initial weights: from a model of ours, ImageNet's backbones or tf-pose-estimation's published graphs."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,13 +20,13 @@ IMAGENET = "imagenet"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of every tensor.
+    """What `load` did.
 
     Attributes:
-        taken: layers of the network that have the source's weights now.
-        kept: layers of the network that are as they were.
-        unused: what the source has besides.
-        uncalibrated: norms for which the source has no moving statistics; see `calibrate`.
+        taken: layers of the network that now have the source's weights.
+        kept: layers of the network that did not change.
+        unused: names of the source's other weights.
+        uncalibrated: norms whose moving statistics the source lacks; see `calibrate`.
     """
 
     taken: Sequence[str]
@@ -37,17 +37,17 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a source has for a network, by our layers' names and in the order of `get_weights`.
+    """A source's weights, converted for a network.
 
     Attributes:
         name: for messages.
-        weights: of each layer.
-        unused: names of its weights that no layer takes.
-        beyond: names of those that none is meant to take.
-        only: the part of the network that it is for, as the beginning of the layers' names.
-        fits: the network that it is for.
-        uncalibrated: norms that have no moving statistics in it.
-        of_batch: norms that take those of the batch.
+        weights: by our layers' names, in the order of `get_weights`.
+        unused: names of the source's weights that no layer takes but should.
+        beyond: names of the source's weights that are not meant for the network.
+        only: prefix of the layers that the source is for.
+        fits: for messages: the network that the source is for.
+        uncalibrated: norms whose moving statistics the source lacks.
+        of_batch: norms that normalise by the statistics of the batch in inference too.
     """
 
     name: str
@@ -61,20 +61,20 @@ class _Source:
 
 
 def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = False) -> Loaded:
-    """Puts weights into a network of `openpose.networks`: all that the source has or, when something is wrong, none.
+    """Loads weights into a network of `openpose.networks`: either all of the source's or, on an error, none.
 
     Args:
-        model: the network; its name says which.
+        model: the network, identified by its name.
         source: one of
             a Keras model of ours (`.keras`);
-            a frozen graph that tf-pose-estimation published (`.pb`): the last stage then gives what the graph gives;
-            `imagenet`, for the backbone only: Keras has the weights in its cache, or fetches them;
-            a file of those weights as Keras publishes them (`…_no_top.h5`).
-        partial: takes what fits and prints the rest, instead of refusing what does not fit as a whole.
+            a frozen graph that tf-pose-estimation published (`.pb`); the last stage's output is then the graph's;
+            `imagenet`, for the backbone only, from Keras's cache or downloaded into it;
+            a file of these weights as Keras publishes it (`…_no_top.h5`).
+        partial: loads what fits and prints the rest, instead of refusing a source that does not fit completely.
 
     Raises:
-        InputError: no such file, not weights, or (unless `partial`) weights that the network has no layer for, or
-            layers that the source has no weights for; the message lists them.
+        InputError: the file is missing or holds no weights, or (unless `partial`) layers and weights do not match; the
+            message lists them.
     """
     found = _read(model, source)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
@@ -96,7 +96,7 @@ def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = 
 
 
 def _problems(layers: dict[str, keras.Layer], found: _Source, fitting: Sequence[str]) -> list[str]:
-    """What does not fit, a line for each kind."""
+    """Mismatches, one line for each kind."""
     lists = {
         "no weights for": [name for name in layers if name.startswith(found.only) and name not in found.weights],
         "of other shapes": [
@@ -121,7 +121,7 @@ def _read(model: keras.Model, source: str | storage.StoragePath) -> _Source:
     if source == IMAGENET:
         return _imagenet(model, _fetched(model.name), IMAGENET)
     place = storage.path(source)
-    # Keras takes a file with this ending for its newer format, and fills what it can without a word.
+    # Keras reads a file with this ending as its newer format, and silently loads only what matches.
     kind = "" if place.name.endswith(".weights.h5") else place.suffix
     readers = {".keras": _keras, ".pb": _graph, ".h5": _imagenet_file}
     if kind not in readers:
@@ -177,10 +177,10 @@ def _fetched(network: str) -> keras.Model:
     title = imagenet.title(network)
     try:
         return imagenet.application(network, weights="imagenet")
-    except Exception as error:  # Keras raises no narrower one
+    except Exception as error:  # Keras raises nothing narrower
         cache = f"{os.environ.get('KERAS_HOME', '~/.keras')}/models"
         raise InputError(
-            f"{IMAGENET}: the weights of {title} cannot be fetched ({error}); get that file "
+            f"{IMAGENET}: the weights of {title} cannot be fetched ({error}); download that file "
             f"elsewhere and give its path instead of {IMAGENET!r}, or put it into {cache}"
         ) from error
 
@@ -192,15 +192,15 @@ def _imagenet(model: keras.Model, application: keras.Model, name: str) -> _Sourc
 
 
 def calibrate(model: keras.Model, norms: Sequence[str], batches: Iterable[np.ndarray]) -> None:
-    """Gives norms that came without moving statistics those of pictures, so that training can go on from them.
+    """Computes moving statistics on pictures for norms that were loaded without, so that training can continue.
 
-    A norm that was a bias does the same afterwards, and nearly the same in training, where it takes the batch's
-    statistics. One that took the batch's statistics in inference too takes the moving ones from now on.
+    A norm that the source had as a bias computes the same afterwards, and nearly the same in training, where it uses
+    the batch's statistics. A norm that used the batch's statistics in inference too uses the moving ones from now on.
 
     Args:
         model: the network, not yet traced by a `tf.function`.
         norms: `Loaded.uncalibrated`.
-        batches: RGB pictures [N, H, W, 3], 0–255, as in training; some tens in all, batches of the same size.
+        batches: RGB pictures [N, H, W, 3], 0–255, as in training; a few dozen in total, in batches of equal size.
     """
     if not norms:
         return
@@ -215,7 +215,7 @@ def calibrate(model: keras.Model, norms: Sequence[str], batches: Iterable[np.nda
 
 def _set_statistics(norm: Norm, mean: np.ndarray, variance: np.ndarray) -> None:
     gamma, beta, old_mean, old_variance = norm.get_weights()
-    if not norm.batch_statistics:  # stays the function that it is
+    if not norm.batch_statistics:  # keep the function that it computes
         factor = gamma / np.sqrt(old_variance + norm.epsilon)
         gamma, beta = factor * np.sqrt(variance + norm.epsilon), beta + factor * (mean - old_mean)
     norm.set_weights([gamma, beta, mean, variance])

