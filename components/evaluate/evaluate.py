@@ -1,8 +1,8 @@
-"""The fourth step: how good is the model, shown and judged."""
+"""The fourth step: measures a model on the validation split, judges it, and reports on it."""
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -11,14 +11,16 @@ from components.evaluate.parameters import AcceptanceThresholds, EvaluateParamet
 from components.evaluate.verdict import judge
 from openpose import model_files, skeleton, storage
 from openpose.errors import InputError
-from openpose.evaluation import measure
-from openpose.evaluation.measure import Measured
+from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
 from openpose.evaluation.registry import Registry
 from openpose.input.parameters import InputParameters
 from openpose.report.evaluation_page import Evaluation, evaluation_page
-from openpose.training.log import read_steps
 from openpose.training.manifest import RunManifest
 from openpose.training.parameters import TrainParameters
+
+if TYPE_CHECKING:
+    # Imported where a model is measured: TensorFlow takes ten seconds, and a step that finds its work done needs none.
+    from openpose.evaluation.measure import Measured
 
 EXAMPLES = 12  # of the best pictures, and of the worst
 CURVE_POINTS = 200
@@ -26,13 +28,13 @@ CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class Subject:
-    """The model that is evaluated.
+    """The model to evaluate.
 
     Attributes:
-        name: for people.
-        file: its place.
-        checksum: of its content.
-        run: manifest of the training that made it; None when that is not known.
+        name: shown in the report's title.
+        file: the model's file or folder.
+        checksum: SHA-256 of its content.
+        run: manifest of the training that made it; None if unknown.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Subject:
     run: RunManifest | None
 
     def parameters(self) -> TrainParameters | None:
-        """Of its training."""
+        """Parameters of its training; None if unknown."""
         return self.run.inputs.parameters if self.run else None
 
 
@@ -75,14 +77,14 @@ def evaluate(
     with status.step(folder, "evaluate") as step:
         split = storage.open_manifest(valid_records, "records")
         subject = _subject(run, model)
-        if parameters.max_valid_loss and not measure.has_all_stages(subject.file):
+        if parameters.max_valid_loss and not has_all_stages(subject.file):
             raise InputError(
-                f"max_valid_loss is {parameters.max_valid_loss}, but {subject.file} gives the last stage's maps only; "
+                f"max_valid_loss is {parameters.max_valid_loss}, but {subject.file} gives only the last stage's maps; "
                 "give the Keras model (.keras) that it was made from, or leave max_valid_loss out"
             )
         trained = subject.parameters()
         person = skeleton.get(split["skeleton"])
-        height = parameters.height or (trained.size if trained else measure.loss_inputs(split, 8).size[0])
+        height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
         data = split["inputs"]["data"]
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
         inputs = {
@@ -99,9 +101,11 @@ def evaluate(
         work = storage.StepOutput(folder, "evaluation", inputs, "evaluations/")
         manifest = step.cached(work)
         if manifest is None:
+            from openpose.evaluation.measure import measure
+
             network = model_files.load(subject.file, person, pixels or None)
-            of_losses = trained.inputs() if trained else measure.loss_inputs(split, network.stride)
-            measured = measure.measure(network, split, of_losses, height, person, EXAMPLES)
+            of_losses = trained.inputs() if trained else loss_inputs(split, network.stride)
+            measured = measure(network, split, of_losses, height, person, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
         print(f"verdict: {manifest['verdict']}: {manifest['reason']}", flush=True)
         return manifest
@@ -109,7 +113,7 @@ def evaluate(
 
 def _subject(run: str, model: str) -> Subject:
     if bool(run) == bool(model):
-        raise InputError("give the training run's manifest (run) or the model's file (model), one of them")
+        raise InputError("give either the training run's manifest (run) or the model's file (model)")
     if run:
         trained = storage.open_manifest(run, RunManifest)
         return Subject(trained.inputs.parameters.model, storage.path(trained.model), trained.model_sha256, trained)
@@ -118,7 +122,7 @@ def _subject(run: str, model: str) -> Subject:
 
 
 def _checksum(place: storage.StoragePath) -> str:
-    """Of a model's file, or of all files of its folder."""
+    """SHA-256 of a model's file, or of all files of its folder."""
     names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
     if not names:
         raise InputError(f"{place}: no such model file")
@@ -135,13 +139,15 @@ def _finish(
     network: model_files.Model,
     split: dict[str, Any],
     of_losses: InputParameters,
-    measured: Measured,
+    measured: "Measured",
     demands: AcceptanceThresholds,
     champion: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Judges what was measured, and writes all of it."""
+    """Judges what was measured; writes report, detections and manifest."""
+    from openpose.training.log import read_steps
+
     best = champion["figures"] if champion else None
-    verdict, reason = judge(measured.figures, best, demands, measured.no_numbers)
+    verdict, reason = judge(measured.figures, best, demands, measured.nan_pictures)
     about = {
         "model": str(subject.file),
         "pixels": network.pixels,
@@ -169,7 +175,7 @@ def _finish(
     person = network.skeleton
     page = evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
     storage.write_text(work.folder / "report.html", page)
-    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # large, and not for people
+    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # without indents: it is large
     return work.finish(
         figures=measured.figures,
         images_per_second=measured.images_per_second,
@@ -184,21 +190,23 @@ def _finish(
     )
 
 
-def _notes(network: model_files.Model, measured: Measured, champion: dict[str, Any] | None, revision: str) -> list[str]:
-    """What a reader should know about the figures."""
+def _notes(
+    network: model_files.Model, measured: "Measured", champion: dict[str, Any] | None, revision: str
+) -> list[str]:
+    """Sentences that a reader of the figures should know."""
     notes = []
-    if not measure.has_all_stages(network.path):
+    if not has_all_stages(network.path):
         notes.append(
-            "The model's file gives the maps of its last stage only: valid_loss, which is over all stages, cannot be "
-            "had from it; the losses shown are those of the last stage."
+            "The model's file gives only the maps of its last stage. The losses shown are those of that stage; "
+            "valid_loss, which sums over all stages, cannot be computed."
         )
     if measured.figures["AP"] is None:
         notes.append("Nobody in the validation split has a labelled keypoint: COCO's figures are undefined.")
     if champion and champion["revision"] != revision:
         notes.append("The champion's figures were measured by another revision of the code.")
-    if measured.no_numbers:
+    if measured.nan_pictures:
         notes.append(
-            f"The maps of {len(measured.no_numbers)} pictures are not numbers; nobody counts as found in them: "
-            f"{', '.join(measured.no_numbers[:5])}{', …' if len(measured.no_numbers) > 5 else ''}"
+            f"The maps of {len(measured.nan_pictures)} pictures hold NaN or infinity; nobody counts as found in them: "
+            f"{', '.join(measured.nan_pictures[:5])}{', …' if len(measured.nan_pictures) > 5 else ''}"
         )
     return notes

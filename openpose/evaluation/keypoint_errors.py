@@ -1,9 +1,9 @@
-"""What becomes of each labelled keypoint, and what is found where nobody is labelled.
+"""Kinds of errors on keypoints: where each labelled keypoint was found, and false positives.
 
 A simple form of the error analysis of Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose
-Estimation" (arXiv:1707.05388), whose limits these are.
+Estimation" (arXiv:1707.05388), with the paper's thresholds.
 
-Letters of the shapes: P labelled people, F found people, S keypoints of the data set.
+Shape letters: P labelled people, F found people, S keypoints of the data set.
 """
 
 from collections.abc import Iterable
@@ -13,28 +13,28 @@ import numpy as np
 
 from openpose.skeleton import Skeleton
 
-#: What can become of a labelled keypoint, and what that means.
+#: What can happen to a labelled keypoint, and what that means.
 KINDS = {
-    "right": "where it is labelled, as exactly as people label it",
-    "jitter": "near where it is labelled",
-    "swapped sides": "where the other side's keypoint of the same person is",
-    "other person": "where the same keypoint of somebody else is",
-    "elsewhere": "at none of these places",
-    "missed": "not found, though its person was",
+    "right": "as close to its label as people's labels are to each other",
+    "jitter": "near its label",
+    "swapped sides": "near the label of the other side's keypoint of the same person",
+    "other person": "near the label of the same keypoint of another person",
+    "elsewhere": "near none of these labels",
+    "missed": "not found, although its person was",
     "person missed": "its whole person was not found",
 }
-RIGHT, NEAR = 0.85, 0.5  #: least similarity of a keypoint that is right, and of one that is near
-FOUND = 0.1  #: least OKS of a found person who stands for a labelled one
+RIGHT, NEAR = 0.85, 0.5  #: smallest OKS of a keypoint that is right, and of one that is near
+FOUND = 0.1  #: smallest OKS at which a found person matches a labelled one
 
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """How often each kind of error was made.
+    """Counts of each kind of error.
 
     Attributes:
-        kinds: int [kinds, S]: of the labelled keypoints, in the order of `KINDS`.
-        background: int [S]: found keypoints of people who are no labelled person.
-        found: int [S]: all found keypoints.
+        kinds: int [kinds, S], labelled keypoints by kind, in the order of `KINDS`.
+        background: int [S], found keypoints of false positives.
+        found: int [S], all found keypoints.
     """
 
     kinds: np.ndarray
@@ -43,11 +43,11 @@ class ErrorCounts:
 
     @property
     def labelled(self) -> np.ndarray:
-        """int [S]."""
+        """int [S], labelled keypoints."""
         return self.kinds.sum(0)
 
     def as_dict(self, skeleton: Skeleton) -> dict[str, dict[str, int]]:
-        """For each keypoint's name the counts by their names."""
+        """The counts by keypoint name, then by kind."""
         rows = (*self.kinds, self.background, self.found)
         names = (*KINDS, "background", "found")
         return {
@@ -57,7 +57,7 @@ class ErrorCounts:
 
 
 def total(counts: Iterable[ErrorCounts], skeleton: Skeleton) -> ErrorCounts:
-    """The sum over pictures."""
+    """Sums counts over pictures."""
     parts = len(skeleton.source_parts)
     kinds, background, found = np.zeros((len(KINDS), parts), int), np.zeros(parts, int), np.zeros(parts, int)
     for one in counts:
@@ -67,13 +67,14 @@ def total(counts: Iterable[ErrorCounts], skeleton: Skeleton) -> ErrorCounts:
 
 @dataclass(frozen=True)
 class PictureTruth:
-    """The people of a picture as they are labelled, in its pixels.
+    """The labelled people of a picture, in pixels.
 
     Attributes:
         keypoints: float [P, S, 2].
         labelled: bool [P, S].
         area: float [P], pixels².
-        ignored: float [I, 4], boxes (x, y, width, height) of crowds and of people without a labelled keypoint.
+        ignored: float [I, 4], boxes (x, y, width, height) of crowds and of people without a labelled keypoint; people
+            found in them are not false positives.
     """
 
     keypoints: np.ndarray
@@ -84,14 +85,13 @@ class PictureTruth:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A picture's truth and what was found in it.
+    """The people found in a picture against the labelled ones.
 
     Attributes:
-        counts: of this picture.
-        quality: sum of the OKS of all people / (labelled people + found people who are nobody), 0…1; None where there
-            are neither.
-        missed: labelled people who were not found.
-        false_positives: found people who are no labelled person.
+        counts: kinds of errors in this picture.
+        quality: sum of the matched people's OKS / (labelled people + false positives), 0…1; None without any.
+        missed: number of labelled people who were not found.
+        false_positives: number of found people who match no labelled person.
     """
 
     counts: ErrorCounts
@@ -101,12 +101,13 @@ class Comparison:
 
 
 def compare(truth: PictureTruth, found: np.ndarray, skeleton: Skeleton) -> Comparison:
-    """Which labelled person each found one is, and how right each keypoint is.
+    """Matches the found people with the labelled ones, and judges each labelled keypoint.
 
     Args:
-        truth: of the picture.
-        found: float [F, S, 3], x, y in pixels and a score that is 0 for what was not found; best first.
-        skeleton: of the data set's keypoints.
+        truth: the labelled people.
+        found: float [F, S, 3], x, y in pixels and score of each keypoint, score 0 where it was not found; best person
+            first.
+        skeleton: its `source_parts` are the keypoints.
     """
     seen = found[..., 2] > 0
     own = _similarity(found, truth.keypoints, seen, truth.labelled, truth.area, skeleton)
@@ -138,14 +139,14 @@ def _similarity(
     area: np.ndarray,
     skeleton: Skeleton,
 ) -> np.ndarray:
-    """OKS of single keypoints [F, P, S]; 0 where one of the two is not there."""
+    """OKS of single keypoints [F, P, S]; 0 where one is not found or not labelled."""
     distance = np.square(found[:, None, :, :2] - keypoints[None]).sum(-1)
     width = np.square(2 * np.array(skeleton.source_sigmas)) * (area[:, None] + np.spacing(1))
     return np.exp(-distance / (2 * width)) * (seen[:, None] & labelled[None])
 
 
 def _owners(oks: np.ndarray) -> np.ndarray:
-    """int [F]: the labelled person of each found one, or -1; the best found one chooses first."""
+    """int [F]: the labelled person that each found person matches, or -1; the best found person chooses first."""
     free = np.ones(oks.shape[1], bool)
     owner = np.full(len(oks), -1)
     for number, row in enumerate(oks):
@@ -157,7 +158,7 @@ def _owners(oks: np.ndarray) -> np.ndarray:
 
 
 def _kinds(own: np.ndarray, mirrored: np.ndarray, others: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """int [S]: which of `KINDS` each keypoint of a person who was found is, were it labelled."""
+    """int [S]: index in `KINDS` of each keypoint of a matched person; only labelled keypoints have a meaning."""
     conditions = [~seen, own >= RIGHT, own >= NEAR, mirrored >= NEAR, others >= NEAR]
     names = ["missed", "right", "jitter", "swapped sides", "other person"]
     order = list(KINDS)
@@ -165,7 +166,7 @@ def _kinds(own: np.ndarray, mirrored: np.ndarray, others: np.ndarray, seen: np.n
 
 
 def _on_ignored(found: np.ndarray, seen: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """bool [F]: at least half of a person lies in boxes that do not count."""
+    """bool [F]: at least half of the person's found keypoints lie in ignored boxes."""
     points = found[:, :, None, :2]
     inside = ((points >= boxes[:, :2]) & (points <= boxes[:, :2] + boxes[:, 2:])).all(-1).any(-1)
     return (inside & seen).sum(-1) >= np.maximum(seen.sum(-1) / 2, 1)

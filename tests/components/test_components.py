@@ -362,11 +362,11 @@ def judged(
     ap: float | None,
     loss: float | None = 10.0,
     champion: float | None = None,
-    no_numbers: tuple[str, ...] = (),
+    nan_pictures: tuple[str, ...] = (),
     **demands: float,
 ) -> tuple[str, str]:
     figures = {"AP": ap, "valid_loss": loss, "valid_loss_lastlayer": 5.0}
-    return judge(figures, None if champion is None else {"AP": champion}, AcceptanceThresholds(**demands), no_numbers)
+    return judge(figures, None if champion is None else {"AP": champion}, AcceptanceThresholds(**demands), nan_pictures)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def judged(
         (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the 20.00 allowed."),
         (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because nobody is labelled, but at least 0.400 is"),
         (judged(None), "accepted: COCO AP is undefined (nobody is labelled), the validation loss 10.00 passes."),
-        (judged(0.5, None), "rejected: The validation loss is not a number."),
+        (judged(0.5, None), "rejected: The validation loss is NaN or infinite."),
         (judged(0.5, champion=0.45), "accepted: COCO AP is 0.500, 0.050 above the champion's 0.450; the validation"),
         (judged(0.445, champion=0.45), "accepted: COCO AP is 0.445, 0.005 below the champion's 0.450, which is tol"),
         (
@@ -390,8 +390,8 @@ def judged(
         ),
         (judged(0.4, champion=0.45, tolerance=0.06), "accepted: "),
         (
-            judged(0.5, no_numbers=("7.jpg", "8.jpg")),
-            "rejected: The network's maps are not numbers (NaN or infinite) in 2 pictures, such as 7.jpg.",
+            judged(0.5, nan_pictures=("7.jpg", "8.jpg")),
+            "rejected: The network's maps hold NaN or infinity in 2 pictures, such as 7.jpg.",
         ),
         (
             judge({"AP": 0.5, "valid_loss_lastlayer": 5.0}, None, AcceptanceThresholds()),
@@ -477,17 +477,17 @@ def test_graph_has_the_losses_of_its_last_stage_and_says_so(
     assert wrong["figures"]["valid_loss_lastlayer"] != pytest.approx(whole["figures"]["valid_loss_lastlayer"], rel=1e-6)
     capsys.readouterr()
     said = refused(evaluate, capsys, **of_file(prepared, root, graph, max_valid_loss=9.0))
-    assert said.startswith(f"max_valid_loss is 9.0, but {graph} gives the last stage's maps only; give the Keras")
+    assert said.startswith(f"max_valid_loss is 9.0, but {graph} gives only the last stage's maps; give the Keras")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"model": "nowhere.pb"}, "nowhere.pb: no such model file"),
-        ({"model": ""}, "give the training run's manifest (run) or the model's file (model), one of them"),
-        ({"run": "run.json"}, "give the training run's manifest (run) or the model's file (model), one of them"),
+        ({"model": ""}, "give either the training run's manifest (run) or the model's file (model)"),
+        ({"run": "run.json"}, "give either the training run's manifest (run) or the model's file (model)"),
         ({"pixels": "grey"}, "pixels are 'grey'; choose one of: rgb, bgr"),
-        ({"height": -8}, "height is -8; it must be a number of pixels, or 0 for that of the training"),
+        ({"height": -8}, "height is -8; it must be at least 0"),
         ({"registry": "../other"}, "registry '../other': give a name of letters, digits, dots, dashes and underscores"),
     ],
 )
@@ -525,7 +525,7 @@ def test_validation_split_without_people(
     assert "-1.0" not in Path(manifest["report"]).read_text()
 
 
-def test_maps_that_are_no_numbers_are_rejected(
+def test_nan_maps_are_rejected(
     prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = root.parent / "broken.keras"
@@ -536,7 +536,7 @@ def test_maps_that_are_no_numbers_are_rejected(
     (place,) = root.glob("evaluations/*/manifest.json")
     manifest = json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     assert manifest["verdict"] == "rejected"
-    assert manifest["reason"].startswith("The network's maps are not numbers (NaN or infinite) in 6 pictures, such as ")
+    assert manifest["reason"].startswith("The network's maps hold NaN or infinity in 6 pictures, such as ")
     assert manifest["figures"]["valid_loss"] is None
 
 

@@ -12,7 +12,9 @@ import tensorflow as tf
 from openpose import model_files, networks
 from openpose.errors import InputError
 from openpose.evaluation import measure
+from openpose.evaluation.loss_inputs import loss_inputs
 from openpose.evaluation.measure import Measured
+from openpose.evaluation.valid_losses import valid_losses
 from openpose.input import batches
 from openpose.networks import loss
 from openpose.skeleton import OPENPOSE18 as PERSON
@@ -31,7 +33,7 @@ def blind(value: float = 0.0) -> model_files.Model:
 
 
 def measured(model: model_files.Model, split: dict[str, Any], shown: int = 2) -> Measured:
-    inputs = replace(measure.loss_inputs(split, model.stride), size=(SIZE, SIZE))
+    inputs = replace(loss_inputs(split, model.stride), size=(SIZE, SIZE))
     return measure.measure(model, split, inputs, SIZE, PERSON, shown)
 
 
@@ -39,8 +41,8 @@ def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing
     sample_records: dict[str, dict[str, Any]],
 ) -> None:
     split = sample_records["val"]
-    inputs = replace(measure.loss_inputs(split, 8), size=(SIZE, SIZE))
-    values = measure.valid_losses(blind(), split, inputs, PERSON)
+    inputs = replace(loss_inputs(split, 8), size=(SIZE, SIZE))
+    values = valid_losses(blind(), split, inputs, PERSON)
     heat, paf = 0.0, 0.0
     for sample in batches.validation(split, PERSON, inputs, 1).as_numpy_iterator():
         squares = np.square(sample["maps"][0].astype(float)) * sample["mask"][0]
@@ -56,16 +58,16 @@ def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing
 def test_keras_model_has_the_losses_of_all_stages(sample_records: dict[str, dict[str, Any]], plain_model: Path) -> None:
     network = keras.models.load_model(plain_model)
     split = sample_records["val"]
-    inputs = replace(measure.loss_inputs(split, 8), size=(SIZE, SIZE))
+    inputs = replace(loss_inputs(split, 8), size=(SIZE, SIZE))
     total = dict.fromkeys(loss.NAMES, 0.0)
     for batch in batches.validation(split, PERSON, inputs, 6):
         outputs = networks.stage_outputs(network, tf.cast(batch["image"], tf.float32), training=False)
         for name, value in loss.losses(outputs, batch["maps"], batch["mask"], 6, PERSON).items():
             total[name] += float(value)
     model = model_files.load(plain_model, PERSON)
-    values = measure.valid_losses(model, split, inputs, PERSON)
+    values = valid_losses(model, split, inputs, PERSON)
     assert values == pytest.approx({f"valid_{name}": value for name, value in total.items()}, rel=1e-4)
-    turned = measure.valid_losses(replace(model, pixels="bgr"), split, inputs, PERSON)
+    turned = valid_losses(replace(model, pixels="bgr"), split, inputs, PERSON)
     assert turned["valid_loss"] != pytest.approx(values["valid_loss"], rel=1e-4), "the order of the pixels counts"
 
 
@@ -82,9 +84,9 @@ def test_who_sees_nothing_misses_everybody(sample_records: dict[str, dict[str, A
     assert " missed, mean OKS 0.00" in result.worst[0].note
 
 
-def test_maps_that_are_no_numbers(sample_records: dict[str, dict[str, Any]]) -> None:
+def test_nan_maps(sample_records: dict[str, dict[str, Any]]) -> None:
     result = measured(blind(np.nan), sample_records["val"], shown=100)
-    assert len(result.no_numbers) == 6
+    assert len(result.nan_pictures) == 6
     assert result.detections == []
     assert result.figures["valid_loss_lastlayer"] is None
     for example in (*result.best, *result.worst):
@@ -102,7 +104,7 @@ def test_network_of_one_size_only(sample_records: dict[str, dict[str, Any]]) -> 
 
 def test_input_of_the_losses_is_that_of_the_records() -> None:
     targets = {"size": [184, 240], "stride": 8, "sigma": 5.0, "limb_width": 1.0}
-    inputs = measure.loss_inputs({"targets": targets}, 4)
+    inputs = loss_inputs({"targets": targets}, 4)
     assert inputs.size == (184, 240)
     assert (inputs.targets.stride, inputs.targets.sigma) == (4, 5.0)
-    assert measure.loss_inputs({"targets": None}, 8).size == (368, 368)
+    assert loss_inputs({"targets": None}, 8).size == (368, 368)

@@ -111,7 +111,7 @@ def test_evaluation_opens_alone_and_shows_everything() -> None:
 def test_evaluation_without_people_or_pictures() -> None:
     page = Page(evaluation([], [], epochs=0, labelled=0))
     assert "AP is < 0.6." in page.text
-    for heading in ("Curves", "Best pictures", "Worst pictures", "What becomes of the labelled keypoints"):
+    for heading in ("Curves", "Best pictures", "Worst pictures", "Errors on the labelled keypoints"):
         assert heading not in page.text
 
 

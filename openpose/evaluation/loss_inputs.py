@@ -1,0 +1,27 @@
+"""Which validation losses a model's file gives, and at which input they are computed. Free of TensorFlow."""
+
+from dataclasses import replace
+from typing import Any
+
+from openpose import storage
+from openpose.codec.parameters import TargetParameters
+from openpose.input.parameters import InputParameters
+
+DEFAULT_SIZE = 368
+
+
+def has_all_stages(path: storage.StoragePath) -> bool:
+    """Whether a model's file gives the maps of all stages; only a Keras model does."""
+    return path.suffix == ".keras"
+
+
+def loss_inputs(split: dict[str, Any], stride: int) -> InputParameters:
+    """The input for the losses of a model whose training is unknown: that of the records' dense targets.
+
+    Args:
+        split: manifest of the records.
+        stride: of the model.
+    """
+    stored = dict(split.get("targets") or {})
+    size = tuple(stored.pop("size", (DEFAULT_SIZE, DEFAULT_SIZE)))
+    return InputParameters(size, replace(TargetParameters(**stored), stride=stride))

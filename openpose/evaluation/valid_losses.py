@@ -1,0 +1,72 @@
+"""The validation losses of any model, as the training loop computes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from openpose import networks, progress, storage
+from openpose.evaluation.finite_maps import FiniteMaps
+from openpose.evaluation.loss_inputs import has_all_stages
+from openpose.input import batches
+from openpose.input.parameters import InputParameters
+from openpose.model_files import Model, keras_file
+from openpose.networks import loss
+from openpose.skeleton import Skeleton
+
+_BATCH = 4
+_Batch = dict[str, tf.Tensor]
+_Losses = Callable[[_Batch], dict[str, tf.Tensor]]
+
+
+def valid_losses(
+    model: Model, split: dict[str, Any], inputs: InputParameters, skeleton: Skeleton
+) -> dict[str, float | None]:
+    """Computes the losses over a split.
+
+    Args:
+        model: the network.
+        split: manifest of the records.
+        inputs: the network's input.
+        skeleton: of records and model.
+
+    Returns:
+        The losses by the logs' names; NaN and infinity become None. `valid_loss`, which sums over all stages, is
+        missing for files with the last stage only.
+    """
+    losses_of = _of_all_stages(model, skeleton) if has_all_stages(model.path) else _of_last_stage(model, skeleton)
+    total: dict[str, float] = {}
+    count = split["counts"]["images"]
+    with progress.bar(count, "valid loss", "image") as bar:
+        for batch in batches.validation(split, skeleton, inputs, _BATCH):
+            for name, value in losses_of(batch).items():
+                total[name] = total.get(name, 0.0) + float(value)
+            bar.update(len(batch["id"]))
+    means = {name: total[name] / count for name in loss.NAMES if name in total}
+    return {f"valid_{name}": mean if np.isfinite(mean) else None for name, mean in means.items()}
+
+
+def _of_all_stages(model: Model, skeleton: Skeleton) -> _Losses:
+    with storage.local_copy(model.path) as file:
+        network = keras_file.read(file, model.path)
+
+    @tf.function(reduce_retracing=True)
+    def losses_of(batch: _Batch) -> dict[str, tf.Tensor]:
+        pixels = tf.cast(batch["image"], tf.float32)
+        outputs = networks.stage_outputs(network, pixels[..., ::-1] if model.pixels == "bgr" else pixels, False)
+        return loss.losses(outputs, batch["maps"], batch["mask"], 1, skeleton)
+
+    return losses_of
+
+
+def _of_last_stage(model: Model, skeleton: Skeleton) -> _Losses:
+    finite = FiniteMaps(model)
+
+    def losses_of(batch: _Batch) -> dict[str, tf.Tensor]:
+        output = tf.concat(finite.model.maps(batch["image"].numpy()), -1)
+        values = loss.losses([output], batch["maps"], batch["mask"], 1, skeleton)
+        del values["loss"]  # it would be that of the last stage only
+        return dict.fromkeys(values, tf.constant(np.nan)) if finite.replaced else values
+
+    return losses_of
