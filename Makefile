@@ -1,6 +1,6 @@
-# The front door: `make run` does the whole job, `make test` checks all of it, `make` alone explains.
+# The front door: `make run` does the whole job, `make test` checks everything, `make` alone prints help.
 
-# Given to make, as in `make run EPOCHS=5`; variables of the environment with these names do not count.
+# Set on make's command line, as in `make run EPOCHS=5`; environment variables with these names are ignored.
 MODEL :=   ## network, such as mobilenet_thin; python -m openpose.networks lists all
 WIDTH :=   ## width of the network; 1 is the published one
 SIZE :=    ## side of the training input in pixels
@@ -8,21 +8,21 @@ EPOCHS :=  ## passes over the training pictures
 BATCH :=   ## pictures in one training step
 LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
-DATA :=    ## COCO-format data: a folder, an address or coco2017; else a sample is drawn
-OUT :=     ## folder for everything that is written
-RUNNER :=  ## where the steps run: in-place (default), or docker, after make images
-REGISTRY := ## of make images: where they belong, such as europe-docker.pkg.dev/me/pose
-PUSH :=    ## of make images: 1 pushes them there
-PLATFORM := ## of make images: such as linux/amd64; several with commas, which need PUSH=1
-VARIANT := ## of make images: cpu or gpu for the only one to build
-RUN :=     ## a run on a cluster, as make runs lists them
+DATA :=    ## COCO-format data: a folder, an address or coco2017; without it make draws a sample
+OUT :=     ## folder for all output
+RUNNER :=  ## where the steps run: in-place (default), or docker (needs make images)
+REGISTRY := ## of make images: registry to tag them for, such as europe-docker.pkg.dev/me/pose
+PUSH :=    ## of make images: 1 pushes them to REGISTRY
+PLATFORM := ## of make images: such as linux/amd64; several with commas need PUSH=1
+VARIANT := ## of make images: cpu or gpu builds only that one
+RUN :=     ## a run on a cluster, as listed by make runs
 STEP :=    ## one step of it
-SETTINGS := ## of the cluster: pvc, small, gpu, machines, gcs, or the path of a file like them
+SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a file like these
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
-SUMMARY := ## of make submit: file that gets how it went, as Markdown
+SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
-ARGS :=    ## any other flags: of the command that is run, or for make images of docker build
-PYTHON :=  ## Python 3.11 that .venv is made with
+ARGS :=    ## other flags of the command; for make images flags of docker build
+PYTHON :=  ## Python 3.11 to make .venv with
 
 python := .venv/bin/python
 for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
@@ -32,22 +32,22 @@ for_images := --universal --excludes requirements/images-without.txt -c requirem
 
 ##@ Use
 
-run: setup  ## run the whole pipeline here: data, records, training, evaluation, export
+run: setup  ## run the whole pipeline on this machine: data, records, training, evaluation, export
 	@$(python) -m pipelines.local \
 	  $${RUNNER:+--runner "$$RUNNER"} $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
 	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \
 	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"} $(ARGS)
 
-setup:  ## make .venv from the hashed lock, if it is not there or the lock changed
+setup:  ## make .venv from the hashed lock, if it is missing or the lock changed
 	@$(call install,runtime)
 
-sample: setup  ## draw only the sample data, into OUT/sample
+sample: setup  ## only draw the sample data, into OUT/sample
 	@$(python) -m openpose.sample --out "$${OUT:-out}/sample" $${SEED:+--seed "$$SEED"}
 
-compile: setup  ## compile only the pipeline, into build/training.yaml
+compile: setup  ## only compile the pipeline, into build/training.yaml
 	@$(python) -m pipelines.training $${SETTINGS:+--settings "$$SETTINGS"} $(ARGS)
 
-images: setup  ## build the images of the steps, as build/images.json then says
+images: setup  ## build the images of the steps; build/images.json lists them
 	@$(python) -m pipelines.images $${VARIANT:+--variant "$$VARIANT"} $${REGISTRY:+--registry "$$REGISTRY"} \
 	  $(if $(filter 1,$(PUSH)),--push) $${PLATFORM:+--platform "$$PLATFORM"} $(ARGS)
 
@@ -56,34 +56,34 @@ tensorboard: setup  ## show the training curves of OUT in a browser
 
 ##@ On a cluster
 
-submit: setup  ## run the pipeline on Kubeflow Pipelines, and follow it to its end
+submit: setup  ## run the pipeline on Kubeflow Pipelines and follow it to the end
 	@$(python) -m pipelines.submit $${SUMMARY:+--summary "$$SUMMARY"} $(asked) $(ARGS)
 
 retrain: override ARGS += --param only_new=true
-retrain: submit  ## the same, but end at once when it would only make the champion again
+retrain: submit  ## like submit, but end at once when nothing is new since the champion
 
-schedule: setup  ## run it at the times of CRON, instead of those before
+schedule: setup  ## run the pipeline at the times of CRON; replaces an earlier schedule
 	@$(python) -m pipelines.schedule create "$${CRON:?give CRON=, such as \"0 3 * * *\" for 3:00 every day}" $(asked) $(ARGS)
 
-unschedule: setup  ## do it no longer
+unschedule: setup  ## remove the schedule
 	@$(python) -m pipelines.schedule remove $(ARGS)
 
-runs: setup  ## list the newest runs there
+runs: setup  ## list the newest runs
 	@$(python) -m pipelines.runs list
 
 cancel: setup  ## stop the run RUN; finished work is kept
 	@$(python) -m pipelines.runs cancel "$${RUN:?give RUN=, see make runs}"
 
-logs: setup  ## print what the steps of the run RUN said, or only STEP
+logs: setup  ## print the logs of the run RUN, or only of STEP
 	@$(python) -m pipelines.runs logs "$${RUN:?give RUN=, see make runs}" $${STEP:+"$$STEP"}
 
-manifests: setup  ## render what the pipeline needs there, into build/manifests.yaml
+manifests: setup  ## render the Kubernetes objects that the pipeline needs, into build/manifests.yaml
 	@$(python) -m pipelines.manifests $${OVERLAY:+--overlay "$$OVERLAY"}
 
-deploy: manifests  ## put it on the cluster of kubectl's context
+deploy: manifests  ## create these objects on the cluster of kubectl's context
 	kubectl apply --server-side -f build/manifests.yaml
 
-undeploy: manifests  ## remove exactly that again, with the volume and all that is on it
+undeploy: manifests  ## remove these objects, including the volume with all its data
 	kubectl delete --ignore-not-found -f build/manifests.yaml
 
 ##@ Develop
@@ -91,10 +91,10 @@ undeploy: manifests  ## remove exactly that again, with the volume and all that 
 test: lint  ## check everything: rules, format, types, all tests
 	$(python) -m pytest
 
-test-fast: setup-dev  ## run the tests that take seconds
+test-fast: setup-dev  ## run only the tests that take seconds
 	$(python) -m pytest -m "not slow"
 
-test-cluster: setup-dev  ## run the tests that need a cluster, on the one of KF_PIPELINES_ENDPOINT
+test-cluster: setup-dev  ## run the tests that need a cluster, on that of KF_PIPELINES_ENDPOINT
 	$(python) -m pytest tests/cluster
 
 lint: setup-dev  ## check rules, format and types
@@ -102,11 +102,11 @@ lint: setup-dev  ## check rules, format and types
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
-format: setup-dev  ## mend rules and format where ruff can
+format: setup-dev  ## fix rules and format where ruff can
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
 
-bench: setup-dev  ## run all benchmarks; fails at the end if one missed its bound
+bench: setup-dev  ## run all benchmarks; fail at the end if one missed its bound
 	@rm -rf build/bench && mkdir -p build/bench
 	@for file in benchmarks/[!_]*.py; do \
 	  name=$$(basename "$$file" .py); echo "== $$name"; \
@@ -115,8 +115,8 @@ bench: setup-dev  ## run all benchmarks; fails at the end if one missed its boun
 	@echo "== all"; for log in build/bench/*.txt; do tail -n 1 "$$log"; done
 	@test ! -e build/bench/failed || { echo "error: failed:" $$(cat build/bench/failed) >&2; exit 1; }
 
-# uv only makes the locks, so it has an environment of its own and is in none of them.
-lock: setup  ## make requirements/*.txt again from pyproject.toml
+# uv only makes the locks, so it has its own environment and is in none of the locks.
+lock: setup  ## remake requirements/*.txt from pyproject.toml
 	@test -x .venv-lock/bin/uv || { $(python) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q --disable-pip-version-check uv; }
 	@$(call lock,pyproject.toml,runtime)
 	@$(call lock,pyproject.toml --extra dev -c requirements/runtime.txt,dev)
@@ -124,7 +124,7 @@ lock: setup  ## make requirements/*.txt again from pyproject.toml
 	@$(call lock,pyproject.toml --extra cpu $(for_images) --overrides requirements/cpu-instead.txt,cpu)
 	@$(call lock,pyproject.toml --extra gpu $(for_images),gpu)
 
-clean:  ## remove .venv, build and caches, but nothing in OUT
+clean:  ## remove .venv, build and caches; keep OUT
 	rm -rf .venv .venv-lock build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -139,14 +139,14 @@ help:
 	  /^[A-Z]+ :=.*##/ { split($$0, name, " "); variables = variables line(name[1]) } \
 	  END { printf "\nVariables, as in: make run EPOCHS=5 OUT=/tmp/run\n%s", variables }' Makefile
 
-# What a run on a cluster is asked for.
+# The parameters of a run on a cluster.
 define asked
 $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
   $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
   $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"}
 endef
 
-# $(call install,runtime): .venv as requirements/runtime.txt says, by PYTHON or by the first Python 3.11 there is.
+# $(call install,runtime): makes .venv from requirements/runtime.txt, with PYTHON or the first Python 3.11 found.
 define install
 for python in $(if $(PYTHON),"$$PYTHON",$(python) python3.11 python3); do \
   version=$$("$$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue; \
@@ -158,7 +158,7 @@ echo "error: Python 3.11 is needed, but $(if $(PYTHON),PYTHON=)$${found:-$${PYTH
 exit 1
 endef
 
-# $(call lock,<source>,<name>): the versions and hashes of everything that the source needs, on every platform's wheels.
+# $(call lock,<source>,<name>): versions and hashes of everything that the source needs, for every platform's wheels.
 define lock
 .venv-lock/bin/uv pip compile $(1) --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
   --quiet -o requirements/$(2).txt
