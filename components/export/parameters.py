@@ -1,8 +1,9 @@
 """What is exported, and how."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
+from openpose.model_files.formats import Pixels
 from openpose.parameters import CommandOnly, Limits, Parameters
 
 
@@ -10,10 +11,9 @@ from openpose.parameters import CommandOnly, Limits, Parameters
 class ExportParameters(Parameters):
     """What is exported, and how."""
 
-    pixels: Literal["bgr", "rgb"] = "bgr"
+    pixels: Pixels = "bgr"
     """Order of the channels that the exported files take: bgr (tf-pose-estimation's clients) or rgb."""
     formats: str = "all"
-    """Formats besides graph.pb: all, or some of saved_model, onnx, tflite, tflite_float16 and tflite_int8 with
-    commas."""
+    """Formats besides graph.pb: all, or names with commas, such as onnx,tflite; a wrong name lists all of them."""
     images: Annotated[int, Limits(least=1), CommandOnly] = 50
     """Pictures of the validation split on which the formats are compared with the Keras model."""

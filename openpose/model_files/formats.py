@@ -17,7 +17,7 @@ from openpose.errors import InputError
 if TYPE_CHECKING:
     from openpose.model_files.inference import Source
 
-Pixels = Literal["rgb", "bgr"]
+Pixels = Literal["bgr", "rgb"]
 PIXELS: tuple[str, ...] = get_args(Pixels)
 SAVED_MODEL = "saved_model.pb"  # the file that makes a folder a SavedModel
 

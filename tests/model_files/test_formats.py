@@ -296,7 +296,7 @@ def test_formats_are_chosen_by_name() -> None:
 
 
 def test_unknown_channel_order_is_refused(made: Source, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pixels are 'grb'; choose one of: rgb, bgr"):
+    with pytest.raises(InputError, match="pixels are 'grb'; choose one of: bgr, rgb"):
         FORMATS["graph"].write(dataclasses.replace(made, pixels="grb"), tmp_path / "graph.pb")
     assert not (tmp_path / "graph.pb").exists()
 
