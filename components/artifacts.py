@@ -8,6 +8,7 @@ from typing import Any
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.evaluation.registry import Champion
 
 
 @contextmanager
@@ -19,9 +20,9 @@ def clear_errors() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
-def write_manifest(artifact: Any, manifest: storage.Manifest | dict[str, Any]) -> None:
+def write_manifest(artifact: Any, manifest: storage.Manifest | Champion | dict[str, Any]) -> None:
     """Hands a manifest on: the artifact is the small JSON document, its metadata the counts."""
-    if isinstance(manifest, storage.Manifest):
+    if not isinstance(manifest, dict):
         manifest = manifest.as_document()
     storage.write_json(Path(artifact.path), manifest)
     artifact.metadata |= {"folder": manifest["folder"], "fingerprint": manifest["fingerprint"]}

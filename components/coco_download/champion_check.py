@@ -31,7 +31,7 @@ def is_made_already(root: str, data: DataManifest, made_of: str, registry: str) 
     with status.step(folder, "champion") as step:
         entries = Registry(folder, registry)
         champion = entries.champion(data.splits["val"].fingerprint)
-        if champion is not None and champion.get("made_of") == made_of:
-            step.manifest_path, step.found = entries.folder / champion["entry"], True
+        if champion is not None and champion.made_of == made_of:
+            step.manifest_path, step.found = entries.folder / champion.entry, True
             print(f"nothing new: {step.manifest_path} is of this code, these parameters and this data", flush=True)
         return step.found

@@ -31,13 +31,13 @@ def evaluate(
         places = {"root": root, "run": run.path, "valid_records": valid_records.path}
         manifest = call(evaluate, {**places, **parameters, "revision": revision})
         artifacts.write_manifest(evaluation, manifest)
-        speed = {"images_per_second": manifest["images_per_second"]}
-        artifacts.write_metrics(metrics, manifest["figures"] | speed)
-        artifacts.write_page(page, manifest["report"])
-        storage.download(storage.path(manifest["detections"]), Path(detections.path))
+        speed = {"images_per_second": manifest.images_per_second}
+        artifacts.write_metrics(metrics, manifest.figures | speed)
+        artifacts.write_page(page, manifest.report)
+        storage.download(storage.path(manifest.detections), Path(detections.path))
 
     class Judged(NamedTuple):
         verdict: str
         reason: str
 
-    return Judged(manifest["verdict"], manifest["reason"])
+    return Judged(manifest.verdict, manifest.reason)

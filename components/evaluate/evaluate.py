@@ -12,7 +12,8 @@ from components.evaluate.verdict import judge
 from openpose import model_files, skeleton, storage
 from openpose.errors import InputError
 from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
-from openpose.evaluation.registry import Registry
+from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
+from openpose.evaluation.registry import Champion, Registry
 from openpose.input.parameters import InputParameters
 from openpose.report.evaluation_page import Evaluation, evaluation_page
 from openpose.training.manifest import RunManifest
@@ -55,7 +56,7 @@ def evaluate(
     pixels: str = "",
     parameters: EvaluateParameters = EvaluateParameters(),
     revision: str = "",
-) -> dict[str, Any]:
+) -> EvaluationManifest:
     """Measures a model on the whole validation split, shows it, and judges it.
 
     Args:
@@ -87,18 +88,17 @@ def evaluate(
         height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
         data = split["inputs"]["data"]
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
-        inputs = {
-            "model": subject.checksum,
-            "run": subject.run.fingerprint if subject.run else None,
-            "pixels": pixels,
-            "records": split["fingerprint"],
-            "data": data,
-            "champion": champion and {"entry": champion["entry"], "AP": champion["figures"]["AP"]},
-            **parameters.as_dict(),
-            "height": height,
-            "revision": revision,
-        }
-        work = storage.StepOutput(folder, "evaluation", inputs, "evaluations/")
+        inputs = EvaluationInputs(
+            model=subject.checksum,
+            run=subject.run.fingerprint if subject.run else None,
+            pixels=pixels,
+            records=split["fingerprint"],
+            data=data,
+            champion=ComparedChampion(champion.entry, champion.figures["AP"]) if champion else None,
+            **parameters.as_dict() | {"height": height},
+            revision=revision,
+        )
+        work = storage.StepOutput(folder, EvaluationManifest, inputs, "evaluations/")
         manifest = step.cached(work)
         if manifest is None:
             from openpose.evaluation.measure import measure
@@ -107,7 +107,7 @@ def evaluate(
             of_losses = trained.inputs() if trained else loss_inputs(split, network.stride)
             measured = measure(network, split, of_losses, height, person, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
-        print(f"verdict: {manifest['verdict']}: {manifest['reason']}", flush=True)
+        print(f"verdict: {manifest.verdict}: {manifest.reason}", flush=True)
         return manifest
 
 
@@ -134,27 +134,27 @@ def _checksum(place: storage.StoragePath) -> str:
 
 
 def _finish(
-    work: storage.StepOutput,
+    work: storage.StepOutput[EvaluationManifest],
     subject: Subject,
     network: model_files.Model,
     split: dict[str, Any],
     of_losses: InputParameters,
     measured: "Measured",
     demands: AcceptanceThresholds,
-    champion: dict[str, Any] | None,
-) -> dict[str, Any]:
+    champion: Champion | None,
+) -> EvaluationManifest:
     """Judges what was measured; writes report, detections and manifest."""
     from openpose.training.log import read_steps
 
-    best = champion["figures"] if champion else None
+    best = champion.figures if champion else None
     verdict, reason = judge(measured.figures, best, demands, measured.nan_pictures)
     about = {
         "model": str(subject.file),
         "pixels": network.pixels,
-        "evaluated at height": str(work.inputs["height"]),
+        "evaluated at height": str(work.inputs.height),
         "losses at": "{1}×{0}".format(*of_losses.size),
         "validation images": f"{split['counts']['images']:,}",
-        "champion": champion["entry"] if champion else "none",
+        "champion": champion.entry if champion else "none",
     }
     trained = subject.parameters()
     values = trained.as_dict() if trained else {}
@@ -170,7 +170,7 @@ def _finish(
         read_steps(storage.path(subject.run.logs), CURVE_POINTS) if subject.run else (),
         measured.best,
         measured.worst,
-        notes=_notes(network, measured, champion, work.inputs["revision"]),
+        notes=_notes(network, measured, champion, work.inputs.revision),
     )
     person = network.skeleton
     page = evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
@@ -190,9 +190,7 @@ def _finish(
     )
 
 
-def _notes(
-    network: model_files.Model, measured: "Measured", champion: dict[str, Any] | None, revision: str
-) -> list[str]:
+def _notes(network: model_files.Model, measured: "Measured", champion: Champion | None, revision: str) -> list[str]:
     """Sentences that a reader of the figures should know."""
     notes = []
     if not has_all_stages(network.path):
@@ -202,7 +200,7 @@ def _notes(
         )
     if measured.figures["AP"] is None:
         notes.append("Nobody in the validation split has a labelled keypoint: COCO's figures are undefined.")
-    if champion and champion["revision"] != revision:
+    if champion and champion.revision != revision:
         notes.append("The champion's figures were measured by another revision of the code.")
     if measured.nan_pictures:
         notes.append(

@@ -35,8 +35,9 @@ def explain_rejection(reason: str, evaluation: Input[Artifact], explanation: Out
     from components import artifacts
     from components.export.export import rejection
     from openpose import storage
+    from openpose.evaluation.manifest import EvaluationManifest
 
     with artifacts.clear_errors():
-        text = rejection(reason, storage.open_manifest(evaluation.path, "evaluation"))
+        text = rejection(reason, storage.open_manifest(evaluation.path, EvaluationManifest))
         storage.write_text(Path(explanation.path), text)
         print(text)

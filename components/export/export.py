@@ -6,7 +6,9 @@ from components import status
 from components.export.parameters import ExportParameters
 from openpose import storage
 from openpose.errors import InputError
+from openpose.evaluation.manifest import EvaluationManifest
 from openpose.model_files import formats as model_formats
+from openpose.model_files.manifest import ModelInputs, ModelManifest
 from openpose.training.manifest import RunManifest
 
 
@@ -18,7 +20,7 @@ def export(
     parameters: ExportParameters = ExportParameters(),
     train_records: str = "",
     revision: str = "",
-) -> dict[str, Any]:
+) -> ModelManifest:
     """Writes the model in the formats that programs load, and checks that each still says the same.
 
     Args:
@@ -41,17 +43,17 @@ def export(
     folder = storage.open_root(root)
     with status.step(folder, "export") as step:
         trained = storage.open_manifest(run, RunManifest)
-        judged = storage.open_manifest(evaluation, "evaluation")
+        judged = storage.open_manifest(evaluation, EvaluationManifest)
         split = storage.open_manifest(valid_records, "records")
-        inputs = {
-            "run": trained.fingerprint,
-            "evaluation": judged["fingerprint"],
-            "pixels": parameters.pixels,
-            "formats": list(chosen),
-            "images": parameters.images,
-            "revision": revision,
-        }
-        work = storage.StepOutput(folder, "model", inputs, "models/")
+        inputs = ModelInputs(
+            run=trained.fingerprint,
+            evaluation=judged.fingerprint,
+            pixels=parameters.pixels,
+            formats=list(chosen),
+            images=parameters.images,
+            revision=revision,
+        )
+        work = storage.StepOutput(folder, ModelManifest, inputs, "models/")
         manifest = step.cached(work)
         if manifest is None:
             calibration = _training_split(folder, trained, train_records) if "tflite_int8" in chosen else None
@@ -75,15 +77,14 @@ def _training_split(root: storage.StoragePath, trained: RunManifest, train_recor
     return storage.open_manifest(path, "records")
 
 
-def rejection(reason: str, judged: dict[str, Any]) -> str:
+def rejection(reason: str, judged: EvaluationManifest) -> str:
     """A page in Markdown that says why the model is not exported."""
     figures = "".join(
-        f"| {name} | {'undefined' if value is None else f'{value:.3f}'} |\n"
-        for name, value in judged["figures"].items()
+        f"| {name} | {'undefined' if value is None else f'{value:.3f}'} |\n" for name, value in judged.figures.items()
     )
     return (
         f"# The model is not exported\n\n{reason}\n\n"
         f"| figure | value |\n|---|---:|\n{figures}\n"
-        f"Pictures and curves: `{judged['report']}`. Train longer or on more data, or change `min_ap`, "
+        f"Pictures and curves: `{judged.report}`. Train longer or on more data, or change `min_ap`, "
         "`max_valid_loss` and `tolerance`.\n"
     )

@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.export.compare import Figures
 from components.export.examples import example
 from openpose import storage
+from openpose.evaluation.manifest import EvaluationManifest
 from openpose.skeleton import Skeleton
 from openpose.training.manifest import RunManifest
 
@@ -35,7 +36,7 @@ class Inputs:
     """
 
     run: RunManifest
-    evaluation: dict[str, Any]
+    evaluation: EvaluationManifest
     split: dict[str, Any]
     calibration: dict[str, Any] | None
 
@@ -65,7 +66,7 @@ def describe(
         },
         "parameters": parameters.as_dict(),
         "losses": run.losses,
-        "figures": inputs.evaluation["figures"],
+        "figures": inputs.evaluation.figures,
         "formats": {name: figures.as_dict() for name, figures in measured.items()},
         "compared_on": images,
         "provenance": _provenance(run, inputs.evaluation),
@@ -96,14 +97,14 @@ def _maps(skeleton: Skeleton, pixels: str, stride: int, size: int) -> dict[str, 
     }
 
 
-def _provenance(run: RunManifest, evaluation: dict[str, Any]) -> dict[str, Any]:
+def _provenance(run: RunManifest, evaluation: EvaluationManifest) -> dict[str, Any]:
     path = storage.path(run.folder) / "run.json"
     about = storage.read_json(path) if storage.size(path) is not None else {}
     return {
         "git": about.get("git"),
         "command": about.get("command"),
         "run": run.fingerprint,
-        "evaluation": evaluation["fingerprint"],
+        "evaluation": evaluation.fingerprint,
         "revision": run.inputs.revision,
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, **about.get("versions", {})},
     }

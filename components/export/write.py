@@ -12,17 +12,18 @@ from openpose import progress, skeleton, storage
 from openpose.model_files import keras_file, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
+from openpose.model_files.manifest import ModelManifest
 from openpose.records import read
 from openpose.skeleton import Skeleton
 
 CALIBRATION_IMAGES = 32
 
 
-def write(work: storage.StepOutput, inputs: Inputs, chosen: dict[str, Format]) -> dict[str, Any]:
+def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[str, Format]) -> ModelManifest:
     """Writes all files or none; returns the manifest."""
     person, size = skeleton.get(inputs.split["skeleton"]), inputs.run.inputs.parameters.size
-    pixels, trained = work.inputs["pixels"], storage.path(inputs.run.model)
-    pictures = compare.pictures(inputs.split, person, work.inputs["images"])
+    pixels, trained = work.inputs.pixels, storage.path(inputs.run.model)
+    pictures = compare.pictures(inputs.split, person, work.inputs.images)
     with storage.atomic_folder(work.folder) as temporary:
         comparison = Comparison(trained, pictures, person, size)
         with storage.local_copy(trained) as file:

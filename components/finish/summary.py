@@ -3,13 +3,16 @@
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from components import status
 from components.coco_download.champion_check import NOTHING_NEW
 from components.status import Status
 from components.steps import STEPS
 from openpose import progress, storage
+from openpose.evaluation.manifest import EvaluationManifest
+from openpose.evaluation.registry import Champion, read_champion
+from openpose.model_files.manifest import ModelManifest
 from openpose.training.manifest import RunManifest
 
 MARK = "openpose-summary: "  # begins the line of the last step's log that holds the summary as JSON
@@ -17,6 +20,9 @@ ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
 
 # KFP's state of a run at its end. A run that has not failed may be SUCCEEDED, COMPLETE or still RUNNING.
 _FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
+
+
+AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 
 
 @dataclass(frozen=True)
@@ -172,24 +178,22 @@ def summarise(
     """
     statuses = status.steps(root) if root else {}
     steps = _steps(list(statuses.values()), exit_codes or {}, seconds)
-    judged, exported, champion, known = (
-        _manifest(statuses.get(name)) for name in ("evaluate", "export", "register", "champion")
-    )
-    made = _made(statuses.get("train"))
-    trained = storage.open_manifest(made, RunManifest) if made else None
+    trained = _manifest(statuses.get("train"), RunManifest)
+    judged = _manifest(statuses.get("evaluate"), EvaluationManifest)
+    exported = _manifest(statuses.get("export"), ModelManifest)
+    champion, known = (_champion(statuses.get(name)) for name in ("register", "champion"))
+    verdict, reason = (judged.verdict, judged.reason) if judged else ("", "")
+    figures = judged.figures if judged else {}
     if known:  # the run ended early, because it would only make the champion again
-        reason = f"The champion {known['entry']} was made by this code, from this data and with these parameters."
-        judged = {"verdict": NOTHING_NEW, "reason": reason, "figures": known["figures"]}
-        exported, champion = known["export"], known
-    judged = judged or {}
-    figures: dict[str, float | None] = judged.get("figures") or {}
-    verdict: str = judged.get("verdict", "")
+        verdict, figures, champion = NOTHING_NEW, known.figures, known
+        reason = f"The champion {known.entry} was made by this code, from this data and with these parameters."
+    made = known.export if known else exported
     missing = _missing(exported, champion) if verdict == "accepted" else ""
     failed, error = _fault(steps, state, message, verdict, missing)
     errors = [f"{name}: {step.error}" for name, step in steps.items() if step.error]
     return Summary(
         verdict="failed" if error else verdict,
-        reason=(" ".join(errors) or error) if error else judged["reason"],
+        reason=(" ".join(errors) or error) if error else reason,
         step=failed,
         error=error,
         ap=figures.get("AP"),
@@ -197,10 +201,10 @@ def summarise(
         figures=figures or None,
         losses=_losses(trained, figures),
         steps=steps,
-        graph=exported["graph"] if exported else None,
-        champion=champion["entry"] if champion else None,
-        report=judged.get("report"),
-        evaluation=judged.get("folder"),
+        graph=made.graph if made else None,
+        champion=champion.entry if champion else None,
+        report=judged.report if judged else None,
+        evaluation=judged.folder if judged else None,
         records=str(root / "records") if root else None,
         run=trained.folder if trained else None,
         logs=trained.logs if trained else None,
@@ -250,9 +254,14 @@ def _made(step: Status | None) -> str | None:
     return step.manifest if step and step.state in ("done", "found") else None
 
 
-def _manifest(step: Status | None) -> dict[str, Any] | None:
+def _manifest(step: Status | None, kind: type[AnyManifest]) -> AnyManifest | None:
     made = _made(step)
-    return storage.read_json(made) if made else None
+    return storage.open_manifest(made, kind) if made else None
+
+
+def _champion(step: Status | None) -> Champion | None:
+    made = _made(step)
+    return read_champion(storage.path(made)) if made else None
 
 
 def _missing(exported: object, champion: object) -> str:

@@ -6,12 +6,79 @@ that were accepted last of all; in a file system `latest` is also a link to thei
 """
 
 import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openpose import storage
 from openpose.errors import InputError
 
 _ENTRY = re.compile(r"(\d{5})-[0-9a-f]{12}\.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionEvaluation:
+    """The evaluation that accepted a champion."""
+
+    folder: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionExport:
+    """A champion's files: their folder, its manifest's fingerprint, the frozen graph, and the checksum of each file."""
+
+    folder: str
+    fingerprint: str
+    graph: str
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """An entry of a registry.
+
+    Attributes:
+        entry: name of its file, which the registry gives.
+        data: fingerprint of the data set's validation split.
+        model: checksum of the Keras model.
+        run: fingerprint of the training; None if that is not known.
+        revision: of the code that evaluated it.
+        made_of: fingerprint of the code, parameters and data of its run; empty if that is not known.
+        beaten: name of the entry of the champion before it; None for the first.
+        time: when it was registered (UTC).
+        reason: of the verdict.
+        figures: COCO's figures and the losses, by name; None if undefined.
+        evaluation: that accepted it.
+        export: its files.
+    """
+
+    entry: str = ""
+    data: str
+    model: str
+    run: str | None
+    revision: str = ""
+    made_of: str = ""
+    beaten: str | None
+    time: str
+    reason: str
+    figures: dict[str, float | None]
+    evaluation: ChampionEvaluation
+    export: ChampionExport
+
+    def as_document(self) -> dict[str, Any]:
+        """The entry as it is written, with `folder` and `fingerprint` as manifests have them."""
+        of_files = {"folder": self.export.folder, "fingerprint": self.export.fingerprint}
+        return {"schema": storage.SCHEMA, **storage.to_json(self), **of_files}
+
+
+def read_champion(place: storage.StoragePath) -> Champion:
+    """Reads an entry.
+
+    Raises:
+        InputError: it is missing, damaged or of another version.
+    """
+    document = storage.read_json(place)
+    return storage.read_document(document, place, Champion, cure="remove it, or give another registry's name")
 
 
 class Registry:
@@ -30,19 +97,19 @@ class Registry:
             raise InputError(f"registry {name!r}: give a name of letters, digits, dots, dashes and underscores")
         self.folder = root / "registry" / name
 
-    def champion(self, data: str) -> dict[str, Any] | None:
+    def champion(self, data: str) -> Champion | None:
         """The entry of the model that was accepted last for the data set of this fingerprint.
 
         Raises:
             InputError: an entry cannot be read.
         """
         for name in reversed(self._names()):
-            entry = self.read(name)
-            if entry["data"] == data:
+            entry = read_champion(self.folder / name)
+            if entry.data == data:
                 return entry
         return None
 
-    def to_beat(self, data: str, model: str) -> dict[str, Any] | None:
+    def to_beat(self, data: str, model: str) -> Champion | None:
         """The entry that a model is compared with: the champion, or when it is that itself, the one that it beat.
 
         So the same run once more is judged as it was before.
@@ -52,41 +119,18 @@ class Registry:
             model: checksum of the model's file.
         """
         champion = self.champion(data)
-        if champion is None or champion["model"] != model:
+        if champion is None or champion.model != model:
             return champion
-        return self.read(champion["beaten"]) if champion["beaten"] in self._names() else None
+        return read_champion(self.folder / champion.beaten) if champion.beaten in self._names() else None
 
-    def read(self, name: str) -> dict[str, Any]:
-        """An entry.
-
-        Raises:
-            InputError: missing, damaged or of another version.
-        """
-        entry = storage.read_json(self.folder / name)
-        if not isinstance(entry, dict) or entry.get("schema") != storage.SCHEMA:
-            raise InputError(
-                f"{self.folder / name}: no entry of a registry that this version reads; remove it, or give another "
-                "registry's name"
-            )
-        return entry
-
-    def add(self, content: dict[str, Any], latest: storage.StoragePath) -> dict[str, Any]:
-        """Makes a model the champion of its data set.
-
-        Args:
-            content: of the entry; `data`, `model` and `beaten` (an entry's name, or None) are among it.
-            latest: folder of the model's files.
-
-        Returns:
-            The whole entry.
-        """
+    def add(self, champion: Champion) -> Champion:
+        """Makes a model the champion of its data set; returns it with the name of its entry."""
         names = self._names()
         number = int(names[-1][:5]) + 1 if names else 1
-        name = f"{number:05d}-{content['model'][:12]}.json"
-        entry = {"schema": storage.SCHEMA, "entry": name, **content}
-        storage.write_json(self.folder / name, entry)
-        storage.write_latest(self.folder / "latest", latest)
-        return entry
+        champion = replace(champion, entry=f"{number:05d}-{champion.model[:12]}.json")
+        storage.write_json(self.folder / champion.entry, champion.as_document())
+        storage.write_latest(self.folder / "latest", storage.path(champion.export.folder))
+        return champion
 
     def _names(self) -> list[str]:
         """The entries' names, the oldest first."""

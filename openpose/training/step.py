@@ -181,7 +181,9 @@ class Trainer:
         parameters = self.parameters
         if parameters.batch_size % (self.replicas * parameters.accumulate):
             parts = f" in {parameters.accumulate} parts each" if parameters.accumulate > 1 else ""
-            raise InputError(f"batch_size {parameters.batch_size} does not divide among {self.replicas} replicas{parts}")
+            raise InputError(
+                f"batch_size {parameters.batch_size} does not divide among {self.replicas} replicas{parts}"
+            )
         if xla and self.replicas > 1:
             raise InputError(f"xla compiles for one device, but there are {self.replicas}; leave it out")
 

@@ -37,10 +37,12 @@ from openpose import storage
 from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.errors import InputError
 from openpose.evaluation import score
+from openpose.evaluation.manifest import ComparedChampion
 from openpose.evaluation.score_file import read_results
 from openpose.parameters import Parameters
 from openpose.skeleton import OPENPOSE18
 from openpose.training.parameters import TrainParameters
+from tests import manifests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = {name: each.default for name, each in command.parameters(train).items()}
@@ -471,10 +473,10 @@ def test_graph_has_the_losses_of_its_last_stage_and_says_so(
     whole = evaluate(str(root / "keras"), prepared["valid_records"], model=str(plain_model), parameters=AT_64)
     assert "valid_loss" not in manifest["figures"]
     for name in ("valid_loss_lastlayer", "valid_loss_lastlayer_paf", "valid_loss_lastlayer_heat"):
-        assert manifest["figures"][name] == pytest.approx(whole["figures"][name], rel=1e-4)
+        assert manifest["figures"][name] == pytest.approx(whole.figures[name], rel=1e-4)
     assert manifest["notes"][0] in Path(manifest["report"]).read_text().replace("&#39;", "'")
     wrong = evaluate(str(root), prepared["valid_records"], model=str(graph), pixels="rgb", parameters=AT_64)
-    assert wrong["figures"]["valid_loss_lastlayer"] != pytest.approx(whole["figures"]["valid_loss_lastlayer"], rel=1e-6)
+    assert wrong.figures["valid_loss_lastlayer"] != pytest.approx(whole.figures["valid_loss_lastlayer"], rel=1e-6)
     capsys.readouterr()
     said = refused(evaluate, capsys, **of_file(prepared, root, graph, max_valid_loss=9.0))
     assert said.startswith(f"max_valid_loss is 9.0, but {graph} gives only the last stage's maps; give the Keras")
@@ -517,12 +519,12 @@ def test_validation_split_without_people(
         model=str(plain_model),
         parameters=AT_64,
     )
-    figures, said = manifest["figures"], capsys.readouterr().out
+    figures, said = manifest.figures, capsys.readouterr().out
     assert {figures[name] for name in score.METRICS} == {None}
-    assert set(manifest["parts"].values()) == {None}
+    assert set(manifest.parts.values()) == {None}
     assert "COCO AP is undefined (nobody is labelled), the validation loss" in said
-    assert "COCO's figures are undefined." in manifest["notes"][0]
-    assert "-1.0" not in Path(manifest["report"]).read_text()
+    assert "COCO's figures are undefined." in manifest.notes[0]
+    assert "-1.0" not in Path(manifest.report).read_text()
 
 
 def test_nan_maps_are_rejected(
@@ -545,19 +547,9 @@ def test_nan_maps_are_rejected(
 
 def accepted(root: Path, model: str, ap: float, **inputs: Any) -> dict[str, Any]:
     """An accepted evaluation and its export, as `register` is given them."""
-    wanted = {
-        "data": "coco",
-        "model": model * 64,
-        "run": model,
-        "registry": "people",
-        "tolerance": 0.01,
-        "revision": "1",
-    }
-    work = storage.StepOutput(root, "evaluation", wanted | {"champion": None} | inputs, "evaluations/")
-    judged = work.finish(figures={"AP": ap}, verdict="accepted", reason=f"AP is {ap}.")
-    export_work = storage.StepOutput(root, "model", {"evaluation": judged["fingerprint"]}, "models/")
-    export_work.finish(graph=str(export_work.folder / "graph.pb"), sha256=model)
-    return {"root": root, "evaluation": work.manifest_path, "model": export_work.manifest_path}
+    wanted = {"data": "coco", "model": model * 64, "run": model, "registry": "people"}
+    judged = manifests.evaluation(root, ap, **wanted | inputs)
+    return {"root": root, "evaluation": judged.path, "model": manifests.model(root, judged.fingerprint, model).path}
 
 
 def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -570,10 +562,10 @@ def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]
     assert "nothing to do" in printed
     status = storage.read_json(root / "status/register.json")
     assert (status["state"], status["manifest"]) == ("found", f"{root}/registry/people/00001-aaaaaaaaaaaa.json")
-    second = accepted(root, "b", 0.6, champion={"entry": "00001-aaaaaaaaaaaa.json", "AP": 0.5})
+    second = accepted(root, "b", 0.6, champion=ComparedChampion("00001-aaaaaaaaaaaa.json", 0.5))
     champion = register(*map(str, second.values()))
-    assert (champion["entry"], champion["beaten"]) == ("00002-bbbbbbbbbbbb.json", "00001-aaaaaaaaaaaa.json")
-    assert (champion["figures"], champion["reason"]) == ({"AP": 0.6}, "AP is 0.6.")
+    assert (champion.entry, champion.beaten) == ("00002-bbbbbbbbbbbb.json", "00001-aaaaaaaaaaaa.json")
+    assert (champion.figures, champion.reason) == ({"AP": 0.6}, "AP is 0.6.")
     assert (root / "registry/people/latest").resolve() == second["model"].parent
     assert storage.read_json(root / "registry/people/00001-aaaaaaaaaaaa.json")["figures"] == {"AP": 0.5}
 
@@ -615,7 +607,7 @@ def test_who_was_overtaken_in_the_meantime_is_not_registered(root: Path, capsys:
     assert "not registered: 00001-bbbbbbbbbbbb.json became champion in the meantime, with a COCO AP of 0.600" in printed
     assert (root / "registry/people/latest").resolve() == quick["model"].parent
     near = accepted(root, "c", 0.595)
-    assert register(*map(str, near.values()))["entry"] == "00002-cccccccccccc.json"
+    assert register(*map(str, near.values())).entry == "00002-cccccccccccc.json"
 
 
 def test_what_cannot_be_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -633,28 +625,29 @@ def test_challenger_that_is_worse_than_the_champion(
     data = storage.read_json(prepared["valid_records"])["inputs"]["data"]
     register(*map(str, accepted(root, "a", 0.5, data=data, registry="openpose").values()))
     manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), parameters=AT_64)
-    assert manifest["verdict"] == "rejected"
-    assert manifest["reason"] == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the 0.010 tolerated."
-    assert "champion 0.500" in Path(manifest["report"]).read_text()
-    assert manifest["notes"] == ["The champion's figures were measured by another revision of the code."]
+    assert manifest.verdict == "rejected"
+    assert manifest.reason == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the 0.010 tolerated."
+    assert "champion 0.500" in Path(manifest.report).read_text()
+    assert manifest.notes == ["The champion's figures were measured by another revision of the code."]
     manifest = evaluate(
         str(root),
         prepared["valid_records"],
         model=str(plain_model),
         parameters=replace(AT_64, tolerance=0.5),
     )
-    assert manifest["verdict"] == "accepted"
+    assert manifest.verdict == "accepted"
     manifest = evaluate(
         str(root),
         prepared["valid_records"],
         model=str(plain_model),
         parameters=replace(AT_64, registry="another"),
     )
-    assert manifest["verdict"] == "accepted"
+    assert manifest.verdict == "accepted"
 
 
-def test_rejection_says_why_and_what_to_do() -> None:
-    text = rejection("COCO AP 0.1 is too low.", {"figures": {"AP": 0.1, "APm": None}, "report": "/r/report.html"})
+def test_rejection_says_why_and_what_to_do(tmp_path: Path) -> None:
+    judged = manifests.evaluation(tmp_path, figures={"AP": 0.1, "APm": None}, report="/r/report.html")
+    text = rejection("COCO AP 0.1 is too low.", judged)
     for part in ("COCO AP 0.1 is too low.", "| AP | 0.100 |", "| APm | undefined |", "/r/report.html", "min_ap"):
         assert part in text
 

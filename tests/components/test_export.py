@@ -22,24 +22,19 @@ from openpose import networks, skeleton, storage
 from openpose.errors import InputError
 from openpose.model_files import formats
 from openpose.model_files.inference import Source
+from openpose.model_files.manifest import ModelManifest
 from openpose.networks.layers import Norm
 from openpose.records import read
 from openpose.training import initial_weights
 from openpose.training.manifest import RunInputs, RunManifest
 from openpose.training.parameters import TrainParameters
+from tests import manifests
 
 OPENPOSE = skeleton.get("openpose18")
 SIZE = 64
 TITLES = ["frozen graph", "SavedModel", "SavedModel, from JPEG", "ONNX"] + [
     f"TFLite {numbers}" for numbers in ("float32", "float16", "int8")
 ]
-
-
-def finish(root: Path, kind: str, where: str, **content: Any) -> Path:
-    """A manifest as a step leaves it."""
-    work = storage.StepOutput(root, kind, content.pop("inputs", {}), where)
-    work.finish(**content)
-    return Path(work.manifest_path)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +62,11 @@ def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.Te
         history=[],
     )
     write_model(root / "model.keras")
-    evaluation = finish(root, "evaluation", "evaluations/", figures={"AP": 0.25, "APm": None}, report="report.html")
+    evaluation = manifests.evaluation(root, figures={"AP": 0.25, "APm": None})
     return {
         "root": str(root),
         "run": str(run.manifest_path),
-        "evaluation": str(evaluation),
+        "evaluation": str(evaluation.path),
         "valid_records": str(splits["val"].manifest_path),
     }
 
@@ -93,19 +88,19 @@ def write_model(path: Path, spoil: float = 1.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(steps: dict[str, Any]) -> dict[str, Any]:
+def exported(steps: dict[str, Any]) -> ModelManifest:
     """The manifest of an export in all formats."""
     return export(**steps, parameters=ExportParameters(images=4))
 
 
 @pytest.mark.slow
-def test_every_format_is_there_with_its_checksum_and_was_compared(exported: dict[str, Any]) -> None:
-    folder = Path(exported["folder"])
-    assert set(exported["files"]) == set(formats.FORMATS)
-    for name, digest in exported["sha256"].items():
+def test_every_format_is_there_with_its_checksum_and_was_compared(exported: ModelManifest) -> None:
+    folder = Path(exported.folder)
+    assert set(exported.files) == set(formats.FORMATS)
+    for name, digest in exported.sha256.items():
         assert storage.sha256(folder / name) == digest
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == {*exported["sha256"], "manifest.json"}
+    assert files == {*exported.sha256, "manifest.json"}
     card = json.loads((folder / "model_card.json").read_text())
     assert list(card["formats"]) == ["keras", "graph", "saved_model", "jpeg", *list(formats.FORMATS)[2:]]
     for name, format in formats.FORMATS.items():
@@ -118,21 +113,21 @@ def test_every_format_is_there_with_its_checksum_and_was_compared(exported: dict
 
 
 @pytest.mark.slow
-def test_card_says_what_a_user_needs(exported: dict[str, Any], steps: dict[str, Any]) -> None:
-    text = Path(exported["card"]).read_text()
+def test_card_says_what_a_user_needs(exported: ModelManifest, steps: dict[str, Any]) -> None:
+    text = Path(exported.card).read_text()
     records_of_run = storage.read_json(steps["run"])["inputs"]["records"]
     for part in (
         *("**BGR**", "[N, H/8, W/8, 57]", "0–18", "19–56", "CC BY 4.0", "| AP | 0.250 |", "| APm | undefined |"),
         *("| valid_loss | 2.500 |", "| width | `0.2` |", *records_of_run, "Git revision"),
     ):
         assert part in text, part
-    assert exported["sha256"]["model.onnx"] in text
+    assert exported.sha256["model.onnx"] in text
 
 
-def maps_of_example(manifest: dict[str, Any], title: str, titles: Sequence[str] = TITLES) -> np.ndarray:
+def maps_of_example(manifest: ModelManifest, title: str, titles: Sequence[str] = TITLES) -> np.ndarray:
     """What a format's program in the card finds in a photograph that lies beside the files."""
-    folder = Path(manifest["folder"])
-    programs = re.findall(r"### (.*?)\n\n```python\n(.*?)```", Path(manifest["card"]).read_text(), re.DOTALL)
+    folder = Path(manifest.folder)
+    programs = re.findall(r"### (.*?)\n\n```python\n(.*?)```", Path(manifest.card).read_text(), re.DOTALL)
     assert [name for name, _ in programs] == titles
     program = dict(programs)[title]
     assert len([line for line in program.splitlines() if line]) <= 12
@@ -148,7 +143,7 @@ def maps_of_example(manifest: dict[str, Any], title: str, titles: Sequence[str] 
 
 
 @pytest.mark.slow
-def test_examples_of_the_card_run(exported: dict[str, Any], steps: dict[str, Any]) -> None:
+def test_examples_of_the_card_run(exported: ModelManifest, steps: dict[str, Any]) -> None:
     found = {title: maps_of_example(exported, title) for title in TITLES}
     assert found["SavedModel, from JPEG"].shape == (1, 8, 7, 57)  # padded, the others cut off
     expected = found["frozen graph"]
@@ -201,8 +196,8 @@ def test_difference_above_the_bound_leaves_nothing(steps: dict[str, Any], monkey
 @pytest.mark.slow
 def test_only_the_formats_that_are_asked_for(steps: dict[str, Any]) -> None:
     manifest = export(**steps, parameters=ExportParameters(images=1, formats="onnx"))
-    assert set(manifest["files"]) == {"graph", "onnx"}
-    assert not (Path(manifest["folder"]) / "saved_model").exists()
+    assert set(manifest.files) == {"graph", "onnx"}
+    assert not (Path(manifest.folder) / "saved_model").exists()
     with pytest.raises(InputError, match="no format is called 'coreml'; choose from graph, saved_model, onnx"):
         export(**steps, parameters=ExportParameters(formats="onnx,coreml"))
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from components.finish.summary import MARK, Summary, summarise
 from components.steps import STEPS
 from openpose import storage
 from openpose.errors import InputError
+from tests import manifests
 
 
 def run_step(root: Path, name: str, error: Exception | None = None) -> None:
@@ -50,51 +50,54 @@ def test_killed_step_is_named(tmp_path: Path) -> None:
     assert "killed because its memory was full" in summary.error
 
 
-def made(root: Path, name: str, content: dict[str, Any]) -> None:
-    """A step that is done, with its manifest."""
-    storage.write_json(root / f"{name}.json", content)
+def made(root: Path, name: str, manifest: storage.StoragePath) -> None:
+    """Says of a step that it is done, and where its manifest is."""
     with status.step(root, name) as step:
-        step.manifest_path = root / f"{name}.json"
+        step.manifest_path = manifest
+
+
+def registered(root: Path) -> Path:
+    """A champion's entry."""
+    storage.write_json(root / "registry.json", manifests.champion("a", entry="00001-a.json").as_document())
+    return root / "registry.json"
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "RUNNING"])
 @pytest.mark.parametrize("verdict", ["accepted", "rejected"])
 def test_verdict_figures_and_places(verdict: str, state: str, tmp_path: Path) -> None:
-    content = {"verdict": verdict, "reason": "Because.", "figures": {"AP": 0.5, "AR": None}, "report": "r.html"}
-    made(tmp_path, "evaluate", content)
+    said = manifests.evaluation(
+        tmp_path, verdict=verdict, reason="Because.", figures={"AP": 0.5, "AR": None}, report="r.html"
+    )
+    made(tmp_path, "evaluate", said.path)
     if verdict == "accepted":
-        made(tmp_path, "export", {"graph": "graph.pb"})
-        made(tmp_path, "register", {"entry": "00001-a.json"})
+        made(tmp_path, "export", manifests.model(tmp_path).path)
+        made(tmp_path, "register", registered(tmp_path))
     summary = finish(str(tmp_path), state)
     assert (summary.verdict, summary.reason, summary.error) == (verdict, "Because.", "")
-    said = summary.markdown()
-    assert said.startswith(f"# {verdict}\n")
-    assert "| AP | 0.500 |" in said
-    assert "AR" not in said, "undefined"
-    assert "- report: `r.html`" in said
+    page = summary.markdown()
+    assert page.startswith(f"# {verdict}\n")
+    assert "| AP | 0.500 |" in page
+    assert "AR" not in page, "undefined"
+    assert "- report: `r.html`" in page
 
 
 @pytest.mark.parametrize(("ended", "missing"), [([], "export"), (["export"], "register")])
 def test_accepted_model_that_did_not_become_the_champion(ended: list[str], missing: str, tmp_path: Path) -> None:
-    made(
-        tmp_path, "evaluate", {"verdict": "accepted", "reason": "Because.", "figures": {"AP": 0.5}, "report": "r.html"}
-    )
+    made(tmp_path, "evaluate", manifests.evaluation(tmp_path).path)
     for name in ended:
-        made(tmp_path, name, {"graph": "graph.pb"})
+        made(tmp_path, name, manifests.model(tmp_path).path)
     summary = finish(str(tmp_path), "COMPLETE")
     assert summary.verdict == "failed"
     assert summary.error == (f"the model was accepted, but the step {missing} did not start; its driver's log says why")
 
 
 def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:
-    champion = {"entry": "00001-a.json", "figures": {"AP": 0.5}, "export": {"graph": "/models/1/graph.pb"}}
-    storage.write_json(tmp_path / "registry.json", champion)
     with status.step(tmp_path, "champion") as step:
-        step.manifest_path, step.found = tmp_path / "registry.json", True
+        step.manifest_path, step.found = registered(tmp_path), True
     summary = finish(str(tmp_path), "SUCCEEDED")
     assert summary.verdict == "nothing new"
     assert "00001-a.json was made by this code" in summary.reason
-    assert (summary.champion, summary.graph) == ("00001-a.json", "/models/1/graph.pb")
+    assert (summary.champion, summary.graph) == ("00001-a.json", "graph.pb")
     assert "| AP | 0.500 |" in summary.markdown()
 
 

@@ -10,20 +10,22 @@ import pytest
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.evaluation.registry import Registry
+from openpose.evaluation.registry import Champion, ChampionExport, Registry
+from tests import manifests
 
 
-def entry(model: str, data: str = "coco", beaten: str | None = None) -> dict[str, Any]:
-    return {"model": model * 64, "data": data, "beaten": beaten, "figures": {"AP": 0.5}}
+def entry(root: storage.StoragePath, model: str, data: str = "coco", beaten: str | None = None) -> Champion:
+    export = ChampionExport(folder=str(root / "models" / model), fingerprint="", graph="", sha256={})
+    return manifests.champion(model * 64, data, beaten, export=export)
 
 
-def fill(root: storage.StoragePath) -> tuple[Registry, list[dict[str, Any]]]:
+def fill(root: storage.StoragePath) -> tuple[Registry, list[Champion]]:
     """Three models of one data set, and between them one of another."""
     registry = Registry(root, "people")
-    added: list[dict[str, Any]] = []
+    added: list[Champion] = []
     for model, data, beaten in (("a", "coco", None), ("b", "mine", None), ("c", "coco", 0), ("d", "coco", 2)):
-        before = None if beaten is None else added[beaten]["entry"]
-        added.append(registry.add(entry(model, data, before), root / "models" / model))
+        before = None if beaten is None else added[beaten].entry
+        added.append(registry.add(entry(root, model, data, before)))
     return registry, added
 
 
@@ -35,13 +37,11 @@ def check(root: storage.StoragePath) -> None:
     assert registry.champion("other") is None
     assert Registry(root, "animals").champion("coco") is None
     assert registry.to_beat("coco", "x") == d
-    assert registry.to_beat("coco", d["model"]) == c, "the champion itself is judged as it was"
-    assert registry.to_beat("mine", b["model"]) is None
-    assert registry.to_beat("coco", a["model"]) == d, "a former champion is a challenger"
+    assert registry.to_beat("coco", d.model) == c, "the champion itself is judged as it was"
+    assert registry.to_beat("mine", b.model) is None
+    assert registry.to_beat("coco", a.model) == d, "a former champion is a challenger"
     names = sorted(name for name in storage.sizes(registry.folder) if name != "latest.json")
-    assert (
-        names == [one["entry"] for one in (a, b, c, d)] == [f"0000{n}-{m * 12}.json" for n, m in enumerate("abcd", 1)]
-    )
+    assert names == [one.entry for one in (a, b, c, d)] == [f"0000{n}-{m * 12}.json" for n, m in enumerate("abcd", 1)]
     assert storage.read_json(registry.folder / "latest.json") == {"folder": str(root / "models/d")}
 
 
@@ -74,7 +74,7 @@ def test_folder_without_links_has_the_file_alone(tmp_path: Path, monkeypatch: py
 def test_history_is_never_written_again(tmp_path: Path) -> None:
     registry, _ = fill(tmp_path)
     before = {file.name: file.stat().st_mtime_ns for file in registry.folder.glob("0*.json")}
-    registry.add(entry("e"), tmp_path)
+    registry.add(entry(tmp_path, "e"))
     after = {file.name: file.stat().st_mtime_ns for file in registry.folder.glob("0*.json")}
     assert before.items() <= after.items()
     assert len(after) == len(before) + 1
@@ -86,9 +86,9 @@ def test_names_that_are_none(tmp_path: Path, name: str) -> None:
         Registry(tmp_path, name)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema": 0})])
+@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema": 0}), json.dumps({"schema": 1, "entry": 3})])
 def test_entry_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     registry, added = fill(tmp_path)
-    (registry.folder / added[-1]["entry"]).write_text(content)
-    with pytest.raises(InputError, match=added[-1]["entry"]):
+    (registry.folder / added[-1].entry).write_text(content)
+    with pytest.raises(InputError, match=added[-1].entry):
         registry.champion("coco")

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,13 +29,16 @@ from openpose.coco import index
 from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.evaluation.manifest import EvaluationManifest
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
+from openpose.model_files.manifest import ModelManifest
 from openpose.records import cache as shards
 from openpose.records import read
 from openpose.training.manifest import RunManifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 OPENPOSE = skeleton.OPENPOSE18
 NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
 
@@ -90,12 +93,8 @@ def train_command(arguments: dict[str, str], epochs: int) -> list[str]:
     return [sys.executable, "-m", "components.train", *flags]
 
 
-def newest(root: storage.StoragePath, kind: str, folder: str) -> dict[str, Any]:
+def newest(root: storage.StoragePath, kind: type[AnyManifest], folder: str) -> AnyManifest:
     return storage.open_manifest(storage.newest_manifest(root / folder), kind)
-
-
-def newest_run(root: storage.StoragePath) -> RunManifest:
-    return storage.open_manifest(storage.newest_manifest(root / "runs"), RunManifest)
 
 
 ALL_STEPS = """
@@ -105,10 +104,9 @@ from components.export.export import export
 from components.register.register import register
 from components.train.train import train
 root, train_records, valid_records = sys.argv[1:4]
-def place(manifest): return manifest["folder"] + "/manifest.json"
 run = str(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2).path)
-judged = place(evaluate(root, valid_records, run))
-exported = place(export(root, run, judged, valid_records))
+judged = str(evaluate(root, valid_records, run).path)
+exported = str(export(root, run, judged, valid_records).path)
 export(root, run, judged, valid_records)
 register(root, judged, exported)
 """
@@ -129,13 +127,13 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Storag
         )
         assert done.returncode == 0, done.stderr
         assert "found model in" in done.stdout
-        run, model = newest_run(root), newest(root, "model", "models")
+        run, model = newest(root, RunManifest, "runs"), newest(root, ModelManifest, "models")
         split = storage.open_manifest(arguments["train_records"], "records")
-        graph = storage.checksum(storage.read_bytes(storage.path(model["graph"])))
-        assert graph == model["sha256"]["graph.pb"]
+        graph = storage.checksum(storage.read_bytes(storage.path(model.graph)))
+        assert graph == model.sha256["graph.pb"]
         assert storage.read_json(root / "status/export.json")["state"] == "found"
-        figures = newest(root, "evaluation", "evaluations")["figures"]
-        assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model["folder"]}
+        figures = newest(root, EvaluationManifest, "evaluations").figures
+        assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model.folder}
         found.append((split["shards"], split["fingerprint"], run.history, run.losses, figures, graph))
     for local, remote in zip(*found, strict=True):
         assert local == remote
@@ -164,7 +162,7 @@ def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Stora
     subprocess.run(command, cwd=ROOT, check=True)
     assert killed > 0
     assert storage.size(cut_off) is None
-    expected, trained = newest_run(folder), newest_run(root)
+    expected, trained = newest(folder, RunManifest, "runs"), newest(root, RunManifest, "runs")
     assert trained.history == expected.history
     logs = storage.path(trained.logs)
     with storage.local_copy(logs / max(name for name in storage.sizes(logs) if name.startswith("events"))) as events:

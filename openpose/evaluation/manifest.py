@@ -1,0 +1,77 @@
+"""The manifest of an evaluation: how good a model is, and whether it was accepted."""
+
+from dataclasses import dataclass, field
+
+from openpose import storage
+
+
+@dataclass(frozen=True)
+class ComparedChampion:
+    """The champion that the model was compared with: its entry in the registry, and its COCO AP."""
+
+    entry: str
+    AP: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationInputs:
+    """What decides an evaluation.
+
+    Attributes:
+        model: checksum of the model's file.
+        run: fingerprint of the training that made it; None if that is not known.
+        pixels: order of the channels that the model takes; empty for what its file says.
+        records: fingerprint of the validation records.
+        data: fingerprint of the data set's validation split.
+        height: to which pictures are resized for COCO AP, pixels.
+        registry: name of the registry of the champions.
+        champion: None if the model is the first of its data set.
+        min_ap: the verdict needs at least this COCO AP.
+        max_valid_loss: the verdict needs at most this validation loss; 0 for any.
+        tolerance: the verdict allows a COCO AP that is lower than the champion's by at most this.
+        revision: of the code.
+    """
+
+    model: str
+    run: str | None
+    pixels: str = ""
+    records: str
+    data: str
+    height: int
+    registry: str
+    champion: ComparedChampion | None
+    min_ap: float = 0.0
+    max_valid_loss: float = 0.0
+    tolerance: float = 0.01
+    revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationManifest(storage.Manifest):
+    """What an evaluation leaves.
+
+    Attributes:
+        figures: COCO's figures and the losses, by name; None if undefined.
+        images_per_second: that the model finds people in.
+        parts: AP of each keypoint, by name.
+        errors: for each keypoint how often each kind of error occurred.
+        verdict: `accepted` or `rejected`.
+        reason: of the verdict, for people.
+        notes: what a reader should know about the figures.
+        model: the model's file.
+        report: page with figures and pictures.
+        detections: file with all people that were found, as COCO results.
+    """
+
+    KIND = "evaluation"
+    inputs: EvaluationInputs
+    figures: dict[str, float | None]
+    images_per_second: float = 0.0
+    parts: dict[str, float | None] = field(default_factory=dict)
+    errors: dict[str, dict[str, int]] = field(default_factory=dict)
+    verdict: str
+    reason: str
+    notes: list[str] = field(default_factory=list)
+    model: str = ""
+    report: str
+    detections: str = ""
