@@ -8,7 +8,7 @@ EPOCHS :=  ## passes over the training pictures
 BATCH :=   ## pictures in one training step
 LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
-DATA :=    ## COCO-format data: a folder, an address or coco2017; without it make draws a sample
+DATA :=    ## COCO-format data: a folder, an address or coco2017 (default: a drawn sample)
 OUT :=     ## folder for all output
 RUNNER :=  ## where the steps run: in-place (default), or docker (needs make images)
 REGISTRY := ## of make images: registry to tag them for, such as europe-docker.pkg.dev/me/pose
@@ -32,7 +32,7 @@ for_images := --universal --excludes requirements/images-without.txt -c requirem
 
 ##@ Use
 
-run: setup  ## run the whole pipeline on this machine: data, records, training, evaluation, export
+run: setup  ## run the whole pipeline on this machine, from the data to the exported model
 	@$(python) -m pipelines.local \
 	  $${RUNNER:+--runner "$$RUNNER"} $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
 	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \

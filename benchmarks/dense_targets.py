@@ -1,14 +1,14 @@
-"""Heatmap and vectmap of a picture at 368×368 with 1 to 8 whole people: ours against tf-pose's way of making them.
+"""Time to make heatmap and vectmap at 368×368 for 1 to 8 whole people, against tf-pose's method.
 
-`python -m benchmarks.dense_targets`. The reference is tf-pose's algorithm: for every keypoint of every person a
-Gaussian at full resolution (sigma 8 pixels, within its window, maximum over the people), for every limb of every person
-the unit vector within its window (8 pixels from the line) and a count, by which a loop in Python divides each pixel of
-a limb, then an area resize of all planes to 46×46. tf-pose compiles the loops within the windows, for which NumPy
-stands here. A second row has NumPy for the loop in Python too, which tf-pose does not. Ours (`targets.encode`) computes
-the same at the 46×46 cells only, and is measured as the input pipeline runs it, in a `tf.data` map; beside it what a
+`python -m benchmarks.dense_targets`. The reference is tf-pose's algorithm. It draws a Gaussian at full resolution for
+every keypoint of every person (sigma 8 pixels, within a window, maximum over the people). For every limb of every
+person it adds the unit vector within a window (8 pixels from the line) and counts; a Python loop divides each pixel of
+a limb by its count. Then it area-resizes all planes to 46×46. tf-pose compiles the loops within the windows; here NumPy
+stands in for them. A second row also replaces the Python loop by NumPy, unlike tf-pose. Our `encode` computes the same
+only at the 46×46 cells, and is measured as the input pipeline runs it, in a `tf.data` map. The last row is what a
 worker does for an image of dense records, which are compressed.
 
-Times are of all cores together (CPU seconds), so that it does not matter how many of them each way can use.
+Times are CPU seconds of all cores together, so it does not matter how many cores each method can use.
 """
 
 import sys
@@ -30,10 +30,10 @@ from openpose.skeleton import OPENPOSE18
 
 BOUND = 50.0  # times the speed of the reference
 SIZE, STRIDE = 368, 8
-SIGMA, REACH = 8.0, 8.0  # of the Gaussians and of the limbs, pixels
+SIGMA, REACH = 8.0, 8.0  # of the Gaussians and the limbs, pixels
 PICTURES = 64
 ROUNDS = 5
-REPEATS = 4  # of ours, so that it is timed as it runs and not as it starts
+REPEATS = 4  # of ours, so that its start-up hardly counts
 PARAMETERS = TargetParameters(stride=STRIDE, sigma=SIGMA, limb_width=REACH / STRIDE)
 
 # A standing person: x and y of each part, in heights of the person.
@@ -65,8 +65,8 @@ def main() -> int:
     pictures = [people(seed) for seed in range(PICTURES)]
     dataset = ours(pictures)
     times = {
-        "tf-pose's way": best(lambda: [reference(keypoints, divide_each) for keypoints in pictures]),
-        "tf-pose's way, divided by NumPy": best(lambda: [reference(keypoints, divide) for keypoints in pictures]),
+        "tf-pose's method": best(lambda: [reference(keypoints, divide_each) for keypoints in pictures]),
+        "tf-pose's method, divided by NumPy": best(lambda: [reference(keypoints, divide) for keypoints in pictures]),
         "ours, in a tf.data map": best(lambda: list(dataset.repeat(REPEATS))) / REPEATS,
         "ours, compressed for dense records": best(dense_records(pictures)),
     }
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def people(seed: int) -> np.ndarray:
-    """float32 [P, K, 2], 1 to 8 people from a quarter of the picture high to all of it, all parts within it."""
+    """float32 [P, K, 2]: 1 to 8 people, from a quarter of the picture's height to all of it, with all parts inside."""
     rng = np.random.default_rng(seed)
     count = 1 + seed % 8
     pose = np.array([STANDING[part] for part in OPENPOSE18.parts]) + rng.normal(0, 0.02, (count, len(STANDING), 2))
@@ -91,7 +91,7 @@ def people(seed: int) -> np.ndarray:
 
 
 def ours(pictures: list[np.ndarray]) -> tf.data.Dataset:
-    """Batches of [8, 46, 46, maps], made as the input pipeline makes them."""
+    """Batches [8, 46, 46, maps], made like the input pipeline makes them."""
     grid = (SIZE // STRIDE, SIZE // STRIDE)
 
     def maps(keypoints: tf.Tensor) -> tf.Tensor:
@@ -105,7 +105,7 @@ def ours(pictures: list[np.ndarray]) -> tf.data.Dataset:
 
 
 def reference(keypoints: np.ndarray, divide: Callable[[np.ndarray, np.ndarray], None]) -> tuple[np.ndarray, ...]:
-    """tf-pose's heatmap and vectmap [46, 46, …] of one picture, its planes turned and resized as it does."""
+    """tf-pose's heatmap and vectmap [46, 46, …] of one picture, transposed and resized as tf-pose does it."""
     heatmap = np.zeros((OPENPOSE18.num_heatmaps, SIZE, SIZE), np.float32)
     vectmap = np.zeros((OPENPOSE18.num_limbs, 2, SIZE, SIZE), np.float32)
     count = np.zeros((OPENPOSE18.num_limbs, SIZE, SIZE), np.int16)
@@ -130,13 +130,13 @@ def divide_each(vectmap: np.ndarray, count: np.ndarray) -> None:
 
 
 def divide(vectmap: np.ndarray, count: np.ndarray) -> None:
-    """The same at once."""
+    """Divides all pixels at once with NumPy."""
     where, y, x = np.nonzero(count)
     vectmap[where, :, y, x] /= count[where, y, x, None]
 
 
 def add_gaussian(plane: np.ndarray, point: np.ndarray) -> None:
-    """Raises a plane [height, width] to a part's Gaussian, in the window where that is not 0."""
+    """Takes the maximum of a plane [height, width] and a part's Gaussian, in the window where that is not 0."""
     radius = np.sqrt(2 * MAX_EXPONENT) * SIGMA
     x, y, window = around(point - radius, point + radius)
     exponent = ((x - point[0]) ** 2 + (y - point[1]) ** 2) / (2 * SIGMA**2)
@@ -145,7 +145,7 @@ def add_gaussian(plane: np.ndarray, point: np.ndarray) -> None:
 
 
 def add_limb(planes: np.ndarray, count: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
-    """Adds a limb's unit vector to planes [2, height, width], and 1 to the count, where the limb is."""
+    """Adds a limb's unit vector to planes [2, height, width], and 1 to the count, on the limb."""
     length = np.linalg.norm(end - start)
     if length == 0:
         return
@@ -165,7 +165,7 @@ def around(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, t
 
 
 def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
-    """What makes all pictures' features as a worker puts them into dense records."""
+    """A function that makes all pictures' features like a worker does for dense records."""
     no_image = schema.with_features({"image/encoded": b""})
     examples = [schema.serialize(picture(number, keypoints)) + no_image for number, keypoints in enumerate(pictures)]
     features = batches.dense_targets(OPENPOSE18, InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
@@ -184,7 +184,7 @@ def picture(number: int, keypoints: np.ndarray) -> Picture:
 
 
 def best(work: Callable[[], object]) -> float:
-    """CPU seconds of the quickest of several rounds, after one to warm up."""
+    """CPU seconds of the fastest of several rounds, after a warm-up."""
     work()
     times = []
     for _ in range(ROUNDS):
@@ -195,7 +195,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def print_difference(pictures: list[np.ndarray], dataset: tf.data.Dataset) -> None:
-    """How far apart the two ways' maps are: a mean over a cell's pixels is not the value at its centre."""
+    """Prints how much the maps differ: a cell's mean over its pixels is not the value at its centre."""
     other = np.stack([np.concatenate(reference(keypoints, divide), -1) for keypoints in pictures])
     difference = np.abs(np.concatenate(list(dataset.as_numpy_iterator())) - other)
     heatmap, vectmap = np.split(difference, [OPENPOSE18.num_heatmaps], -1)

@@ -1,12 +1,11 @@
-"""Does fine-tuning help? COCO AP of a published `mobilenet_thin` before and after a training on real pictures.
+"""COCO AP of a published `mobilenet_thin` before and after fine-tuning on real pictures.
 
-`python -m benchmarks.finetune --weights FILE` with the graph that tf-pose-estimation published; the reference is that
-network itself, scored in the same run. Recipes are tried on a tenth of the training pictures, held out (`--held-out`);
-the bound is on the validation split. The network has seen all of COCO, so that few pictures can teach it little: a
-gain is of the size of its standard error. This recipe's rate is small, its average long, and its sigma the one that
-the network was trained with. The loss at the scale that is predicted at tells recipes apart better than AP does: of
-the held-out tenth it falls at this rate, stays at three times and rises at five times the rate; of the validation
-pictures it stays.
+`python -m benchmarks.finetune --weights FILE` takes the graph that tf-pose-estimation published; the reference is this
+network itself, scored in the same run. Recipes were compared on a held-out tenth of the training pictures
+(`--held-out`); the bound is on the validation split. The network has seen all of COCO, so a few pictures teach it
+little: a gain is about as large as its standard error. This recipe has a small rate, a long average, and the sigma that
+the network was trained with. The loss at the prediction's scale separates recipes better than AP does: on the held-out
+tenth it falls at this rate, stays at three times the rate and rises at five times; on the validation pictures it stays.
 """
 
 import sys
@@ -64,7 +63,7 @@ def main() -> int:
 
 
 def found(model: str | Path, valid: ValidScore) -> list[dict[str, Any]]:
-    """People whom a model finds in all validation pictures, as COCO results."""
+    """The people that a model finds in all validation pictures, as COCO results."""
     predictor = Predictor(model_files.load(storage.path(str(model)), _real.OPENPOSE), RECIPE["size"])
     return valid.detections(predictor, lambda: False) or []
 
@@ -76,10 +75,10 @@ def figures(truth: dict[str, Any], results: list[dict[str, Any]], ids: list[int]
 
 
 def gain_errors(truth: dict[str, Any], before: list[dict[str, Any]], after: list[dict[str, Any]]) -> np.ndarray:
-    """Standard errors of the gains in `FIGURES`, had other pictures been drawn: the jackknife over `GROUPS`.
+    """Standard errors of the gains in `FIGURES` due to the choice of pictures, by the jackknife over `GROUPS`.
 
-    Each group of pictures is left out once (Efron and Stein, The Annals of Statistics 9, 1981). Both models see the
-    same pictures, so that a picture's difficulty, which moves both figures, does not count.
+    Leaves out each group of pictures once (Efron and Stein, The Annals of Statistics 9, 1981). Both models see the same
+    pictures, so a picture's difficulty, which moves both figures, cancels out.
     """
     ids = sorted(picture["id"] for picture in truth["images"])
     rests = [[image_id for place, image_id in enumerate(ids) if place % GROUPS != left] for left in range(GROUPS)]

@@ -1,8 +1,8 @@
-"""Sizes and speeds of the exported formats: `lightweight` at 368×368, a picture at a time, on this machine's CPU.
+"""Sizes and speeds of the exported formats: `lightweight` at 368×368, one picture at a time, on this machine's CPU.
 
-The reference is plain Keras, `predict_on_batch` of the same model, in the same run; all take turns. Each runtime takes
-the threads that it takes by itself. The figure is the frozen graph's images per second in proportion to the
-reference's. No float32 format may be less than half as fast, on whatever CPU this is, and no file larger than Keras's.
+The reference is plain Keras, `predict_on_batch` of the same model, in the same run; all take turns. Each runtime uses
+its default number of threads. The figure is the frozen graph's images per second relative to the reference. On any CPU,
+every float32 format must be at least half as fast as the reference, and no file may be larger than Keras's.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> int:
 def written(
     write: Callable[[Source, Path], None], source: Source, path: Path, picture: np.ndarray
 ) -> tuple[Callable[[], object], int]:
-    """What asks a format for the maps of the picture, and the bytes of its file."""
+    """Writes a format; returns a function that runs it on the picture, and the bytes of its file."""
     write(source, path)
     model = model_files.load(path, OPENPOSE)
     size = sum(storage.sizes(path).values()) if path.is_dir() else path.stat().st_size
@@ -70,7 +70,7 @@ def written(
 
 
 def take_turns(asks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Images per second of each, from the median of its times."""
+    """Images per second of each, from its median time."""
     seconds: dict[str, list[float]] = {title: [] for title in asks}
     for ask in asks.values():  # traces
         ask()

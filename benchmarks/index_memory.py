@@ -1,10 +1,10 @@
-"""Peak memory of indexing annotations, and of a worker that writes a shard, for 10 000 and for 1 000 000 images.
+"""Peak memory of indexing annotations, and of a worker that writes a shard, for 10 000 and 1 000 000 images.
 
-`python -m benchmarks.index_memory` writes a COCO file of each size, with a person in every image, and runs
-`coco_index.index` and `write_shards` of one shard on it, each in a process of its own. All images show the
-same picture. The reference is the smaller file of the same run: the bound is on the ratio of the peaks.
+`python -m benchmarks.index_memory` writes a COCO file of each size, with a person in every image, and runs `index` and
+`write_shards` of one shard on it, each in its own process. All images show the same picture. The reference is the
+smaller file in the same run: the bound is on the ratio of the peaks.
 
-A million images take several minutes; `--images` takes other numbers.
+A million images take several minutes; `--images` sets other numbers.
 """
 
 import argparse
@@ -37,15 +37,15 @@ SPLIT = "train"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a piece of work in a process of its own took."""
+    """What a piece of work in its own process took."""
 
     peak: float  # MB
-    own: float  # MB of it that it did not have after its imports
+    own: float  # MB above the memory after its imports
     rate: float  # images/s
 
 
 class OnePicture:
-    """A picture of COCO's size, which all images of a split show; see `Pictures`."""
+    """A picture of COCO's size, shown by all images of a split; see `Pictures`."""
 
     def __init__(self) -> None:
         noise = np.random.default_rng(0).normal(128, 30, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
@@ -124,7 +124,7 @@ def person(number: int) -> dict[str, Any]:
 
 
 def alone(function: Callable[[Path], int], folder: Path) -> Cost:
-    """Calls a function, which returns a number of images, in a process of its own."""
+    """Calls a function, which returns a number of images, in its own process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measured, function, folder).result()
 
@@ -138,7 +138,7 @@ def measured(function: Callable[[Path], int], folder: Path) -> Cost:
 
 
 def peak_mb() -> float:
-    """Most memory that this process had so far. `getrusage` would count what the one that started it had."""
+    """The peak memory of this process so far. `getrusage` would include that of its parent."""
     status = Path("/proc/self/status").read_text().splitlines()
     return next(float(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1e3
 
@@ -151,7 +151,7 @@ def index(folder: Path) -> int:
 
 
 def write_shard(folder: Path) -> int:
-    """Writes one shard of usual size, as one of many workers."""
+    """Writes one shard of the usual size, as one of many workers."""
     people = coco_index.Split(folder / f"{SPLIT}.examples", folder / f"{SPLIT}.npy")
     parameters = RecordParameters()
     shards = len(plan_shards(SPLIT, people.picture_bytes, parameters))

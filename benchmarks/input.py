@@ -1,10 +1,10 @@
-"""The training input at 368×368, against a bare loop that decodes the same JPEGs.
+"""Speed of the training input at 368×368, against a bare loop that decodes the same JPEGs.
 
-`python -m benchmarks.input` makes sparse records of pictures (the validation split of the developers' `../shared/coco`,
-where it is there, else a drawn sample) and draws batches from them: read, shuffled, decoded, augmented, with targets.
-Once all of it is done by the CPU, once the part that a GPU leaves to it (read, shuffle, decode, batch). The reference
-is a loop in Python, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such a loop has one
-core, the input has all; so a second row has `decode_jpeg` in a `tf.data` map, with all cores.
+`python -m benchmarks.input` makes sparse records of pictures (the validation split of the developers' `../shared/coco`
+if present, else a drawn sample) and takes batches from them: read, shuffled, decoded, augmented, with targets. It
+measures the whole input on the CPU, and the part that remains on the CPU when there is a GPU (read, shuffle, decode,
+batch). The reference is a Python loop, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such
+a loop uses one core and the input all cores, so a second row has `decode_jpeg` in a `tf.data` map on all cores.
 """
 
 import itertools
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def make_records(root: Path) -> dict[str, Any]:
-    """Sparse records of the real validation split, whose pictures have COCO's size, or of a drawn training split."""
+    """Makes sparse records of the real validation split (pictures of COCO's size) or of a drawn training split."""
     real, drawn = oracle.SHARED / "coco", root / "sample"
     if real.exists():
         names = DataParameters(train_annotations=oracle.ANNOTATIONS, train_pictures="val2017")
@@ -70,7 +70,7 @@ def make_records(root: Path) -> dict[str, Any]:
 
 
 def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Seconds and CPU seconds for an image, of each way."""
+    """Seconds and CPU seconds per image, for each method."""
     inputs = InputParameters(size=(SIZE, SIZE))
 
     def training(on_device: bool) -> Iterator[Any]:
@@ -82,12 +82,12 @@ def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
             "bare loop": best(iter(bare_loop(encoded))),
             "decode_jpeg in a tf.data map": best(iter(bare_map(encoded))),
             "the whole input": best(training(on_device=False)),
-            "what a GPU leaves to the CPU": best(training(on_device=True)),
+            "the CPU's part with a GPU": best(training(on_device=True)),
         }
 
 
 def bare_loop(encoded: Sequence[bytes]) -> Iterator[None]:
-    """Decodes a batch of pictures each time that it is asked."""
+    """Decodes a batch of pictures at each step."""
     pictures = itertools.cycle(encoded)
     while True:
         for picture in itertools.islice(pictures, BATCH):
@@ -96,14 +96,14 @@ def bare_loop(encoded: Sequence[bytes]) -> Iterator[None]:
 
 
 def bare_map(encoded: Sequence[bytes]) -> tf.data.Dataset:
-    """Batches of nothing, for each of whose images a JPEG from memory was decoded."""
+    """Decodes a JPEG from memory for each image of its batches, which hold only sizes."""
     pictures = tf.data.Dataset.from_tensor_slices(encoded).repeat()
     sizes = pictures.map(lambda e: tf.shape(tf.io.decode_jpeg(e, channels=3)), num_parallel_calls=tf.data.AUTOTUNE)
     return sizes.batch(BATCH)
 
 
 def best(elements: Iterator[Any]) -> tuple[float, float]:
-    """The quickest round's time and CPU time for an image, after one to warm up."""
+    """The fastest round's time and CPU time per image, after a warm-up."""
     times = []
     for _ in range(1 + ROUNDS):
         start, cpu = time.perf_counter(), time.process_time()

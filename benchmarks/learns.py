@@ -1,7 +1,7 @@
-"""Does the pipeline learn? COCO AP of the sample's validation split, from scratch, for several seeds.
+"""COCO AP of the sample's validation split after the whole pipeline, from scratch, for several seeds.
 
-The reference of the same run is the oracle: the true maps of the same pictures at the same size, decoded and scored
-by the same code. It is what a perfect network would reach.
+The reference is the oracle in the same run: the true maps of the same pictures at the same size, decoded and scored by
+the same code. A perfect network would reach it.
 """
 
 import argparse

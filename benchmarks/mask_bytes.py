@@ -1,10 +1,10 @@
-"""The loss mask as records store it, in bytes for an image, against a 1-bit PNG and against COCO's compressed RLE.
+"""Bytes per image of the loss mask as stored in records, against a 1-bit PNG and COCO's compressed RLE.
 
-`python -m benchmarks.mask_bytes` takes the pictures that have a mask, of the developers' `../shared/coco`, where it is
-there, else of a drawn sample. All three are lossless. Runs are smaller than a PNG for COCO's outlines and larger for
-people whose segmentation is a rectangle; the bound is on what the masks add to the pictures' own bytes. It also prints
-what the reader pays: looking the mask up at the 46×46 cells of the network's output, against only decoding the PNG,
-both in a `tf.data` map (CPU time of all cores).
+`python -m benchmarks.mask_bytes` takes the pictures with a mask from the developers' `../shared/coco` if present, else
+from a drawn sample. All three encodings are lossless. Runs are smaller than a PNG for COCO's outlines, and larger for
+people segmented as rectangles; the bound is on the bytes that the masks add to the pictures. It also prints the
+reader's cost: looking the mask up at the 46×46 cells of the network's output, against only decoding the PNG, both in a
+`tf.data` map (CPU time of all cores).
 """
 
 import io
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def measure(path: Path) -> float:
-    """Prints the table of one annotation file; the bytes of the runs to those of all its pictures."""
+    """Prints the table of one annotation file; returns the bytes of the runs relative to those of all its pictures."""
     pictures = _pictures.read(path, oracle.OPENPOSE)
     masked = [(picture, runs) for picture in pictures if len(runs := loss_mask(picture))]
     if not masked:
@@ -73,7 +73,7 @@ def measure(path: Path) -> float:
 
 
 def picture_bytes(path: Path, pictures: Sequence[Picture]) -> int:
-    """Bytes of all pictures of an annotation file, whose folder or archive lies beside its folder."""
+    """Bytes of all pictures of an annotation file; their folder or archive lies beside the file's folder."""
     split = path.stem.rpartition("_")[2]
     places = [path.parent.parent / split, path.parent.parent / f"{split}.zip", path.parent / f"{split}.zip"]
     with PictureStore(next(place for place in places if place.exists())) as store:
@@ -92,7 +92,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def print_times(masks: Sequence[tuple[np.ndarray, int, int]], pngs: Sequence[bytes]) -> None:
-    """The reader's times."""
+    """Prints the reader's times."""
     runs = tf.RaggedTensor.from_row_lengths(np.concatenate([m[0] for m in masks]), [len(m[0]) for m in masks])
     heights, widths = (np.array([mask[side] for mask in masks], np.int64) for side in (1, 2))
 
@@ -112,7 +112,7 @@ def print_times(masks: Sequence[tuple[np.ndarray, int, int]], pngs: Sequence[byt
 
 
 def best(data: object, function: Callable[..., tf.Tensor]) -> float:
-    """CPU seconds of the quickest of several rounds over all masks, after one to warm up."""
+    """CPU seconds of the fastest of several rounds over all masks, after a warm-up."""
     dataset = tf.data.Dataset.from_tensor_slices(data).map(function, num_parallel_calls=tf.data.AUTOTUNE)
     times = []
     for _ in range(1 + ROUNDS):

@@ -1,13 +1,13 @@
-"""The oracle: true maps, decoded and scored. It bounds what any network with these targets can reach.
+"""The oracle: COCO AP of the decoded true maps, an upper bound for any network with these targets.
 
-`python -m benchmarks.oracle [--data FOLDER]` encodes the labelled people of a validation split at a height
-of 368 pixels and stride 8, decodes these maps and prints COCO AP: of a drawn sample, and of real pictures'
-annotations (FOLDER in COCO's layout; without it the developers' `../shared/coco`, where it is there). It
-fails when either is below its bound; the last line is about the real pictures, where there are any.
+`python -m benchmarks.oracle [--data FOLDER]` encodes the labelled people of a validation split at a height of 368
+pixels and stride 8, decodes these maps and prints COCO AP: for a drawn sample, and for real annotations (FOLDER in
+COCO's layout; without it the developers' `../shared/coco` if present). It fails when either is below its bound; the
+last line is about the real pictures, if there are any.
 
-The reference is the scorer's own ceiling in the same run: the labelled keypoints themselves, of people with
-enough parts. Between it and the decoder stand two half-way figures that say what is lost where: found peaks
-grouped by the truth, and true positions grouped by the decoder.
+The reference is the scorer's own ceiling in the same run: the labelled keypoints themselves, of people with enough
+parts. Two figures in between show what is lost where: found peaks grouped by the truth, and true positions grouped by
+the decoder.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.oracle", description="Decodes true maps.")
     parser.add_argument("--data", type=Path, help="folder with real data in COCO's layout")
     data = parser.parse_args(arguments).data
-    cv2.setNumThreads(1)  # the time is that of one core
+    cv2.setNumThreads(1)  # so that the time is that of one core
     try:
         with tempfile.TemporaryDirectory() as folder:
             figure, bound = measure("sample", draw_sample(Path(folder))), BOUND_SAMPLE
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def draw_sample(folder: Path) -> Path:
-    """A drawn data set's validation annotations."""
+    """Draws a data set; returns its validation annotations."""
     dataset.make(folder, Sample(seed=0, train=1, val=SAMPLE_PICTURES))
     with zipfile.ZipFile(folder / "annotations_trainval2017.zip") as archive:
         archive.extract(ANNOTATIONS, folder)
@@ -87,7 +87,7 @@ def draw_sample(folder: Path) -> Path:
 
 
 def measure(name: str, path: Path) -> float:
-    """Prints the table of one data set; the decoder's AP."""
+    """Prints the table of one data set; returns the decoder's AP."""
     scenes = [encode(picture) for picture in _pictures.read(path, OPENPOSE)]
     started = time.process_time()
     found = [decode(scene.heatmap, scene.vectmap, OPENPOSE, PARAMETERS) for scene in scenes]
@@ -107,7 +107,7 @@ def measure(name: str, path: Path) -> float:
 
 
 def encode(picture: Picture, height: int = HEIGHT) -> Scene:
-    """The true maps of a picture resized to a height, its aspect kept."""
+    """The true maps of a picture resized to a height, keeping its aspect ratio."""
     keypoints, labelled = OPENPOSE.part_keypoints(
         picture.keypoints[picture.labelled], picture.visibility[picture.labelled]
     )
@@ -119,7 +119,7 @@ def encode(picture: Picture, height: int = HEIGHT) -> Scene:
 
 
 def truth(scene: Scene, min_parts: int) -> People:
-    """The labelled people themselves, those with more parts first."""
+    """The labelled people themselves, scored by their number of parts."""
     count = scene.labelled.sum(1)
     kept = count >= min_parts
     keypoints = np.concatenate([scene.keypoints, scene.labelled[..., None]], -1)[kept].astype(np.float32)
@@ -135,7 +135,7 @@ def true_peaks(scene: Scene) -> Peaks:
 
 
 def peaks_of_truth(scene: Scene) -> People:
-    """The labelled people with the nearest peak, if within 1.5 cells, in each part's place."""
+    """The labelled people, each part moved to the nearest peak within 1.5 cells, or dropped."""
     people = truth(scene, PARAMETERS.min_parts)
     peaks = find_peaks(scene.heatmap, OPENPOSE, PARAMETERS)
     for person in people.keypoints:
@@ -156,13 +156,13 @@ def print_row(name: str, path: Path, scenes: list[Scene], found: list[People]) -
     ]
     figures = score.average_precision(path, detections, OPENPOSE)
     if figures["AP"] is None:
-        raise InputError(f"{path}: no person has labelled keypoints, so that AP is undefined; give other data")
+        raise InputError(f"{path}: no person has labelled keypoints, so AP is undefined; give other data")
     print(f"  {name:58}" + "".join(f"{figures[key]:7.3f}" for key in ("AP", "AP50", "AR")))
     return figures["AP"]
 
 
 def print_losses(scenes: list[Scene], found: list[People]) -> None:
-    """Which people are lost: the first kind in this order that a person belongs to."""
+    """Prints which people are lost; a person counts for the first kind that applies."""
     kinds: dict[str, Callable[[Scene], np.ndarray]] = {
         f"fewer than {PARAMETERS.min_parts} parts": lambda s: s.labelled.sum(1) < PARAMETERS.min_parts,
         "a part within a cell of another person's": shares_a_cell,
@@ -177,7 +177,7 @@ def print_losses(scenes: list[Scene], found: list[People]) -> None:
 
 
 def shares_a_cell(scene: Scene) -> np.ndarray:
-    """bool [P]: a part is nearer than one cell to the same part of another person."""
+    """bool [P]: a part is closer than one cell to the same part of another person."""
     distance = np.linalg.norm(scene.keypoints[:, None] - scene.keypoints, axis=-1)  # [P, P, K]
     both = scene.labelled[:, None] & scene.labelled
     both[np.arange(len(both)), np.arange(len(both))] = False
@@ -185,7 +185,7 @@ def shares_a_cell(scene: Scene) -> np.ndarray:
 
 
 def in_pieces(scene: Scene) -> np.ndarray:
-    """bool [P]: the labelled parts are not all connected by limbs between labelled parts."""
+    """bool [P]: limbs between labelled parts do not connect all labelled parts."""
     reach = np.eye(OPENPOSE.num_parts, dtype=bool) | np.zeros((len(scene.labelled), 1, 1), bool)
     for a, b in OPENPOSE.limbs:
         reach[:, a, b] = reach[:, b, a] = scene.labelled[:, a] & scene.labelled[:, b]
@@ -196,7 +196,7 @@ def in_pieces(scene: Scene) -> np.ndarray:
 
 
 def best_similarity(scene: Scene, found: People) -> np.ndarray:
-    """float [P]: the best object keypoint similarity (OKS) of each labelled person with a found one."""
+    """float [P]: the best object keypoint similarity (OKS) between each labelled person and a found one."""
     if not len(found):
         return np.zeros(len(scene.keypoints))
     keypoints = found.in_pixels(STRIDE, scene.scale).keypoints

@@ -1,13 +1,12 @@
-"""Can the training engine learn real pictures by heart? COCO AP on 16 of them, which a network saw from random weights.
+"""COCO AP on 16 real pictures that a network memorised from random weights.
 
-What is measured is that nothing between a picture and a person loses them: records, targets, loss, optimiser, batch
-norm, decoder, scorer. The reference is the oracle: the true maps of the same pictures at the same height, decoded and
-scored by the same code.
+This checks the whole way from a picture to a person: records, targets, loss, optimiser, batch norm, decoder, scorer.
+The reference is the oracle: the true maps of the same pictures at the same height, decoded and scored by the same code.
 
-The pictures are the first of COCO's training file in which all people are large (an area above 96² pixels, as COCO
-means it), so that a small input will do, and have at least five labelled keypoints, as nobody with two can be found.
-Grey at two sides makes each a square. They are trained as they are, not augmented, by records with dense targets. The
-training split holds each of them many times, so that an epoch is a long one; the validation split once.
+The pictures are the first in COCO's training file with only large people (COCO's definition: an area above 96² pixels),
+so that a small input suffices, and with at least five labelled keypoints per person, because the decoder cannot find
+people with two. Grey borders make each picture a square. Dense targets in the records switch augmentation off. The
+training split holds each picture many times, which makes an epoch long; the validation split holds it once.
 """
 
 import json
@@ -54,7 +53,7 @@ def main() -> int:
 
 
 def choose(source: Path, folder: Path) -> None:
-    """Writes a data set of the first pictures of the source's training split."""
+    """Writes a data set of the first suitable pictures in the source's training split."""
     name = "annotations/person_keypoints_{}2017.json"
     everything = json.loads((source / name.format("train")).read_text())
     pictures = _pictures.read(source / name.format("train"), _real.OPENPOSE)
@@ -87,7 +86,7 @@ def _is_clear(picture: Picture) -> bool:
 
 
 def square(image: dict[str, Any], source: Path, folder: Path) -> dict[str, Any]:
-    """Writes a picture with grey to the right of it or below; returns its entry with the new size."""
+    """Writes a picture with a grey border on the right or below; returns its entry with the new size."""
     picture = np.asarray(cv2.imread(str(source / image["file_name"])))
     side = max(picture.shape[:2])
     below, right = side - picture.shape[0], side - picture.shape[1]

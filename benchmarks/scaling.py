@@ -1,11 +1,11 @@
-"""What the network adds to a training step on 1 to 64 GPUs: projected from what the machines exchange.
+"""Projects how much the network between machines slows down a training step on 1 to 64 GPUs.
 
-`python -m benchmarks.scaling` builds the network, counts the bytes of its gradients and its synchronised norms, and
-measures a step on this machine's device, or takes `--step-seconds` as another one's. The network's speed and latency
-are given, not measured. A ring moves 2 (N-1)/N times the gradients through each link; each norm's statistics are
-exchanged once forwards and once backwards, which costs only latency, log2(N) times. Nothing is assumed to overlap, so
-that a real training is as fast or faster, as far as the input and the slowest machine let it. The reference is as many
-GPUs that exchange nothing; the figure is the share of their speed that is left with the most of them.
+`python -m benchmarks.scaling` builds the model, counts the bytes of its gradients and its synchronised norms, and
+measures a step on this machine's device, or takes another device's from `--step-seconds`. The network's speed and
+latency are parameters, not measurements. A ring all-reduce moves 2 (N-1)/N times the gradients through each link; each
+norm exchanges its statistics once forwards and once backwards, which costs only latency, log2(N) times. The projection
+assumes no overlap, so a real training is at least as fast, unless the input or a slow machine limits it. The reference
+is the same number of GPUs without exchange; the figure is the remaining share of their speed with the most GPUs.
 """
 
 import argparse
@@ -29,12 +29,12 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Network:
-    """What connects GPUs.
+    """The links between GPUs.
 
     Attributes:
         inside: bytes/s between GPUs of a machine.
         between: bytes/s between machines.
-        latency: seconds of one exchange between machines; inside of one it is neglected.
+        latency: seconds of one exchange between machines; neglected inside a machine.
         gpus: of a machine.
     """
 
@@ -44,7 +44,7 @@ class Network:
     gpus: int
 
     def exchange(self, gpus: int, sent: int, exchanges: int) -> float:
-        """Seconds that so many GPUs need to add up so many bytes, and small sums so many times."""
+        """Seconds in which `gpus` GPUs add up `sent` bytes and exchange small sums `exchanges` times."""
         machines = math.ceil(gpus / self.gpus)
         speed = self.between if machines > 1 else self.inside
         return 2 * (gpus - 1) / gpus * sent / speed + exchanges * self.latency * math.log2(machines)
@@ -54,11 +54,11 @@ def main() -> int:
     """Prints the table; returns 0 when the bound is reached."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--model", default="lightweight", help="network (default: %(default)s)")
-    parser.add_argument("--step-seconds", type=float, help="of a step of 8 pictures on one GPU, measured there")
-    parser.add_argument("--gpus", type=int, default=4, help="of a machine (default: %(default)s)")
-    parser.add_argument("--inside", type=float, default=200, help="GB/s between its GPUs (default: %(default)s)")
+    parser.add_argument("--step-seconds", type=float, help="of a step of 8 pictures, measured on another GPU")
+    parser.add_argument("--gpus", type=int, default=4, help="GPUs per machine (default: %(default)s)")
+    parser.add_argument("--inside", type=float, default=200, help="GB/s inside a machine (default: %(default)s)")
     parser.add_argument("--between", type=float, default=25, help="Gbit/s between machines (default: %(default)s)")
-    parser.add_argument("--latency", type=float, default=50, help="µs of an exchange (default: %(default)s)")
+    parser.add_argument("--latency", type=float, default=50, help="µs per exchange (default: %(default)s)")
     options = parser.parse_args()
     parameters = TrainParameters(model=options.model, size=train_step.SIZE, batch_size=train_step.BATCH)
     trainer = Trainer(parameters, train_step.OPENPOSE, 1000, tf.distribute.get_strategy())

@@ -1,9 +1,9 @@
-"""Memory of a training: that of its input at 368×368 and batch 32, and whether a long run needs more than a short one.
+"""Memory of a training: of its input at 368×368 and batch 32, and whether it grows during a long run.
 
 `python -m benchmarks.train_memory` trains a small network for 2 000 steps on a drawn sample, with a checkpoint and a
-validation every 200; the reference is the memory of the same process after 400 steps. Then it draws 60 batches of 32
-pictures for a network of 368×368 beside a model that has made a step on such a batch; the bound is on what they add.
-Some minutes; the pictures are those of `benchmarks/input.py`.
+validation every 200; the reference is the memory of the same process after 400 steps. It also takes 60 batches of 32
+pictures at 368×368 in a process whose model has already trained on such a batch; the bound is on the memory they add.
+It takes some minutes; the pictures are those of `benchmarks/input.py`.
 """
 
 import sys
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def input_mb(manifest: dict[str, Any]) -> float:
-    """Peak memory with the input less that without it, of a process that has trained a step."""
+    """MB that the input adds to the peak memory of a process that has trained a step."""
     trainer = Trainer(TrainParameters(**SMALL, batch_size=BATCH), OPENPOSE, 100, tf.distribute.get_strategy())
     one = train_step.any_batch()
     batch = {name: tf.concat([value] * (BATCH // train_step.BATCH), 0) for name, value in one.items()}
@@ -58,7 +58,7 @@ def input_mb(manifest: dict[str, Any]) -> float:
 
 
 def growth_over_steps(manifest: dict[str, Any], folder: Path) -> float:
-    """Memory after all steps to that after the first ones."""
+    """Memory after all steps, relative to that after the first ones."""
     per_epoch = manifest["counts"]["samples"] // 4
     parameters = TrainParameters(**SMALL, size=64, batch_size=4, epochs=-(-STEPS // per_epoch))
     used = []
@@ -74,7 +74,7 @@ def growth_over_steps(manifest: dict[str, Any], folder: Path) -> float:
 
 
 def resident_mb() -> float:
-    """Memory that this process has now."""
+    """MB that this process uses now."""
     status = Path("/proc/self/status").read_text().splitlines()
     return next(float(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1e3
 

@@ -1,8 +1,8 @@
-"""A training step of `lightweight` beside plain Keras: images per second, 368×368, batch 8, on this machine's CPU.
+"""Speed of a training step of `lightweight` against plain Keras: 368×368, batch 8, on this machine's CPU.
 
-The reference is `train_on_batch` of the same network, of Keras's own layers, with the same loss, optimiser, batch and
-precision. Both take turns in the same run; the figure is the ratio of the medians. `--profile FOLDER` writes a trace
-for TensorBoard too.
+The reference is `train_on_batch` of the same network made of Keras's own layers, with the same loss, optimiser, batch
+and precision. Both take turns in the same run; the figure is the ratio of the medians. `--profile FOLDER` also writes a
+trace for TensorBoard.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def plain_step(batch: dict[str, tf.Tensor]) -> Callable[[], Any]:
 
 
 def plain_layer(layer: keras.Layer) -> keras.Layer:
-    """The layer that users of plain Keras would take."""
+    """The layer that users of plain Keras would use."""
     if isinstance(layer, Norm):
         return keras.layers.BatchNormalization(name=layer.name)
     return layer.__class__.from_config(layer.get_config())

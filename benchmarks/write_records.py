@@ -1,15 +1,14 @@
-"""Writing sparse shards, against a plain loop that copies the same JPEGs from the archive into one TFRecord.
+"""Speed of writing sparse shards, against a plain loop that copies the same JPEGs from the archive into a TFRecord.
 
-`python -m benchmarks.write_records` replicates validation pictures (the developers' `../shared/coco`, where it is
-there, else a drawn sample) into one archive, indexes them and writes them as four sparse shards, which have half the
-default size when the pictures have COCO's. The plain loop reads and writes, no more: it decodes nothing, knows no
-people and computes no checksum.
+`python -m benchmarks.write_records` replicates validation pictures (the developers' `../shared/coco` if present, else a
+drawn sample) into one archive, indexes them and writes them as four sparse shards, half the default size for pictures
+of COCO's size. The plain loop only reads and writes: it decodes nothing, has no people and computes no checksum.
 
-A shard that has its final name is whole, also after a power cut, so ours waits for the disk (fsync). The plain loop is
-timed both ways; the bound is about the one that waits too, because both then bring the same bytes to the same disk.
-Each time is the best of several rounds, in which the three take turns.
+A shard with its final name is complete even after a power cut, so ours waits for the disk (fsync). The plain loop is
+timed with and without waiting; the bound refers to the loop that waits, because then both write the same bytes to the
+same disk. Each time is the best of several rounds, in which the three take turns.
 
-Then the times of one and of two workers, each a process on a core of its own, and of one worker that has all cores.
+Then it times one and two workers, each a process on its own core, and one worker on all cores.
 """
 
 import json
@@ -55,14 +54,14 @@ class Data:
     bytes: int
 
     def write(self, out: Path, worker: int = 0, workers: int = 1) -> list[dict[str, Any]]:
-        """Ours: a worker's shards."""
+        """Writes a worker's shards with our code."""
         people = index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
             parameters = RecordParameters(images_per_shard=self.images // SHARDS)
             return write_shards(people, pictures, out, SPLIT, parameters, worker, workers)
 
     def copy(self, out: Path, wait: bool) -> None:
-        """The plain loop; at the end it waits for the disk, or not."""
+        """The plain loop; with `wait` it waits for the disk at the end."""
         out.mkdir()
         with zipfile.ZipFile(self.archive) as archive, tf.io.TFRecordWriter(str(out / "all.tfrecord")) as writer:
             for name in archive.namelist():
@@ -78,7 +77,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Run:
-    """What some workers did together: their time, the largest one's memory in MB, name and sum of each shard."""
+    """What some workers did together: their time, the largest peak memory in MB, name and checksum of each shard."""
 
     seconds: float
     peak: float
@@ -100,7 +99,7 @@ def main() -> int:
 
 
 def make_data(folder: Path) -> Data:
-    """A validation split, its pictures replicated under other names into one archive, and indexed."""
+    """Replicates a validation split's pictures under other names into one archive, and indexes it."""
     annotations, place = oracle.SHARED / "coco" / oracle.ANNOTATIONS, oracle.SHARED / "coco" / "val2017"
     if not annotations.exists():
         annotations, place = oracle.draw_sample(folder), folder / "val2017.zip"
@@ -121,7 +120,7 @@ def make_data(folder: Path) -> Data:
 
 
 def replicated(document: dict[str, Any], copies: Sequence[int]) -> dict[str, Any]:
-    """COCO's document with every image and its people once for each copy."""
+    """The COCO document with every image and its people once per copy."""
     images, annotations = document["images"], document["annotations"]
     step = 1 + max(image["id"] for image in images)
     return {
@@ -138,7 +137,7 @@ def replicated(document: dict[str, Any], copies: Sequence[int]) -> dict[str, Any
 
 
 def print_rates(data: Data) -> float:
-    """Ours and the plain loop in turn; the ratio of ours to the one that waits for the disk."""
+    """Times our code and the plain loop in turn; returns our speed relative to the loop that waits for the disk."""
     contestants: dict[str, Callable[[Path], object]] = {
         "plain loop": lambda out: data.copy(out, wait=False),
         "plain loop that waits for the disk": lambda out: data.copy(out, wait=True),
@@ -158,7 +157,7 @@ def print_rates(data: Data) -> float:
 
 
 def timed(write: Callable[[Path], object], out: Path) -> float:
-    """Seconds of writing to a new folder; nobody pays for what the one before left to write."""
+    """Seconds of writing to a new folder; flushes what earlier work left to write first."""
     os.sync()
     start = time.perf_counter()
     write(out)
@@ -168,7 +167,7 @@ def timed(write: Callable[[Path], object], out: Path) -> float:
 
 
 def print_workers(data: Data) -> None:
-    """Times of one worker, of two, and of one that has all cores; their peak memory."""
+    """Prints times and peak memory of one worker, of two, and of one worker on all cores."""
     print(f"  {f'workers, best of {WORKER_ROUNDS}':46}{'images/s':>9}{'MB/s':>8}{'speed':>8}{'peak MB':>9}")
     single, shards = 0.0, set[tuple[str, str]]()
     for name, workers, cores in (
@@ -185,7 +184,7 @@ def print_workers(data: Data) -> None:
 
 
 def run_workers(data: Data, workers: int, cores: Sequence[Sequence[int]]) -> Run:
-    """Writes the split with some processes that begin together."""
+    """Writes the split with several processes that start together."""
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(workers)
     os.sync()
@@ -200,7 +199,7 @@ def run_workers(data: Data, workers: int, cores: Sequence[Sequence[int]]) -> Run
 def work(
     data: Data, worker: int, workers: int, cores: Sequence[int]
 ) -> tuple[float, float, float, set[tuple[str, str]]]:
-    """One worker: when it began and ended, its peak memory in MB, and its shards' names and sums."""
+    """Runs one worker: its start and end, its peak memory in MB, and its shards' names and checksums."""
     os.sched_setaffinity(0, cores)
     start = time.monotonic()
     shards = data.write(data.folder / "out", worker, workers)
