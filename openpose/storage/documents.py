@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from openpose.errors import InputError
 
@@ -69,6 +69,10 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return value
     if origin in (Union, types.UnionType):
         return _value(next(each for each in inner if each is not types.NoneType), value, name)
+    if origin is Literal:
+        if value not in inner:
+            raise _wrong(name, value, f"one of {', '.join(map(str, inner))}")
+        return value
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, value, name)
     if origin is dict:

@@ -1,8 +1,7 @@
 """What decides a training, and how it is run. Free of TensorFlow, so that the DAG's first step checks at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from openpose import networks
 from openpose.codec.parameters import TargetParameters
@@ -31,6 +30,8 @@ class TrainParameters(InputSize):
     Raises:
         InputError: a value cannot be used.
     """
+
+    FORMER_NAMES: ClassVar[dict[str, str]] = {"batch": "batch_size"}  # in the manifests of older runs
 
     model: Literal[networks.NAMES] = "mobilenet_thin"  # type: ignore[valid-type]
     """Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists them."""
@@ -98,11 +99,6 @@ class TrainParameters(InputSize):
         networks.check(self.model, self.width, self.stages or None)
         learning_rate.check(self.learning_rate, self.decay)
         self.inputs()
-
-    @classmethod
-    def select(cls, values: Mapping[str, Any]) -> Self:
-        """Makes the parameters from those values that are theirs; in older runs the batch size is called batch."""
-        return super().select({"batch_size": values["batch"], **values} if "batch" in values else values)
 
     def inputs(self) -> InputParameters:
         """The network's input."""

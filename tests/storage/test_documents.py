@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 
 from openpose.errors import InputError
 from openpose.storage import from_json, to_json
+from openpose.training.manifest import RunInputs
+from openpose.training.parameters import TrainParameters
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Document:
     dense: bool = False
     names: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    order: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
         if self.learning_rate < 0:
@@ -38,6 +41,11 @@ PLAIN: dict[str, Any] = {"shards": [], "counts": {}, "learning_rate": 1}
 
 def test_round_trip() -> None:
     assert from_json(Document, json.loads(json.dumps(to_json(DOCUMENT)))) == DOCUMENT
+
+
+def test_batch_of_an_older_run_is_its_batch_size() -> None:
+    inputs = from_json(RunInputs, {"records": ["a", "b"], "parameters": {"model": "lightweight", "batch": 6}})
+    assert inputs.parameters == TrainParameters(model="lightweight", batch_size=6)
 
 
 def test_missing_fields_have_defaults_and_former_and_unknown_names_are_understood() -> None:
@@ -59,6 +67,7 @@ def test_missing_fields_have_defaults_and_former_and_unknown_names_are_understoo
         ({"shards": [{"name": "a", "sizes": [1, 2], "note": 5}]}, "`shards[0].note` is 5, but str is needed"),
         ({"learning_rate": "x" * 100}, f"`learning_rate` is '{'x' * 79}…, but float is needed"),
         ({"learning_rate": -1.0}, "learning_rate is below 0"),
+        ({"order": "gbr"}, "`order` is 'gbr', but one of rgb, bgr is needed"),
         ({"dense": 1}, "`dense` is 1, but bool is needed"),
     ],
 )
