@@ -122,7 +122,7 @@ def test_own_names_with_the_same_base_name(
     folder, names = own
     with served(folder) as url:
         for source, root in ((str(folder), tmp_path / "1"), (url, tmp_path / "2"), (str(folder), bucket)):
-            assert images(coco_download(source, str(root), **names)) == images(expected)
+            assert images(coco_download(source, str(root), DataParameters(**names))) == images(expected)
 
 
 def test_folders_of_pictures_are_used_in_place_and_packed_into_a_bucket(
@@ -216,7 +216,7 @@ def _damaged(data: Path) -> None:
         (_damaged, {}, r"annotations_trainval2017\.zip/annotations/.*: it is damaged in the archive \(Bad CRC"),
         (lambda data: (data / "val2017.zip").unlink(), {}, r"neither val2017 nor val2017\.zip nor .* is there"),
         (lambda data: None, {"val_pictures": "photos"}, r"neither photos nor photos\.zip is there"),
-        (lambda data: None, {"val_share": 1.5}, r"val_share is 1\.5; give a share of the images from 0"),
+        (lambda data: None, {"val_share": 1.5}, r"val_share is 1\.5; it must be at least 0 and below 1"),
         (lambda data: None, {"val_share": 0.01}, r"1\.0% of its 24 images leave no image for val; give a larger share"),
         (lambda data: None, {"val_share": 0.1, "val_pictures": "x"}, "not both"),
     ],
@@ -227,7 +227,7 @@ def test_what_cannot_be_used_is_one_message_and_leaves_nothing(
     data = Path(shutil.copytree(sample_folder, tmp_path / "data"))
     spoil(data)
     with pytest.raises(InputError) as caught:
-        coco_download(str(data), str(tmp_path / "root"), **arguments)
+        coco_download(str(data), str(tmp_path / "root"), DataParameters(**arguments))
     assert re.search(message, str(caught.value)), caught.value
     assert [name for name in storage.sizes(tmp_path / "root") if not name.startswith("status/")] == []
 
