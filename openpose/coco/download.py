@@ -2,34 +2,28 @@
 
     fetch([Download("http://images.cocodataset.org/zips/val2017.zip", "val2017.zip")], root / "archives")
 
-In a folder, `.<name>.part` holds the bytes so far and `.<name>.part.json` the version that they belong to; another
-process resumes from there. To a bucket, the bytes go straight from the source into an upload; what comes from a bucket
-is copied inside the object store. A file gets its final name after its size and checksums were verified. `<name>.json`
-beside it is written last and holds its source and checksums.
+In a folder, a `PartFile` holds the bytes so far; another process resumes from there. To a bucket, the bytes go straight
+from the source into an upload; what comes from a bucket is copied inside the object store. A file gets its final name
+after its size and checksums were verified. `<name>.json` beside it is written last and holds its source and checksums.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn, cast
 from urllib.parse import urlsplit
 
-from google_crc32c import Checksum
-
-from openpose import progress, retry, storage
+from openpose import progress, storage
 from openpose.coco import remote_files, resumable
+from openpose.coco.checksums import Checksums
+from openpose.coco.part_file import PartFile
 from openpose.coco.remote_files import BucketFile, Version
 from openpose.coco.resumable import Deadline, DeadlineOver, Restart, ResumableFile
 from openpose.errors import InputError
 from openpose.retry import TemporaryError
-
-LOCK_POLL = 0.2  # seconds between two looks at the lock of a file that another process downloads
 
 
 @dataclass(frozen=True)
@@ -112,23 +106,6 @@ class _WrongFile(InputError):
     """A file's size or checksum is not the expected one."""
 
 
-class _Checksums:
-    """Counts and hashes bytes; `checksums["md5"]` is hexadecimal."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        md5 = hashlib.md5(usedforsecurity=False)
-        self._sums: dict[str, Any] = {"sha256": hashlib.sha256(), "md5": md5, "crc32c": Checksum()}
-
-    def update(self, chunk: bytes) -> None:
-        self.bytes += len(chunk)
-        for checksum in self._sums.values():
-            checksum.update(chunk)
-
-    def __getitem__(self, name: str) -> str:
-        return self._sums[name].digest().hex()
-
-
 class _File:
     """One download: `find` looks for a complete file, `fetch` makes one."""
 
@@ -137,6 +114,7 @@ class _File:
         self.place, self.record_place = folder / download.name, folder / f"{download.name}.json"
         self.url = remote_files.public(download.url)
         self.reader = ResumableFile(remote_files.at(download.url), download.name, deadline)
+        self.part = PartFile(self.place, self.url) if storage.is_local(self.place) else None
         self.offered = Version()
 
     def __str__(self) -> str:
@@ -170,8 +148,8 @@ class _File:
                 return self._fetched(record, found=True)
         self._check_size(self.offered.bytes)
         self.reader.version = self.offered
-        if storage.is_local(self.place):
-            self.reader.done = storage.size(_part(self.place)) or 0
+        if self.part is not None:
+            self.reader.done = self.part.size
         return self._found()
 
     def _found(self) -> Fetched | None:
@@ -201,11 +179,11 @@ class _File:
         """
         self.reader.bar = bar
         with self._clear_errors():
-            if not storage.is_local(self.place):
+            if self.part is None:
                 # A published checksum must be compared before an object is replaced, so the bytes come through here.
                 copied = isinstance(self.reader.source, BucketFile) and self.download.md5 is None
                 return self._fetched(self._copy() if copied else self._twice(self._upload), found=False)
-            with _locked(self.place, self.reader.deadline):
+            with self.part.locked(self.reader.deadline):
                 found = self._found()  # another process may have held the lock
                 if found is None:
                     return self._fetched(self._twice(self._to_folder), found=False)
@@ -239,66 +217,22 @@ class _File:
             return download()
 
     def _to_folder(self) -> Record:
-        """Downloads to a part in the folder, whose lock is held, and renames it."""
-        place = cast(Path, self.place)
-        part, version = _part(place), place.with_name(f".{place.name}.part.json")
-        for written in (version, place.with_name(f"{place.name}.json")):
-            storage.sweep_file(written)
-        if version.exists() and place.exists() and not part.exists() and not storage.size(self.record_place):
-            place.rename(part)  # a process was killed between the final name and the record
+        """Downloads to the part, whose lock is held, and gives it the final name."""
+        assert self.part is not None
+        storage.sweep_file(cast(Path, self.record_place))
+        if not storage.size(self.record_place):
+            self.part.undo_rename()
         try:
-            with part.open("a+b") as output:
-                checksums = self._complete(output, version)
-                output.flush()
-                os.fsync(output.fileno())
+            checksums = self.part.complete(self.reader, self._chunks(), self.offered)
             self._verify(checksums)
         except _WrongFile:
-            storage.remove(part)
-            storage.remove(version)
+            self.part.remove()
             raise
         storage.remove(self.record_place)
-        part.replace(place)
+        self.part.rename()
         record = self._write_record(checksums)
-        storage.remove(version)
+        self.part.remove()
         return record
-
-    def _complete(self, output: IO[bytes], version: Path) -> _Checksums:
-        """Appends what is missing to a part; the checksums of the whole."""
-        checksums = self._resume(output, version)
-        if checksums.bytes == self.reader.version.bytes and self.reader.version.same(self.offered):
-            return checksums  # only the final name is missing
-        for chunk in self._chunks():
-            if isinstance(chunk, Restart):
-                output.truncate(0)
-                checksums = _Checksums()
-                continue
-            if checksums.bytes == 0:
-                storage.write_json(version, {"url": self.url, **asdict(self.reader.version)})
-            checksums.update(chunk)
-            output.write(chunk)
-        return checksums
-
-    def _resume(self, output: IO[bytes], version_place: Path) -> _Checksums:
-        """The checksums of the part that an earlier process left; drops a part of an unknown version."""
-        checksums, version = _Checksums(), self._version_of_part(version_place)
-        if version is not None:
-            output.seek(0)
-            while chunk := output.read(remote_files.CHUNK):
-                checksums.update(chunk)
-                self.reader.move_to(self.reader.done)  # prints a progress line now and then
-            if checksums.bytes <= (version.bytes or checksums.bytes):
-                self.reader.resume(checksums.bytes, version, connections=1)
-                return checksums
-        output.truncate(0)
-        self.reader.resume(0, Version(), connections=0)
-        return _Checksums()
-
-    def _version_of_part(self, place: Path) -> Version | None:
-        try:
-            document = storage.read_json(place)
-            return Version(**document) if document.pop("url") == self.url else None
-        except (InputError, KeyError, TypeError, AttributeError):  # missing or damaged
-            return None
 
     def _chunks(self) -> Iterator[bytes | Restart]:
         """See `ResumableFile.chunks`; checks each version's size before its first byte."""
@@ -317,7 +251,7 @@ class _File:
             except Restart:
                 continue
 
-    def _before_replacing(self, checksums: _Checksums) -> None:
+    def _before_replacing(self, checksums: Checksums) -> None:
         self._verify(checksums)
         storage.remove(self.record_place)  # it belongs to the object that is about to be replaced
 
@@ -325,7 +259,7 @@ class _File:
         """Copies from bucket to bucket, and reads the copy for its checksums."""
         storage.remove(self.record_place)
         self.reader.version = cast(BucketFile, self.reader.source).copy_to(self.place)
-        checksums = _Checksums()
+        checksums = Checksums()
         with BucketFile(str(self.place)).open(0, Version()) as copy:
             for chunk in copy.chunks:
                 self.reader.move_to(self.reader.done + len(chunk))
@@ -337,7 +271,7 @@ class _File:
         if self.download.bytes is not None and offered not in (None, self.download.bytes):
             self._wrong("size", f"{self.download.bytes:,} bytes", f"{offered:,} bytes")
 
-    def _verify(self, checksums: _Checksums) -> None:
+    def _verify(self, checksums: Checksums) -> None:
         """Raises `_WrongFile` if size or a checksum is not as published or as the source says."""
         self._check_size(checksums.bytes)
         for name, expected in (
@@ -354,7 +288,7 @@ class _File:
             "kept. The file there is damaged or another one: check the address, or take another mirror"
         )
 
-    def _write_record(self, checksums: _Checksums) -> Record:
+    def _write_record(self, checksums: Checksums) -> Record:
         version = self.reader.version
         sums = checksums.bytes, checksums["sha256"], checksums["md5"]
         record = Record(self.url, *sums, version.etag, version.last_modified)
@@ -370,8 +304,8 @@ class _UploadStream:
         before_end: called before the last bytes are given; the upload does not end if it raises.
     """
 
-    def __init__(self, chunks: Iterator[bytes | Restart], before_end: Callable[[_Checksums], object]) -> None:
-        self.checksums = _Checksums()
+    def __init__(self, chunks: Iterator[bytes | Restart], before_end: Callable[[Checksums], object]) -> None:
+        self.checksums = Checksums()
         self._chunks, self._before_end = chunks, before_end
         self._waiting, self._position = bytearray(), 0
 
@@ -391,26 +325,3 @@ class _UploadStream:
         if len(content) < size:
             self._before_end(self.checksums)
         return content
-
-
-def _part(place: Path) -> Path:
-    return place.with_name(f".{place.name}.part")
-
-
-@contextmanager
-def _locked(place: Path, deadline: Deadline) -> Iterator[None]:
-    """Keeps other processes from downloading the same file; the system frees the lock when the process ends."""
-    with place.with_name(f".{place.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            resumable.say(f"{place.name}: another process is fetching it to {place.parent}; waiting for that")
-            wait = retry.attempts(
-                seconds=deadline.seconds,
-                errors=BlockingIOError,
-                pause=LOCK_POLL,
-                longest_pause=LOCK_POLL,
-                sleep=deadline.sleep,
-            )
-            wait(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
