@@ -164,6 +164,14 @@ def bar(
     shown.close()
 
 
+def say(text: str) -> None:
+    """Prints a line to stderr; on a terminal above the bars."""
+    if sys.stderr.isatty():
+        tqdm.write(text, file=sys.stderr)
+    else:  # tqdm would clear and repeat the last line of every bar
+        print(text, file=sys.stderr, flush=True)
+
+
 def duration(seconds: float) -> str:
     """Formats a time span: `0.4 s`, `50 s`, `1 min 50 s`, `2 h 05 min`."""
     if seconds < 9.95:

@@ -141,7 +141,7 @@ class _File:
             try:
                 self.offered = self.reader.source.version()
             except (TemporaryError, InputError) as error:
-                resumable.say(
+                progress.say(
                     f"warning: cannot ask {urlsplit(self.url).netloc or self.url} whether {self.download.name} changed "
                     f"({error}); using the copy of {self.place.parent}"
                 )
@@ -212,7 +212,7 @@ class _File:
         except _WrongFile as wrong:
             if self.reader.connections <= 1:
                 raise
-            resumable.say(f"{wrong}. It had come in pieces: trying once more, from the first byte")
+            progress.say(f"{wrong}. It had come in pieces: trying once more, from the first byte")
             self.reader.resume(0, Version(), 0)
             return download()
 

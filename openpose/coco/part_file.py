@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from openpose import retry, storage
+from openpose import progress, retry, storage
 from openpose.coco.checksums import Checksums
 from openpose.coco.remote_files import CHUNK, Version
-from openpose.coco.resumable import Deadline, Restart, ResumableFile, say
+from openpose.coco.resumable import Deadline, Restart, ResumableFile
 from openpose.errors import InputError
 
 LOCK_POLL = 0.2  # seconds between two looks at the lock of another process
@@ -42,7 +42,9 @@ class PartFile:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say(f"{self._place.name}: another process is fetching it to {self._place.parent}; waiting for that")
+                progress.say(
+                    f"{self._place.name}: another process is fetching it to {self._place.parent}; waiting for that"
+                )
                 poll = retry.attempts(
                     seconds=deadline.seconds,
                     errors=BlockingIOError,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
-
-from tqdm import tqdm
 
 from openpose import progress, retry
 from openpose.coco.remote_files import RemoteFile, Version
@@ -66,7 +63,7 @@ class ResumableFile:
             tries=TRIES,
             pause=PAUSE,
             longest_pause=LONGEST_PAUSE,
-            say=lambda error, pause: say(f"{name}: {error}; trying again in {progress.duration(pause)}"),
+            say=lambda error, pause: progress.say(f"{name}: {error}; trying again in {progress.duration(pause)}"),
             sleep=deadline.sleep,
         )
 
@@ -102,7 +99,7 @@ class ResumableFile:
             self._farthest = 0  # every byte of another version is new
         else:
             why = "the server does not go on in the middle"
-        say(f"{self.name}: {why}; fetching it again from the first byte")
+        progress.say(f"{self.name}: {why}; fetching it again from the first byte")
         self.move_to(0)
         return Restart()
 
@@ -117,8 +114,3 @@ class ResumableFile:
             self.bar.update(done - self.done)
         self.done = done
         self.deadline.check()
-
-
-def say(text: str) -> None:
-    """Prints a line to stderr, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
