@@ -1,136 +1,28 @@
-"""What is inside of TFRecords, for people: `python -m openpose.records show` and `verify`."""
+"""Prints and draws the content of records, to look at them: `python -m openpose.records show`."""
 
-import argparse
-import io
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from openpose import draw, image_file, progress, storage
-from openpose import skeleton as skeletons
-from openpose.errors import InputError
+from openpose import draw, image_file, storage
 from openpose.evaluation.truth import true_people
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
-from openpose.records import image_bytes, schema
+from openpose.records import schema
 from openpose.records.loss_mask import mask_image
 from openpose.records.picture import COUNTED
 from openpose.records.shards import shard_paths
-from openpose.skeleton import Skeleton
+from openpose.records.verify import read_records
+from openpose.skeleton import OPENPOSE18, Skeleton
+from openpose.skeleton import get as get_skeleton
 
-DRAWN = 12
 FEATURES_SHOWN = 3  # images whose features are listed
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m openpose.records", description="Looks into TFRecords.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("show", help="print what is inside")
-    show.add_argument("path", help="manifest.json of records, or one shard")
-    show.add_argument("--draw", type=Path, metavar="FOLDER", help="also draw images with people, mask and targets")
-    show.add_argument("--count", type=int, default=DRAWN, help="how many images are drawn (default: %(default)s)")
-    show.add_argument("--size", type=int, default=368, help="input size of the drawn targets (default: %(default)s)")
-    verify = commands.add_parser("verify", help="check every sum, count and record; exit code 1 on damage")
-    verify.add_argument("paths", nargs="+", metavar="path", help="manifest.json of records")
-    values = parser.parse_args(arguments)
-    try:
-        if values.command == "verify":
-            return max(verify_manifest(path) for path in values.paths)
-        show_path(values.path)
-        if values.draw:
-            draw_path(values.path, values.draw, values.count, values.size)
-        return 0
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def verify_manifest(path: str) -> int:
-    """Checks the shards of a manifest against it and prints what is wrong; returns the exit code."""
-    manifest = storage.open_manifest(path, "records")
-    folder, skeleton = storage.path(manifest["folder"]), skeletons.get(manifest["skeleton"])
-    damage = []
-    total: Counter[str] = Counter()
-    with progress.bar(len(manifest["shards"]), "verify", "shard") as bar:
-        for shard in manifest["shards"]:
-            try:
-                total.update(_verified_counts(folder / shard["name"], shard, skeleton))
-            except InputError as error:
-                damage.append(str(error))
-            bar.update(1)
-    differing = {name: count for name, count in manifest["counts"].items() if total[name] != count}
-    if differing and not damage:
-        damage.append(f"{path}: its counts {differing} are not those of its shards, {dict(total)}")
-    for line in damage:
-        print(line)
-    print(f"{path}: " + (f"{len(damage)} damaged" if damage else f"{len(manifest['shards'])} shards are whole"))
-    return 1 if damage else 0
-
-
-def _verified_counts(place: storage.StoragePath, shard: dict[str, Any], skeleton: Skeleton) -> Counter[str]:
-    """Counts of a shard that is what the manifest says.
-
-    Raises:
-        InputError: it is not; names the shard and the record.
-    """
-    if storage.size(place) is None:
-        raise InputError(f"{place}: it is missing")
-    with storage.local_copy(place) as file:
-        total: Counter[str] = Counter()
-        for number, serialized in enumerate(_records(file, str(place))):
-            try:
-                image = tf.train.Example.FromString(serialized)
-                _check(image, skeleton)
-                total.update(schema.count_people(image))
-            except (ValueError, IndexError, OSError) as error:  # protobuf's DecodeError is a ValueError
-                raise InputError(f"{place}: record {number}: {error}") from error
-        if total["images"] != shard["images"]:
-            raise InputError(f"{place}: it has {total['images']} records, the manifest says {shard['images']}")
-        found = file.stat().st_size, storage.sha256(file)
-    if found != (shard["bytes"], shard["sha256"]):
-        raise InputError(
-            f"{place}: it has {found[0]} bytes and sha256 {found[1]}, "
-            f"the manifest says {shard['bytes']} and {shard['sha256']}"
-        )
-    return total
-
-
-def _records(file: Path, name: str) -> Iterator[bytes]:
-    """The records of a shard; their checksums are checked while they are read."""
-    number = 0
-    try:
-        for serialized in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-            yield serialized
-            number += 1
-    except tf.errors.OpError as error:
-        raise InputError(f"{name}: record {number}: {str(error.message).splitlines()[0]}") from error
-
-
-def _check(image: tf.train.Example, skeleton: Skeleton) -> None:
-    """Raises ValueError, IndexError or OSError when an Example does not fit together."""
-    picture = schema.to_picture(image.SerializeToString(), skeleton)
-    encoded = image.features.feature["image/encoded"].bytes_list.value[0]
-    size = image_bytes.jpeg_size(encoded)
-    if size is None:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            size = opened.size
-            opened.load()
-    if size != (picture.width, picture.height):
-        raise ValueError(f"{picture.file_name} is {size[0]}×{size[1]}, not {picture.width}×{picture.height}")
-    runs = list(image.features.feature["image/loss_mask/runs"].int64_list.value)
-    if runs and sum(runs) != picture.width * picture.height:
-        raise ValueError(f"{picture.file_name}: the runs of its loss mask have the sum {sum(runs)}")
-
-
 def show_path(path: str) -> None:
-    """Prints what a manifest or a shard holds."""
+    """Prints the content of a manifest or a shard."""
     if not path.endswith(".json"):
         _show_shard(path)
         return
@@ -154,13 +46,10 @@ def show_path(path: str) -> None:
 
 
 def _show_shard(path: str) -> None:
-    place = storage.path(path)
-    if storage.size(place) is None:
-        raise InputError(f"{path}: no such file; give a records manifest (…/manifest.json) or a shard (….tfrecord)")
     total: Counter[str] = Counter()
-    with storage.local_copy(place) as file:
+    with storage.local_copy(storage.path(path)) as file:
         print(f"{path}: {file.stat().st_size / 1e6:.1f} MB")
-        for number, serialized in enumerate(_records(file, path)):
+        for number, serialized in enumerate(read_records(file, path)):
             image = tf.train.Example.FromString(serialized)
             total.update(schema.count_people(image))
             if number < FEATURES_SHOWN:
@@ -183,17 +72,24 @@ def _print_features(number: int, image: tf.train.Example) -> None:
 
 
 def draw_path(path: str, folder: Path, count: int, size: int) -> None:
-    """Draws images of a manifest or shard: people over the loss mask, heatmap, vectmap."""
-    skeleton, shards_of_it = skeletons.OPENPOSE18, [path]
+    """Draws images of a manifest or shard: people over the loss mask, heatmap and vectmap.
+
+    Args:
+        path: manifest or shard.
+        folder: for the drawn images.
+        count: number of images.
+        size: height and width of the network's input for the maps, unless the records hold dense targets.
+    """
+    skeleton, shards = OPENPOSE18, [path]
     if path.endswith(".json"):
         manifest = storage.open_manifest(path, "records")
-        skeleton, shards_of_it = skeletons.get(manifest["skeleton"]), shard_paths(manifest)
+        skeleton, shards = get_skeleton(manifest["skeleton"]), shard_paths(manifest)
         size = manifest["targets"]["size"][0] if manifest.get("targets") else size
     parameters = InputParameters(size=(size, size))
     drawn = 0
-    for shard in shards_of_it:
+    for shard in shards:
         with storage.local_copy(storage.path(shard)) as file:
-            for serialized in _records(file, shard):
+            for serialized in read_records(file, shard):
                 if drawn == count:
                     break
                 image = _drawn(serialized, skeleton, parameters)

@@ -141,7 +141,7 @@ def test_same_model_same_bytes() -> None:
 def test_importing_a_page_imports_nothing_heavy() -> None:
     """A step that finds its work done imports the page and draws nothing."""
     code = (
-        "import sys, openpose.report.training_page, openpose.report.evaluation_page\n"
+        "import sys, openpose.report.data_page, openpose.report.training_page, openpose.report.evaluation_page\n"
         "print({'tensorflow', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

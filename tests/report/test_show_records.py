@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from openpose import storage
-from openpose.report import show_records
+from openpose.records.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -19,7 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def manifest(sample_records: dict[str, dict[str, Any]], tmp_path: Path) -> Path:
     """A copy of the validation split's records with their manifest."""
     folder = shutil.copytree(sample_records["val"]["folder"], tmp_path / "records")
-    document = {"kind": "records", "schema": storage.SCHEMA, "fingerprint": "f" * 64, "split": "val", "targets": None}
+    document = {
+        "kind": "records",
+        "schema": storage.SCHEMA,
+        "fingerprint": "f" * 64,
+        "split": "val",
+        "targets": None,
+        "inputs": {},
+    }
     document |= {**sample_records["val"], "folder": str(folder), "skeleton": "openpose18"}
     (folder / "manifest.json").write_text(json.dumps(document))
     return folder / "manifest.json"
@@ -31,7 +38,7 @@ def shard(manifest: Path) -> Path:
 
 def test_show_prints_counts_and_draws(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = manifest.parent / "drawn"
-    assert show_records.main(["show", str(manifest), "--draw", str(out), "--count", "3", "--size", "128"]) == 0
+    assert main(["show", str(manifest), "--draw", str(out), "--count", "3", "--size", "128"]) == 0
     printed = capsys.readouterr().out
     assert "val: 1 shards" in printed
     assert "images                6" in printed
@@ -39,14 +46,14 @@ def test_show_prints_counts_and_draws(manifest: Path, capsys: pytest.CaptureFixt
 
 
 def test_show_of_a_shard_lists_its_features(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_records.main(["show", str(shard(manifest))]) == 0
+    assert main(["show", str(shard(manifest))]) == 0
     printed = capsys.readouterr().out
     assert "image/object/keypoint/visibility" in printed
     assert "images                6" in printed
 
 
 def test_whole_records_are_verified(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_records.main(["verify", str(manifest)]) == 0
+    assert main(["verify", str(manifest)]) == 0
     assert "1 shards are whole" in capsys.readouterr().out
 
 
@@ -56,7 +63,7 @@ def test_damage_names_shard_and_record(manifest: Path, capsys: pytest.CaptureFix
     content = bytearray(path.read_bytes())
     content[int(where * len(content))] ^= 0xFF
     path.write_bytes(content)
-    assert show_records.main(["verify", str(manifest)]) == 1
+    assert main(["verify", str(manifest)]) == 1
     printed = capsys.readouterr().out
     assert f"{path}: record " in printed
     assert "1 damaged" in printed
@@ -65,10 +72,10 @@ def test_damage_names_shard_and_record(manifest: Path, capsys: pytest.CaptureFix
 def test_missing_and_cut_off_shards_are_damage(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = shard(manifest)
     path.write_bytes(path.read_bytes()[:-100])
-    assert show_records.main(["verify", str(manifest)]) == 1
+    assert main(["verify", str(manifest)]) == 1
     assert f"{path}: record 5: " in capsys.readouterr().out
     path.unlink()
-    assert show_records.main(["verify", str(manifest)]) == 1
+    assert main(["verify", str(manifest)]) == 1
     assert f"{path}: it is missing" in capsys.readouterr().out
 
 
@@ -76,12 +83,11 @@ def test_wrong_counts_are_damage(manifest: Path, capsys: pytest.CaptureFixture[s
     document = json.loads(manifest.read_text())
     document["counts"]["people"] += 1
     manifest.write_text(json.dumps(document))
-    assert show_records.main(["verify", str(manifest)]) == 1
+    assert main(["verify", str(manifest)]) == 1
     assert "its counts" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_command(manifest: Path) -> None:
+def test_command() -> None:
     command = [sys.executable, "-m", "openpose.records", "show", "nowhere.tfrecord"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
