@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openpose.errors import InputError
+from openpose.storage import StoragePath
 
 if TYPE_CHECKING:
-    import numpy as np
     import tensorflow as tf
 
 
@@ -31,6 +35,16 @@ class LoadedModel:
     skeleton: str = ""
 
 
-def shape_text(shape: Sequence[object]) -> str:
+def check_one_to_one(place: StoragePath, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Raises InputError unless a model has one input and one output; the texts describe them."""
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"{place}: an OpenPose model takes one picture and gives one tensor of maps; this one takes "
+            f"{', '.join(inputs) or 'nothing'} and gives {', '.join(outputs) or 'nothing'}"
+        )
+
+
+def shape_text(shape: Iterable[Any]) -> str:
     """A shape for messages, such as [?, ?, ?, 3]; `?` stands for a free side, which `shape` has as None or a name."""
-    return f"[{', '.join(str(side) if isinstance(side, int) and side >= 0 else '?' for side in shape)}]"
+    sides = (str(side) if isinstance(side, int | np.integer) and side >= 0 else "?" for side in shape)
+    return f"[{', '.join(sides)}]"

@@ -14,7 +14,7 @@ from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
-from openpose.model_files.loaded import LoadedModel, shape_text
+from openpose.model_files.loaded import LoadedModel, check_one_to_one, shape_text
 
 OPSET = 18  # of 2022, so that runtimes as old as that can run our files
 EXAMPLE = Example(
@@ -45,11 +45,8 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     except failures as error:
         raise InputError(f"{place}: not an ONNX model that can be loaded ({str(error).splitlines()[0]})") from error
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"{place}: an OpenPose model takes one picture and gives one tensor of maps; this one takes "
-            f"{_described(inputs)} and gives {_described(outputs)}"
-        )
+    ends = [[f"{end.name} {shape_text(end.shape)}" for end in side] for side in (inputs, outputs)]
+    check_one_to_one(place, *ends)
 
     def run(pictures: tf.Tensor) -> np.ndarray:
         try:
@@ -67,10 +64,6 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
         facts.get("pixels", ""),
         facts.get("skeleton", ""),
     )
-
-
-def _described(tensors: list[Any]) -> str:
-    return ", ".join(f"{tensor.name} {shape_text(tensor.shape)}" for tensor in tensors) or "nothing"
 
 
 def write(source: Source, path: Path) -> None:

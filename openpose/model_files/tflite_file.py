@@ -20,7 +20,7 @@ from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
-from openpose.model_files.loaded import LoadedModel, shape_text
+from openpose.model_files.loaded import LoadedModel, check_one_to_one, shape_text
 
 _FACTS = "openpose.json"
 EXAMPLE = Example(
@@ -46,11 +46,8 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"{place}: an OpenPose model takes one picture and gives one tensor of maps; this one takes "
-            f"{_described(inputs)} and gives {_described(outputs)}"
-        )
+    ends = [[f"{end['name']} {shape_text(end['shape_signature'])}" for end in side] for side in (inputs, outputs)]
+    check_one_to_one(place, *ends)
     facts = _facts(file)
     return LoadedModel(
         _Runner(interpreter, place),
@@ -59,10 +56,6 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
         facts.get("pixels", ""),
         facts.get("skeleton", ""),
     )
-
-
-def _described(tensors: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{tensor['name']} {shape_text(tensor['shape_signature'].tolist())}" for tensor in tensors)
 
 
 def _facts(file: Path) -> dict[str, str]:
@@ -98,7 +91,7 @@ class _Runner:
             self._interpreter.resize_tensor_input(details["index"], shape, strict=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            taken = shape_text(details["shape_signature"].tolist())
+            taken = shape_text(details["shape_signature"])
             raise InputError(f"{self._place}: takes {taken}, not pictures of {shape_text(shape)}") from error
         self._shape = shape
 
