@@ -1,8 +1,7 @@
 """Runs the DAG on this machine, in place or in containers: `python -m pipelines.local`, or `make run`.
 
-The same DAG as on a cluster, through KFP's local runner with each step in a process of its own, or in a container.
-Without data it draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected
-by the verdict.
+It is the same DAG as on a cluster; KFP's local runner starts each step in a process or in a container. Without data it
+draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected by the verdict.
 """
 
 import os
@@ -27,7 +26,7 @@ from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.training import training
 
-# What the sample needs to be learnt in some minutes on two cores: a small input that the figures fill, little
+# With these a network learns the sample in minutes on two cores: a small input that the drawn people fill, little
 # rotation, and many small steps.
 SAMPLE: dict[str, Any] = {
     "width": 0.75,
@@ -44,8 +43,7 @@ SAMPLE: dict[str, Any] = {
     "ap_images": 50,
 }
 
-
-# What the command's own options decide, and `only_new`: a run here finds what is done in seconds.
+# The command's own options decide these. `only_new` is for clusters: a run here finds finished work in seconds anyway.
 _NOT_FLAGS = ("source", "root", "revision", "only_new")
 PARAMETERS = {name: each for name, each in dag_parameters().items() if name not in _NOT_FLAGS}
 
@@ -63,7 +61,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, dict[str, Any]]:
-    """The command's options, and the parameters of the DAG, with the sample's defaults where no data is given."""
+    """The command's options and the DAG's parameters; without data the sample's defaults count."""
     words = command.with_config(PARAMETERS, arguments)
     sample = not any(word.partition("=")[0] in ("--data", "--help", "-h") for word in words)
     notes = {name: f"The sample: {value}." for name, value in SAMPLE.items()}
@@ -93,7 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, image: str | None = None) -> int:
     """Runs the DAG on the data, or on a drawn sample, and writes `summary.json` and `report.html` to `out`.
 
-    With an image the steps run in containers of it.
+    Args:
+        data: folder or address; None for the sample.
+        out: the storage root.
+        parameters: of the DAG.
+        lock: from `in_place.alone`.
+        image: the steps run in containers of it; None for processes.
+
+    Returns:
+        The exit code.
     """
     start = time.time()
     if data is None:
@@ -101,19 +107,14 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     storage.sweep(out)
     for old in ("status", "kfp"):
         shutil.rmtree(out / old, ignore_errors=True)
-    for old in ("summary.json", "report.html"):  # what is there belongs to this run, also when it fails
+    for old in ("summary.json", "report.html"):  # an older result must not stay if this run fails
         (out / old).unlink(missing_ok=True)
     source = data_source.absolute(data or str(out / "sample"))
     arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
     if image is None:
         outcome = in_place.run(training, arguments, out / "kfp", lock)
     else:
-        from pipelines import in_docker  # most runs need none of Docker's package
-
-        if parameters.get("init"):
-            arguments["init"] = _absolute(parameters["init"])
-        seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
-        outcome = in_docker.run(training, arguments, out / "kfp", image, out, seen)
+        outcome = _run_in_docker(arguments, out, image)
     state = "FAILED" if outcome.failed else "SUCCEEDED"
     summary = summarise(out, state, exit_codes=outcome.failed, seconds=outcome.seconds)
     if summary.report:
@@ -124,11 +125,20 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     return summary.exit_code
 
 
+def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> in_place.Outcome:
+    from pipelines import in_docker  # most runs do not need Docker's package
+
+    if arguments.get("init") and Path(arguments["init"]).exists():
+        arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # as a container sees it
+    seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
+    return in_docker.run(training, arguments, out / "kfp", image, out, seen)
+
+
 def built_image() -> str:
-    """The image for steps on CPUs, which `make images` built from the code as it is now.
+    """The CPU image that `make images` built from the present code.
 
     Raises:
-        InputError: it did not, or the code was changed since.
+        InputError: none was built, or the code has changed since.
     """
     built = images.read(images.BUILT)["cpu"]
     if built["digest"] is None:
@@ -138,13 +148,8 @@ def built_image() -> str:
     return str(built["image"])
 
 
-def _absolute(init: str) -> str:
-    """A file's path as a container sees it; other values of `init` as they are."""
-    return str(Path(init).absolute()) if Path(init).exists() else init
-
-
 def describe(summary: Summary, out: Path, seconds: float) -> str:
-    """The summary, for people."""
+    """The summary for a terminal."""
     lines = ["", f"OpenPose on Kubeflow: {summary.verdict} after {progress.duration(seconds)}"]
     lines += [f"  {summary.reason}", "", *summary.step_lines()]
     if figures := summary.figure_lines():
@@ -154,7 +159,7 @@ def describe(summary: Summary, out: Path, seconds: float) -> str:
 
 
 def _short(path: str) -> str:
-    """Relative to the current folder when that is shorter."""
+    """A path, relative to the current folder if that is shorter."""
     return min(path, os.path.relpath(path), key=len)
 
 

@@ -17,7 +17,7 @@ Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 
 @dataclass(frozen=True)
 class List:
-    """The newest runs."""
+    """List the newest runs."""
 
     count: int = 20
     """Number of runs."""
@@ -41,7 +41,7 @@ class Follow:
 
 @dataclass(frozen=True)
 class Logs:
-    """What the steps of a run have printed."""
+    """Show what the steps of a run printed."""
 
     run: Run
     """Identifier of the run, as list prints it."""
@@ -59,7 +59,7 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does what the command says; returns the exit code."""
+    """Runs the command; returns the exit code."""
     options = tyro.cli(
         Options,
         prog="python -m pipelines.runs",
@@ -99,7 +99,7 @@ def _list(api: Api, count: int) -> int:
 
 
 def _logs(api: Api, run: str, wanted: str) -> int:
-    api.run(run)  # says when there is none
+    api.run(run)  # raises if there is no such run
     found = [step for step in steps(api.nodes(run)) if wanted in ("", step.name)]
     if wanted and not found:
         raise InputError(f"run {run} has no step {wanted!r}; leave it out to see all")

@@ -1,7 +1,7 @@
-"""Runs of the DAG at fixed times: `python -m pipelines.schedule`, or `make schedule` and `make unschedule`.
+"""Runs the DAG at fixed times: `python -m pipelines.schedule`, or `make schedule` and `make unschedule`.
 
-A schedule is a recurring run of Kubeflow Pipelines, of this git revision's version. There is one of a name: made again,
-it takes the place of the one before. Two of its runs never overlap, and what was missed is not made up for.
+A schedule is a recurring run of Kubeflow Pipelines, with the version of this git revision. A new schedule replaces the
+one of the same name. Runs of a schedule never overlap, and missed runs are not made up for.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Create(submit.Request):
 
 @dataclass(frozen=True)
 class Remove:
-    """Run it no longer."""
+    """Remove a schedule."""
 
     namespace: str = ""
     """Namespace of the user, in a Kubeflow with several."""
@@ -41,7 +41,7 @@ class Remove:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Does what the command says; returns the exit code."""
+    """Makes or removes a schedule; returns the exit code."""
     options = tyro.extras.subcommand_cli_from_dict(
         {"create": Create, "remove": Remove}, prog="python -m pipelines.schedule", description=__doc__, args=arguments
     )
@@ -57,16 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def create(options: Create) -> None:
-    """Makes a schedule, in place of one of the same name.
+    """Makes a schedule, then removes the old one of the same name.
 
-    The new one is there before the old one goes: if that is cut, there are two and the next call removes one, where
-    the other order would leave none, and nobody would notice.
+    After an interruption there are two, and the next call removes one. In the other order there would be none, and
+    nobody would notice.
 
     Raises:
-        InputError: something cannot be used, the server refuses it, or a run of the old one is at work.
+        InputError: an option cannot be used, the server refuses it, or a run of the old schedule is at work.
     """
     times = next_times(options.cron, 3)
-    plan = submit.planned(options, only_new=True)  # else the same model is judged and exported again and again
+    plan = submit.planned(options, only_new=True)  # else each run would judge and export the same model again
     api = kfp_api.connect(options.namespace)
     old = [schedule["recurring_run_id"] for schedule in api.schedules(options.name)]
     if run := _at_work(api, old):
@@ -89,14 +89,14 @@ def create(options: Create) -> None:
     done = "changed" if old else "made"
     print(f"{done} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
     print(f"next: {', '.join(f'{time:%a %Y-%m-%d %H:%M}' for time in times)}")
-    print("in the time zone of Kubeflow's scheduler: UTC, if its CRON_SCHEDULE_TIMEZONE does not say otherwise")
+    print("in the time zone of Kubeflow's scheduler: UTC, unless its CRON_SCHEDULE_TIMEZONE says otherwise")
 
 
 def remove(api: Api, name: str) -> None:
-    """Removes a schedule; a run of it that is at work goes on.
+    """Removes a schedule; its current run goes on.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: no schedule has that name.
     """
     found = [schedule["recurring_run_id"] for schedule in api.schedules(name)]
     if not found:
@@ -109,10 +109,10 @@ def remove(api: Api, name: str) -> None:
 
 
 def next_times(cron: str, count: int) -> list[datetime]:
-    """The next times, in UTC.
+    """The next times of a cron expression, in UTC.
 
     Raises:
-        InputError: it has not five fields, or one cannot be used.
+        InputError: it does not have five fields, or one of them is wrong.
     """
     try:
         if len(cron.split()) != 5:
@@ -123,7 +123,7 @@ def next_times(cron: str, count: int) -> list[datetime]:
 
 
 def _at_work(api: Api, schedules: Sequence[str]) -> str:
-    """A run of the schedules that has not ended; empty when there is none. Each has one at most, its newest."""
+    """A run of the schedules that has not ended; empty if there is none. Only a schedule's newest run can be."""
     runs = [run for schedule in schedules for run in api.runs(1, schedule)]
     return next((run["run_id"] for run in runs if run.get("state") not in OVER), "")
 

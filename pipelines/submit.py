@@ -40,7 +40,7 @@ class Plan:
     Attributes:
         version: name of the pipeline's version.
         content: the compiled pipeline.
-        run: the start of a run as KFP's API takes it; version and experiment are added there.
+        run: the API's request that starts a run, without the identifiers of version and experiment.
     """
 
     version: str
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def submit(options: Options) -> int:
-    """What the command does, given its flags; returns the exit code.
+    """Submits as the options say; returns the exit code.
 
     Raises:
         InputError: something cannot be used, or the server refuses it.
@@ -130,10 +130,10 @@ def planned(request: Request, **defaults: Any) -> Plan:
 
     Args:
         request: what is run, and where.
-        defaults: of the DAG's parameters, instead of its own.
+        defaults: of parameters, in place of the DAG's own.
 
     Raises:
-        InputError: something cannot be used.
+        InputError: a setting, an image or a parameter cannot be used.
     """
     settings = cluster_settings.read(request.settings)
     version = request.version or _version(request.settings, request.allow_dirty)
@@ -145,7 +145,7 @@ def planned(request: Request, **defaults: Any) -> Plan:
 
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
-    """The start of a run with its pipeline's version and its experiment, which are there afterwards."""
+    """The request that starts a run; makes its pipeline, version and experiment if they do not exist."""
     pipeline = api.pipeline(PIPELINE, "Trains OpenPose and exports it.")
     version = ensure_version(api, pipeline, plan.version, plan.content)
     return plan.run | {
@@ -155,10 +155,10 @@ def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
 
 
 def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
-    """The identifier of the version of that name, uploaded when there is none.
+    """The identifier of the version of that name, which is uploaded if there is none.
 
     Raises:
-        InputError: there is one with other content.
+        InputError: the version exists with other content.
     """
     found = api.version(pipeline, name)
     if found is None:
@@ -172,7 +172,7 @@ def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
 
 
 def _same(spec: dict[str, Any], content: bytes) -> bool:
-    """Whether the server's version is this compiled one; it keeps two documents apart in one object."""
+    """Whether the server's version has this content; the server keeps both YAML documents in one object."""
     documents = list(yaml.safe_load_all(content))
     ours = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if len(documents) > 1 else {})}
     theirs = spec if "pipeline_spec" in spec else {"pipeline_spec": spec}
@@ -180,7 +180,7 @@ def _same(spec: dict[str, Any], content: bytes) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Without empty parts and with numbers as texts, as a server may write them."""
+    """A document in one form: a server leaves out empty parts, and may write 5 as 5.0."""
     if isinstance(value, dict):
         parts = {name: _plain(part) for name, part in value.items()}
         return {name: part for name, part in parts.items() if part not in ({}, [], "", None)}
@@ -192,12 +192,12 @@ def _plain(value: Any) -> Any:
 
 
 def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """The run's parameters: those of a file, and over them those given one by one.
+    """The run's parameters from a file and from texts NAME=VALUE, which win; with the code's revision.
 
-    Without a source they are those of the drawn sample; the code's revision is among them.
+    Without a source, those of the drawn sample are added.
 
     Raises:
-        InputError: a parameter is unknown, misses or has another type.
+        InputError: a parameter is unknown, is missing or has another type.
     """
     values = read_yaml(file, PARAMETERS) if file else {}
     for text in given:
@@ -230,14 +230,13 @@ def _version(settings: str, allow_dirty: bool) -> str:
 
 
 def _images(file: Path, settings: Settings) -> dict[str, Any]:
-    """The built images, all that the settings need.
+    """The built images.
 
     Raises:
-        InputError: one was not built.
+        InputError: one that the settings need was not built.
     """
     images = built_images.read(file)
-    needed = settings.variants()
-    for variant in sorted(needed):
+    for variant in sorted(settings.variants()):
         if images[variant]["image"] == built_images.PLACEHOLDER:
             raise InputError(
                 f"{file}: no image {variant!r} was built, and pods cannot run without; run `make images` "
@@ -254,7 +253,7 @@ def _compiled(settings: Settings, images: dict[str, Any]) -> bytes:
 
 
 def _interrupted(api: Api, run: str) -> int:
-    """After Ctrl-C: asks what becomes of the run."""
+    """Asks after Ctrl-C whether to terminate the run; returns the exit code."""
     answer = ""
     if sys.stdin.isatty():
         try:

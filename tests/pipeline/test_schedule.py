@@ -46,7 +46,7 @@ def test_schedule_is_what_kubeflow_needs(server: Server, create: Any, capsys: py
     said = capsys.readouterr().out
     assert "made the schedule openpose-training (schedule-1), version abc: 30 3 * * *" in said
     assert said.count(" 03:30") == 3
-    assert "in the time zone of Kubeflow's scheduler: UTC, if its CRON_SCHEDULE_TIMEZONE does not say otherwise" in said
+    assert "in the time zone of Kubeflow's scheduler: UTC, unless its CRON_SCHEDULE_TIMEZONE says otherwise" in said
 
 
 @pytest.mark.slow
