@@ -279,8 +279,8 @@ def test_namespace_is_asked_for(server: Server, call: Any, capsys: pytest.Captur
     [
         (["--param", "epoch=3"], "the pipeline has no parameter 'epoch'"),
         (["--param", "epochs"], "--param epochs: give NAME=VALUE"),
-        (["--param", "epochs=many"], "parameter epochs is 'many'; it must be of type Integer"),
-        (["--param", "unpack=maybe"], "parameter unpack is 'maybe'; it must be of type Boolean"),
+        (["--param", "epochs=many"], "epochs is 'many'; it must be a whole number"),
+        (["--param", "unpack=maybe"], "unpack is 'maybe'; it must be true or false"),
         (["--settings", "gcs"], "`root`, the storage root that all pods see, is missing"),
         (["--settings", "gpu"], "no image 'gpu' was built"),
         (["--images", "nowhere.json"], "no image 'cpu' was built"),
