@@ -1,0 +1,90 @@
+"""A training in this process, and what it leaves in the run's folder."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.revision import commit
+from openpose import skeleton as skeletons
+from openpose import storage
+from openpose.networks import loss
+from openpose.report.training_page import training_page
+from openpose.training import devices
+from openpose.training.loop import train
+from openpose.training.manifest import RunInputs, RunManifest
+from openpose.training.parameters import RunParameters
+
+
+def train_here(
+    work: storage.StepOutput[RunManifest],
+    training: dict[str, Any],
+    validation: dict[str, Any],
+    run: RunParameters,
+    gpus: int,
+    command: str,
+) -> RunManifest | None:
+    """Trains on this machine's devices, alone or as one of several workers.
+
+    Args:
+        work: the run's folder, with what decides the training.
+        training: manifest of the training split's records.
+        validation: manifest of the validation split's records.
+        run: how it is run.
+        gpus: GPUs that share the work; 0 for one device.
+        command: shell command that trains the same again.
+
+    Returns:
+        The run's manifest; None for workers other than the first, which writes it.
+    """
+    strategy = devices.strategy(gpus)
+    chief = devices.is_chief(strategy)
+    if chief:
+        storage.write_json(work.folder / "run.json", _about(work.inputs, command))
+    parameters, skeleton = work.inputs.parameters, skeletons.get(training["skeleton"])
+    with storage.workspace(work.folder) as workspace:
+        result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
+    manifest = _finish(work, run.logs, result.model, result.history) if chief else None
+    print(f"run in {work.folder}", flush=True)
+    return manifest
+
+
+def _finish(
+    work: storage.StepOutput[RunManifest], logs: str, model: keras.Model, history: list[dict[str, float]]
+) -> RunManifest:
+    path = work.folder / "model.keras"
+    with storage.atomic_file(path) as temporary:
+        model.save(temporary)
+        checksum = storage.sha256(temporary)
+    facts = {name: str(value) for name, value in work.inputs.parameters.as_dict().items()}
+    storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))
+    losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
+    return work.finish(
+        model=str(path),
+        logs=logs or str(work.folder / "logs"),
+        checkpoints=str(work.folder / "checkpoints"),
+        report=str(work.folder / "report.html"),
+        model_sha256=checksum,
+        losses=losses,
+        history=history,
+    )
+
+
+def _about(inputs: RunInputs, command_line: str) -> dict[str, Any]:
+    """What a person needs to know about a run in order to repeat it: `run.json`."""
+    training, validation = inputs.records
+    return storage.to_json(inputs) | {
+        "records": {"train": training, "valid": validation},
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+        "git": commit(),
+        "started_in": str(Path.cwd()),
+        "command": command_line,
+    }
