@@ -1,1 +1,1 @@
-"""How good a network is: COCO AP, kinds of errors, losses, and the champions."""
+"""Measures a network: COCO AP, kinds of errors and validation losses; and the registry of accepted models."""

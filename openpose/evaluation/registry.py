@@ -1,8 +1,8 @@
-"""The champion: the model that was accepted last, in `registry/<name>/` below the storage root.
+"""The registry of accepted models: `registry/<name>/` below the storage root.
 
-Each accepted model is an entry, one JSON file `<number>-<model>.json` that is written once and never changed, so that
-the files are the history. The last entry of a data set is its champion. `latest.json` says where the model's files are
-that were accepted last of all; in a file system `latest` is also a link to their folder.
+The model that was accepted last on a data set is its champion. Each accepted model is an entry, one JSON file `<number>-<model>.json`. Entries are never changed, so the files are the
+history. `latest.json` names the folder of the model that was accepted last, for any data set; in a file system `latest`
+is also a link to that folder.
 """
 
 import re
@@ -82,14 +82,14 @@ def read_champion(place: storage.StoragePath) -> Champion:
 
 
 class Registry:
-    """The accepted models of a name.
+    """One registry.
 
     Args:
         root: the storage root.
         name: of the registry: letters, digits, dots, dashes and underscores.
 
     Raises:
-        InputError: the name cannot be one of a folder.
+        InputError: a folder cannot have this name.
     """
 
     def __init__(self, root: storage.StoragePath, name: str) -> None:
@@ -98,7 +98,7 @@ class Registry:
         self.folder = root / "registry" / name
 
     def champion(self, data: str) -> Champion | None:
-        """The entry of the model that was accepted last for the data set of this fingerprint.
+        """Finds the model that was accepted last for a data set, given by fingerprint.
 
         Raises:
             InputError: an entry cannot be read.
@@ -110,9 +110,9 @@ class Registry:
         return None
 
     def to_beat(self, data: str, model: str) -> Champion | None:
-        """The entry that a model is compared with: the champion, or when it is that itself, the one that it beat.
+        """Finds the model to compare with: the champion; for the champion itself, the one that it beat.
 
-        So the same run once more is judged as it was before.
+        So an evaluation that is repeated comes to the same verdict.
 
         Args:
             data: fingerprint of the data set.
@@ -133,5 +133,5 @@ class Registry:
         return champion
 
     def _names(self) -> list[str]:
-        """The entries' names, the oldest first."""
+        """Names of the entries, oldest first."""
         return sorted(name for name in storage.sizes(self.folder) if _ENTRY.fullmatch(name))

@@ -1,4 +1,4 @@
-"""COCO AP of a network while it is trained, on some of the validation pictures."""
+"""COCO AP during training, on some of the validation pictures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +12,18 @@ from openpose.skeleton import Skeleton
 
 
 class ValidScore:
-    """The first pictures of a split's records, always the same ones: a choice by chance, as records are shuffled.
-
-    Their annotations, in COCO's format, are `truth`.
+    """Scores networks on the first pictures of a split, a random sample because records are shuffled.
 
     Args:
         split: manifest of the records.
-        images: how many of them, or all when there are fewer.
+        images: number of pictures; all when the split has fewer.
         skeleton: of the people.
 
+    Attributes:
+        truth: annotations of these pictures in COCO's format.
+
     Raises:
-        InputError: nobody in them is labelled, so that their AP is undefined.
+        InputError: AP is undefined because nobody in these pictures is labelled.
     """
 
     def __init__(self, split: dict[str, Any], images: int, skeleton: Skeleton) -> None:
@@ -35,12 +36,20 @@ class ValidScore:
             )
 
     def ap(self, predictor: Predictor, stopped: Callable[[], bool]) -> float | None:
-        """COCO AP, 0…1, as `components.evaluate` computes it for the whole split; None when it was stopped."""
+        """Computes COCO AP, 0…1, as `components.evaluate` does for the whole split.
+
+        Args:
+            predictor: of the network.
+            stopped: asked before each picture.
+
+        Returns:
+            AP; None if it was stopped.
+        """
         detections = self.detections(predictor, stopped)
         return None if detections is None else score.average_precision(self.truth, detections, self._skeleton)["AP"]
 
     def detections(self, predictor: Predictor, stopped: Callable[[], bool]) -> list[dict[str, Any]] | None:
-        """The people found in the pictures, as COCO results; None when it was stopped."""
+        """Finds people in the pictures; returns COCO results, or None if it was stopped."""
         detections: list[dict[str, Any]] = []
         for record in read.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
             if stopped():

@@ -32,7 +32,7 @@ def data_uri(image: np.ndarray, quality: int = JPEG_QUALITY) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits or so; `undefined` for None."""
+    """Formats a figure, with three decimals below 10 and one from there on; None is `undefined`."""
     if value is None:
         return "undefined"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

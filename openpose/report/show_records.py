@@ -1,6 +1,8 @@
 """Prints and draws the content of records, to look at them: `python -m openpose.records show`."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -87,19 +89,20 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
         size = manifest["targets"]["size"][0] if manifest.get("targets") else size
     parameters = InputParameters(size=(size, size))
     drawn = 0
-    for shard in shards:
-        with storage.local_copy(storage.path(shard)) as file:
-            for serialized in read_records(file, shard):
-                if drawn == count:
-                    break
-                image = _drawn(serialized, skeleton, parameters)
-                name = Path(schema.to_picture(serialized, skeleton).file_name).stem
-                image_file.write(folder / f"{drawn:03d}-{name}.jpg", image)
-                drawn += 1
+    for drawn, serialized in enumerate(islice(_all_records(shards), count), 1):
+        name = Path(schema.to_picture(serialized, skeleton).file_name).stem
+        image_file.write(folder / f"{drawn - 1:03d}-{name}.jpg", _drawn(serialized, skeleton, parameters))
     print(f"drew {drawn} images in {folder}")
 
 
+def _all_records(shards: Sequence[str]) -> Iterator[bytes]:
+    for shard in shards:
+        with storage.local_copy(storage.path(shard)) as file:
+            yield from read_records(file, shard)
+
+
 def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -> np.ndarray:
+    """People over the picture, heatmap and vectmap over the network's input; masked areas are darker."""
     example = schema.parse(serialized, skeleton)
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
     mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
@@ -108,9 +111,11 @@ def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -
     sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
     heatmap, vectmap = np.split(sample["maps"].numpy(), [skeleton.num_heatmaps], -1)
     stride = parameters.targets.stride
-    seen = sample["image"].numpy()
+    network_input = sample["image"].numpy()
     unmasked = np.repeat(np.repeat(sample["mask"].numpy() > 0, stride, 0), stride, 1)
-    seen = np.where(unmasked, seen, seen // 3).astype(np.uint8)
+    network_input = np.where(unmasked, network_input, network_input // 3).astype(np.uint8)
     return draw.side_by_side(
-        draw.skeletons(masked, people, skeleton), draw.heatmap(seen, heatmap), draw.vectmap(seen, vectmap)
+        draw.skeletons(masked, people, skeleton),
+        draw.heatmap(network_input, heatmap),
+        draw.vectmap(network_input, vectmap),
     )
