@@ -126,7 +126,7 @@ class _File:
         return self.download.bytes or self.reader.version.bytes
 
     def find(self) -> Fetched | None:
-        """The complete file, if it is there and still what the source offers.
+        """Returns the complete file, if it exists and is still what the source offers.
 
         Raises:
             InputError: the source denies the file, or offers another size than the published one.
@@ -212,7 +212,7 @@ class _File:
         except _WrongFile as wrong:
             if self.reader.connections <= 1:
                 raise
-            progress.say(f"{wrong}. It had come in pieces: trying once more, from the first byte")
+            progress.say(f"{wrong}. Several connections delivered it: trying once more, from the first byte")
             self.reader.resume(0, Version(), 0)
             return download()
 

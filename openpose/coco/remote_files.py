@@ -34,7 +34,7 @@ TEMPORARY = (408, 429, 500, 502, 503, 504)  # those worth a retry
 
 @dataclass(frozen=True)
 class Version:
-    """What identifies one version of a remote file; None for what its source does not say."""
+    """What identifies one version of a remote file; a field is None if its source does not say."""
 
     bytes: int | None = None
     etag: str | None = None
@@ -200,7 +200,7 @@ def _version(response: requests.Response) -> Version:
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """First byte and total size of a partial response, None for what it does not say."""
+    """First byte and total size of a partial response; each is None if the response does not say."""
     match = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
     return (_number(match[1]), _number(match[2])) if match else (None, None)
 

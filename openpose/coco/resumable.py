@@ -24,7 +24,7 @@ class Deadline:
         self.seconds, self._end = seconds, time.monotonic() + seconds
 
     def check(self) -> None:
-        """Raises `DeadlineOver` if it is."""
+        """Raises `DeadlineOver` if the time is up."""
         if time.monotonic() >= self._end:
             raise DeadlineOver
 
@@ -39,7 +39,7 @@ class Restart(Exception):
 
 
 class ResumableFile:
-    """A remote file while it is read.
+    """A remote file that is read over several connections.
 
     Args:
         source: the file.
@@ -49,7 +49,7 @@ class ResumableFile:
     Attributes:
         version: the version that is read.
         done: bytes read so far.
-        connections: how many of them delivered these bytes, over several processes.
+        connections: number of connections that delivered these bytes, in this process and earlier ones.
         bar: counts the bytes.
         attempts: retries a request to the source.
     """
@@ -76,7 +76,7 @@ class ResumableFile:
         Raises:
             TemporaryError: no new byte arrived in `TRIES` tries.
             InputError: the source denies the file.
-            DeadlineOver: it is.
+            DeadlineOver: the time is up.
         """
         for attempt in self.attempts:
             with attempt, self.source.open(self.done, self.version) as stream:
@@ -104,7 +104,7 @@ class ResumableFile:
         return Restart()
 
     def resume(self, done: int, version: Version, connections: int) -> None:
-        """Sets where to go on."""
+        """Sets where the next `chunks` begins."""
         self.move_to(done)
         self.version, self.connections, self._farthest = version, connections, done
 

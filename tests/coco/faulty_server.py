@@ -1,4 +1,4 @@
-"""An HTTP server that misbehaves as it is told, for tests of what fetches from it."""
+"""An HTTP server with faults on demand, for tests of downloads."""
 
 import hashlib
 import socket
@@ -16,28 +16,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Fault:
     """What goes wrong with one GET request."""
 
-    status: int = 200  #: another one is the whole answer
-    headers: dict[str, str] = field(default_factory=dict)  #: of that answer
-    cut: int | None = None  #: bytes of the body, after which the connection is reset
-    stall: int | None = None  #: bytes of the body, after which nothing comes for a minute
+    status: int = 200  #: any other one is the whole response
+    headers: dict[str, str] = field(default_factory=dict)  #: of that response
+    cut: int | None = None  #: the connection is reset after this number of bytes
+    stall: int | None = None  #: nothing more is sent for a minute after this number of bytes
 
 
 @dataclass
 class File:
-    """A file of the server, and how well the server behaves with it."""
+    """A file on the server, and what the server supports for it."""
 
     content: bytes
-    validators: tuple[str, ...] = ("ETag", "Last-Modified")  #: the headers that tell its version
-    head: int = 200  #: status of the answer to HEAD
-    ranges: bool = True  #: knows Range
-    if_range: bool = True  #: looks at If-Range; without it a part of a changed file is a part like any other
+    validators: tuple[str, ...] = ("ETag", "Last-Modified")  #: the headers that identify its version
+    head: int = 200  #: status of the response to HEAD
+    ranges: bool = True  #: supports Range
+    if_range: bool = True  #: supports If-Range; without it, a range of a changed file is served too
     length: str = "told"  #: "told", "chunked" or "none"
-    claims: int | None = None  #: another size in the answer to HEAD
+    claims: int | None = None  #: a wrong size in the response to HEAD
     rate: float | None = None  #: bytes per second
     faults: list[Fault] = field(default_factory=list)  #: of the next GET requests, in their order
 
     def headers(self) -> dict[str, str]:
-        """ETag and Last-Modified, which follow from the content."""
+        """ETag and Last-Modified, which depend on the content."""
         digest = hashlib.md5(self.content).hexdigest()
         dates = {"ETag": f'"{digest}"', "Last-Modified": f"Mon, 01 Jan 2024 00:{int(digest[:2], 16) % 60:02}:00 GMT"}
         return {name: dates[name] for name in self.validators}
@@ -68,7 +68,7 @@ class FaultyServer(ThreadingHTTPServer):
         return [headers["Range"] for method, asked, headers in self.asked if (method, asked) == ("GET", name)]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is what the tests are about."""
+        """Ignores clients that disconnect: that is what the tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.files.get(name)
 
     def _start(self, file: File) -> int | None:
-        """The first byte that is wanted and may be given on its own."""
+        """First byte of the requested range; None if the whole file must be sent."""
         wanted = self.headers["Range"]
         if wanted is None or not file.ranges:
             return None
@@ -139,10 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def _reset(self) -> None:
-        """Ends the connection: mostly in the middle of a word, sometimes in good order."""
+        """Ends the connection: usually by a reset, sometimes in good order."""
         self.close_connection = True
         if self.server.sent % 4:
-            time.sleep(0.01)  # a reset also throws away what has not been read
+            time.sleep(0.01)  # a reset also drops what the client has not read yet
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _answer(self, status: int, headers: dict[str, str] | None = None) -> None:
@@ -155,12 +155,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Keeps the test's output clean."""
 
 
 @contextmanager
 def running() -> Iterator[FaultyServer]:
-    """A server that runs in a thread during the block."""
+    """Runs a server in a thread during the block."""
     with FaultyServer() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""What is fetched is whole, whatever the server, the connection or a killed process does; and it is fetched once."""
+"""A download is complete and correct, whatever happens to the server, the connection or the process."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def one(server: FaultyServer, folder: storage.StoragePath, name: str = "a.zip", 
 
 
 def names(folder: Path) -> list[str]:
-    """What a user sees in the folder; only the empty lock files are left out."""
+    """The files in the folder without the empty lock files."""
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
@@ -82,7 +82,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
-def test_several_files_come_once(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_file_is_downloaded_once(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     contents = {f"{index}.zip": noise(size, index) for index, size in enumerate((0, 1, 70_000, 3 << 20, 999_999, 5))}
     server.files = {name: File(content) for name, content in contents.items()}
     downloads = [Download(server.url(name), name) for name in contents]
@@ -110,7 +110,7 @@ def test_known_md5_needs_no_network(server: FaultyServer, tmp_path: Path) -> Non
 
 
 def test_goes_on_where_the_connection_was_cut(server: FaultyServer, tmp_path: Path) -> None:
-    """Cut at any byte, several times: no byte is fetched twice."""
+    """The connection is lost at any byte, several times; no byte is downloaded twice."""
     content, chance = noise(500_000), random.Random(11)
     for index in range(25):
         cuts = [chance.choice((0, 1, chance.randrange(200_000))) for _ in range(3)]
@@ -151,14 +151,14 @@ def test_servers_that_can_do_little(
 
 
 def test_no_length_at_all(server: FaultyServer, tmp_path: Path) -> None:
-    """A cut cannot be seen then, unless the size is published."""
+    """A lost connection goes unnoticed then, unless the size is published."""
     content = noise(300_000)
     server.files["a.zip"] = File(content, length="none", faults=[Fault(cut=4 * 25_000)])
     one(server, tmp_path, bytes=len(content), md5=md5(content))
     assert (tmp_path / "a.zip").read_bytes() == content
 
 
-def test_errors_that_pass(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_temporary_errors_are_retried(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faults = [
         Fault(500),
         Fault(503, {"Retry-After": "1"}),
@@ -176,7 +176,7 @@ def test_errors_that_pass(server: FaultyServer, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "a.zip").read_bytes() == noise(1000)
 
 
-def test_a_server_that_never_answers_well_is_given_up(server: FaultyServer, tmp_path: Path) -> None:
+def test_server_with_too_many_errors_is_given_up(server: FaultyServer, tmp_path: Path) -> None:
     server.files["a.zip"] = File(noise(1000), faults=[Fault(cut=100)] + [Fault(503)] * 99)
     with pytest.raises(InputError, match=r"a\.zip: the server says 503 .*given up after 8 failures without"):
         one(server, tmp_path)
@@ -200,7 +200,7 @@ def test_file_that_changes_between_two_tries(server: FaultyServer, tmp_path: Pat
 
 
 def test_file_that_changes_again_and_again(server: FaultyServer, tmp_path: Path) -> None:
-    """Cuts of a new version are no reason to give up, as long as it comes along."""
+    """Lost connections do not add up to a failure while new bytes of the new version arrive."""
     server.files["a.zip"] = File(noise(300_000, 1), faults=[Fault(cut=290_000)] + [Fault(500)] * 8)
     with pytest.raises(InputError):
         one(server, tmp_path)
@@ -220,7 +220,7 @@ def test_file_that_became_shorter_than_the_part(server: FaultyServer, tmp_path: 
 
 
 def test_cut_after_the_last_byte(server: FaultyServer, tmp_path: Path) -> None:
-    """Without a length we ask for more; 416 says that there is no more."""
+    """Without a length the client asks for more; 416 says that there is nothing more."""
     server.files["a.zip"] = File(noise(1000), length="chunked", faults=[Fault(cut=1000)])
     one(server, tmp_path)
     assert (tmp_path / "a.zip").read_bytes() == noise(1000)
@@ -256,7 +256,7 @@ def test_damaged_part_is_fetched_again(server: FaultyServer, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_refusal_is_an_error_at_once(server: FaultyServer, tmp_path: Path, status: int) -> None:
+def test_denied_file_is_an_error_at_once(server: FaultyServer, tmp_path: Path, status: int) -> None:
     server.files["a.zip"] = File(b"", head=status, faults=[Fault(status)] * 9)
     url = server.url("a.zip?token=secret").replace("//", "//user:secret@")
     with pytest.raises(InputError) as error:
@@ -323,7 +323,7 @@ def test_ctrl_c_ends_it_at_once(server: FaultyServer, tmp_path: Path) -> None:
     assert "a.zip" not in names(tmp_path)
 
 
-def test_not_enough_room_is_said_before_the_first_byte(server: FaultyServer, tmp_path: Path) -> None:
+def test_too_small_a_disk_is_an_error_before_the_first_byte(server: FaultyServer, tmp_path: Path) -> None:
     server.files["a.zip"] = File(noise(1000), claims=10**16)
     with pytest.raises(InputError, match=r"not enough room: 10000000\.00 GB are still to be fetched, .* are missing"):
         one(server, tmp_path)
@@ -331,7 +331,7 @@ def test_not_enough_room_is_said_before_the_first_byte(server: FaultyServer, tmp
 
 
 def test_disk_that_becomes_full(server: FaultyServer, tmp_path: Path) -> None:
-    """The limit on a file's size stands in for a full disk: the write fails in the middle."""
+    """A limit on the file size stands in for a full disk: a write fails in the middle."""
     server.files["a.zip"] = File(noise(1_000_000))
     fetching = child(tmp_path, server.url("a.zip"), limit=400_000)
     _, err = fetching.communicate(timeout=60)
@@ -417,7 +417,7 @@ def test_killed_at_any_moment(server: FaultyServer, tmp_path: Path) -> None:
 
 
 def test_killed_between_the_last_byte_and_the_record(server: FaultyServer, tmp_path: Path) -> None:
-    """The two moments that a random kill seldom meets: nothing is fetched again."""
+    """Two moments that a random kill rarely hits; nothing is downloaded again."""
     server.files["a.zip"] = File(noise(1000))
     one(server, tmp_path)
     record = json.loads((tmp_path / "a.zip.json").read_text())
@@ -445,7 +445,7 @@ def test_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_to_a_bucket(server: FaultyServer, bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Larger than one request of the upload, and cut in each."""
+    """The file takes several requests of the upload, and the connection is lost in each."""
     folder, content = storage.path(f"{bucket}/archives"), noise(40 << 20)
     server.files["a.zip"] = File(content, faults=[Fault(cut=cut) for cut in (5_000_001, 20_000_000, 1)])
     fetched = one(server, folder, md5=md5(content))

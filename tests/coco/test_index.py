@@ -1,4 +1,4 @@
-"""The index is the annotation file, shuffled: nothing lost, nothing twice, the same for the same seed."""
+"""The index holds every image once with its people, in an order that depends only on the seed."""
 
 import io
 import json
@@ -80,7 +80,7 @@ def test_seed_decides_the_order_and_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "0/train.examples").read_bytes() == (tmp_path / "1/train.examples").read_bytes()
 
 
-def test_held_out_share_is_exact_and_apart(tmp_path: Path) -> None:
+def test_held_out_share_has_the_exact_size_and_no_overlap(tmp_path: Path) -> None:
     content = document(40, [person(i) for i in range(40)])
     splits = index(tmp_path, content, train=0.9, val=0.1)
     assert {split: len(pictures) for split, pictures in splits.items()} == {"train": 36, "val": 4}
@@ -89,7 +89,7 @@ def test_held_out_share_is_exact_and_apart(tmp_path: Path) -> None:
         index(tmp_path, content, train=0.99, val=0.01)
 
 
-def test_it_is_what_the_whole_file_holds(tmp_path: Path, shared: Path) -> None:
+def test_index_equals_the_annotation_file(tmp_path: Path, shared: Path) -> None:
     path = shared / "coco/annotations/person_keypoints_val2017.json"
     coco = COCO(path)
     whole = {

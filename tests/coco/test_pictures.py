@@ -1,4 +1,4 @@
-"""Pictures out of folders and archives, whole or damaged."""
+"""Pictures are read from folders and archives, and damage is reported clearly."""
 
 import random
 import stat
@@ -67,7 +67,7 @@ def test_signature_changes_with_the_pictures(store: Path) -> None:
         assert pictures.signature() != before
 
 
-def test_what_is_no_store(tmp_path: Path) -> None:
+def test_missing_or_damaged_store(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder of pictures or zip archive"):
         PictureStore(tmp_path / "val2017")
     (tmp_path / "val2017.zip").write_bytes(b"PK but not much more")
@@ -75,13 +75,13 @@ def test_what_is_no_store(tmp_path: Path) -> None:
         PictureStore(tmp_path / "val2017.zip")
 
 
-def test_size_is_that_of_the_file_and_0_when_it_is_missing(store: Path) -> None:
+def test_size_of_a_missing_picture_is_0(store: Path) -> None:
     with PictureStore(store) as pictures:
         assert pictures.size("sub/ü b.jpg") == 100
         assert pictures.size("d.jpg") == pictures.size("../val2017/a.jpg") == pictures.size("sub") == 0
 
 
-def test_threads_and_buckets_read_what_is_there(tmp_path: Path, bucket: str) -> None:
+def test_threads_read_from_folders_and_buckets(tmp_path: Path, bucket: str) -> None:
     contents = {f"{n}.jpg": random.Random(n).randbytes(30_000) for n in range(40)}
     with zipfile.ZipFile(tmp_path / "val2017.zip", "w") as archive:
         for name, content in contents.items():

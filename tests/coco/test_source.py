@@ -1,4 +1,4 @@
-"""Every kind of source gives the same pictures and people, and what cannot be used is said in one line."""
+"""Every kind of source gives the same pictures and people; what cannot be used is reported in one line."""
 
 import functools
 import hashlib
@@ -29,7 +29,7 @@ OFFICIAL = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Keeps the test's output clean."""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def own(sample_folder: Path, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def images(manifest: DataManifest) -> dict[str, dict[str, bytes]]:
-    """For each split the pictures that the next step reads, in their order."""
+    """The pictures of each split as the next step reads them, in order."""
     found = {}
     for split, described in manifest.splits.items():
         people = index.Split(described.people, described.index)
@@ -233,6 +233,6 @@ def test_what_cannot_be_used_is_one_message_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "ftp://host/data"])
-def test_source_that_is_none(source: str, tmp_path: Path) -> None:
+def test_unknown_source(source: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{source}: .*`source` is coco2017, a folder with COCO's layout, or an addr"):
         coco_download(source, str(tmp_path))
