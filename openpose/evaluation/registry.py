@@ -1,8 +1,8 @@
 """The registry of accepted models: `registry/<name>/` below the storage root.
 
-The model that was accepted last on a data set is its champion. Each accepted model is an entry, one JSON file `<number>-<model>.json`. Entries are never changed, so the files are the
-history. `latest.json` names the folder of the model that was accepted last, for any data set; in a file system `latest`
-is also a link to that folder.
+The model that was accepted last on a data set is its champion. Each accepted model is an entry, one JSON file
+`<number>-<model>.json`. Entries are never changed, so the files are the history. `latest.json` names the folder of the
+model that was accepted last, for any data set; in a file system `latest` is also a link to that folder.
 """
 
 import re
