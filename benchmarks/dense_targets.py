@@ -22,7 +22,7 @@ import tensorflow as tf
 from openpose.coco import annotations
 from openpose.codec.encode import MAX_EXPONENT, encode
 from openpose.codec.parameters import TargetParameters
-from openpose.input import batches
+from openpose.input import dense
 from openpose.input.parameters import InputParameters
 from openpose.records import schema
 from openpose.records.picture import Picture
@@ -168,7 +168,7 @@ def dense_records(pictures: list[np.ndarray]) -> Callable[[], list[bytes]]:
     """A function that makes all pictures' features like a worker does for dense records."""
     no_image = schema.with_features({"image/encoded": b""})
     examples = [schema.serialize(picture(number, keypoints)) + no_image for number, keypoints in enumerate(pictures)]
-    features = batches.dense_targets(OPENPOSE18, InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
+    features = dense.make_targets(OPENPOSE18, InputParameters(size=(SIZE, SIZE), targets=PARAMETERS))
     return lambda: [features(example) for example in examples]
 
 

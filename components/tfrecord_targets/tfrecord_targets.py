@@ -123,9 +123,9 @@ class _SplitWork:
         """What makes an image's dense targets, when the split has them."""
         if self._input is None:
             return None
-        from openpose.input import batches  # here, as it imports TensorFlow
+        from openpose.input import dense  # here, as it imports TensorFlow
 
-        return batches.dense_targets(self.skeleton, self._input)
+        return dense.make_targets(self.skeleton, self._input)
 
     def finish(self) -> dict[str, Any] | None:
         """Writes the manifest when all shards are there. Whichever worker sees that first does it."""

@@ -1,8 +1,8 @@
 """One affine transform per sample: scale, rotation, flip, translation and crop in a single matrix.
 
-Image, mask and keypoints go through that one matrix; coordinates stay floating point; both axes have one
-scale. A matrix is float32 [3, 3] and maps (x, y, 1) of the source image to the network's input, both in pixels
-whose integers are centres.
+Image, mask and keypoints go through the same matrix; coordinates are floating point; both axes have the same scale. A
+matrix is float32 [3, 3] and maps (x, y, 1) from the source image to the network's input, both in pixels; an integer is
+the centre of a pixel.
 """
 
 import math
@@ -12,7 +12,7 @@ import tensorflow as tf
 from openpose.image_file import PADDING_GREY
 from openpose.input.parameters import AugmentParameters
 
-_MOST_HALVINGS = 6  # for one person who fills a picture of 50 megapixels it is 5
+_MAX_HALVINGS = 6  # one person who fills a picture of 50 megapixels needs 5
 
 
 def random_affine(
@@ -24,11 +24,11 @@ def random_affine(
         centre: float32 [M, 2], x and y of each main person in the source image; at least one.
         person_height: float32 [M], pixels.
         size: (height, width) of the input.
-        seed: int64 [2], decides everything that is random here.
-        parameters: how much of each.
+        seed: int64 [2], of all random numbers.
+        parameters: the ranges.
 
     Returns:
-        The matrix, and bool []: whether it mirrors (left and right parts must then be swapped).
+        The matrix, and bool []: whether it mirrors, so that left and right parts must be swapped.
     """
     draws = tf.random.stateless_uniform([6], seed)
     count = tf.shape(person_height)[0]
@@ -46,62 +46,61 @@ def random_affine(
 
 
 def fit_affine(height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The transform for validation: the whole image, aspect kept, at the input's top left."""
+    """The transform for validation: the whole image at the input's top left, its aspect kept."""
     scale = tf.minimum(size[0] / tf.cast(height, tf.float32), size[1] / tf.cast(width, tf.float32))
     offset = 0.5 * scale - 0.5
     return _matrix(scale * tf.eye(2), tf.stack([offset, offset]))
 
 
 def to_cells(matrix: tf.Tensor, stride: int) -> tf.Tensor:
-    """The same transform [..., 3, 3], from the source image to the cells of the grid."""
+    """The same transform [..., 3, 3], but to the cells of the grid."""
     offset = (0.5 - stride / 2) / stride
     return _matrix(tf.eye(2) / stride, tf.constant([offset, offset], tf.float32)) @ matrix
 
 
 def averaged_pixels(matrix: tf.Tensor) -> tf.Tensor:
-    """How many of the source image's pixels, in each direction, are to become one before they go through the matrix.
+    """How many of the source image's pixels to average, in each direction, before the transform.
 
-    Bilinear resampling looks at two by two pixels. Where it makes an image smaller than half it skips others, and the
-    network would be trained on ragged pictures; the ones that it is used on are averaged
-    (`openpose/image_file.py`).
+    Bilinear resampling looks at 2 × 2 pixels. Below half the size it skips pixels, and the network would be trained on
+    aliased pictures, but used on averaged ones (`openpose/image_file.py`).
 
     Returns:
-        int64 []: a power of two, with which between half and all of the way to the input's size remains.
+        int64 []: a power of two, after which the transform's scale is from 1/2 to 1.
     """
     (a, b), (c, d) = tf.unstack(matrix[0, :2]), tf.unstack(matrix[1, :2])
     halvings = -tf.math.log(tf.abs(a * d - b * c)) / (2 * math.log(2))
-    # A hair more, as a scale of exactly one half is rounded.
-    return 2 ** tf.cast(tf.clip_by_value(tf.floor(halvings + 1e-4), 0, _MOST_HALVINGS), tf.int64)
+    # Epsilon: the log2 of exactly 1/2 may be rounded down.
+    return 2 ** tf.cast(tf.clip_by_value(tf.floor(halvings + 1e-4), 0, _MAX_HALVINGS), tf.int64)
 
 
 def place(window: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
-    """Where the first pixel of a `region` is.
+    """The place of a `region`'s first pixel.
 
     Returns:
-        float32 [3]: x and y of its centre in the source image, and its width in pixels of that.
+        float32 [3]: x and y of its centre in the source image, and its width there, in pixels.
     """
     factor = tf.cast(ratio, tf.float32)
     return tf.concat([tf.cast(window[1::-1], tf.float32) * factor + (factor - 1) / 2, [factor]], 0)
 
 
 def from_region(matrix: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """The same transforms [..., 3, 3], from regions of the source images that lie at places [..., 3]."""
+    """The same transforms [..., 3, 3], but from regions of the source images at places [..., 3]."""
     linear, corner = matrix[..., :2, :2] * places[..., 2, None, None], places[..., None, :2]
     offset = warp_points(corner, matrix)[..., 0, :, None]
     return tf.concat([tf.concat([linear, offset], -1), matrix[..., 2:, :]], -2)
 
 
 def region(matrix: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], ratio: tf.Tensor) -> tf.Tensor:
-    """The part of the source image that the input shows, with three more pixels on each side.
+    """The window of the source image that the input shows, with a margin of three pixels.
 
     Args:
         matrix: from the source image to the input.
         picture: int64 [2], height and width of the source image.
         size: (height, width) of the input.
-        ratio: `averaged_pixels`; the pixels here are so much wider than the source image's, the last ones cut off.
+        ratio: `averaged_pixels`; the window is in averaged pixels, of which the last ones may be cut off.
 
     Returns:
-        int32 [4]: y, x, height and width; at least one pixel of the image.
+        int32 [4]: y, x, height and width; at least one pixel.
     """
     high, wide = size[0] - 1.0, size[1] - 1.0
     corners = tf.constant([[0, 0], [wide, 0], [0, high], [wide, high]], tf.float32)
@@ -115,7 +114,7 @@ def region(matrix: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], ratio: 
 
 def warp_images(images: tf.Tensor, matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Images float32 [B, H, W, C] through matrices [B, 3, 3] to [B, height, width, C]: bilinear, grey outside."""
-    # The operation wants the way back, from output to source, as the matrix's first eight numbers.
+    # The operation takes the inverse, from output to source, as the matrix's first eight numbers.
     back = tf.reshape(tf.linalg.inv(matrices), [-1, 9])[:, :8]
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -132,13 +131,13 @@ def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: 
     """Loss masks through matrices of `to_cells`: the source pixel at each cell's centre, looked up in the runs.
 
     Args:
-        runs: int64 [B, R], of `records.loss_mask`; what fills up R is larger than any picture.
+        runs: int64 [B, R], of `records.loss_mask`; padding of R is larger than any picture.
         pictures: int64 [B, 2], height and width of the source images.
         matrices: [B, 3, 3], from the source images to the cells.
         grid: (h, w) cells.
 
     Returns:
-        float32 [B, h, w, 1]: 1 where the loss counts, 0 where it does not and outside of the image.
+        float32 [B, h, w, 1]: 1 where the loss counts, 0 elsewhere and outside of the image.
     """
     columns, rows = tf.meshgrid(tf.range(grid[1], dtype=tf.float32), tf.range(grid[0], dtype=tf.float32))
     cells = tf.reshape(tf.stack([columns, rows], -1), [-1, 2])
@@ -153,7 +152,7 @@ def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: 
 def warp_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """Points float32 [..., N, 2] through a matrix [3, 3] or, from [N, 2] to [B, N, 2], through each of [B, 3, 3]."""
     linear, offset = matrix[..., :2, :2], matrix[..., None, :2, 2]
-    # Written out: a matrix product would be rounded to fewer digits on some devices.
+    # Written out, as some devices round a matrix product to fewer digits.
     return points[..., :1] * linear[..., None, :, 0] + points[..., 1:] * linear[..., None, :, 1] + offset
 
 

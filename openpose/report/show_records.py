@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from openpose import draw, image_file, storage
 from openpose.evaluation.truth import true_people
-from openpose.input import batches
+from openpose.input import dense
 from openpose.input.parameters import InputParameters
 from openpose.records import schema
 from openpose.records.loss_mask import mask_image
@@ -108,7 +108,7 @@ def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -
     mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)
     people = true_people(schema.to_picture(serialized, skeleton), skeleton)
-    sample = batches.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
+    sample = dense.whole_sample(example, skeleton, parameters, stored=len(example["target_size"]) > 0)
     heatmap, vectmap = np.split(sample["maps"].numpy(), [skeleton.num_heatmaps], -1)
     stride = parameters.targets.stride
     network_input = sample["image"].numpy()

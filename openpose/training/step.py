@@ -90,7 +90,7 @@ class Trainer:
             # A service can only send regions: `render.render_one` is not made of TensorFlow operations alone.
             regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
             made = data_service.distribute(regions, records, remote)
-            return made if self.augment_on_device else batches.rendered_here(made, self.skeleton, inputs)
+            return made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs)
 
         made = self._distributed(dataset)
         if self.augment_on_device:
@@ -170,7 +170,7 @@ class Trainer:
         """A replica's batch with `image` float32; samples are made from regions here if it has those."""
         if "pixels" in batch:
             inputs = self.parameters.inputs()
-            return render.batch(batch, inputs.size, self.skeleton, inputs.targets)
+            return render.render_batch(batch, inputs.size, self.skeleton, inputs.targets)
         return {**batch, "image": tf.cast(batch["image"], tf.float32)}
 
     def local(self, value: Any) -> tuple[tf.Tensor, ...]:

@@ -5,14 +5,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from openpose import skeleton
 from openpose.errors import InputError
-from openpose.input import batches, render
+from openpose.input import batches, dense, render
 from openpose.input.batches import WorkerShare
 from openpose.input.parameters import InputParameters
 from openpose.records import cache, schema
@@ -25,7 +24,7 @@ Manifests = dict[str, dict[str, Any]]
 
 def take(manifest: dict[str, Any], count: int, first_step: int = 0, **parameters: Any) -> list[dict[str, np.ndarray]]:
     chosen = dataclasses.replace(PARAMETERS, **parameters)
-    dataset = batches.training(manifest, OPENPOSE, chosen, batch=4, first_step=first_step)
+    dataset = batches.training(manifest, OPENPOSE, chosen, batch_size=4, first_step=first_step)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
@@ -166,46 +165,46 @@ def test_every_sample_is_seen_in_some_epoch(sample_records: Manifests) -> None:
 
 def test_validation_has_every_image_once(sample_records: Manifests) -> None:
     manifest = sample_records["val"]
-    drawn = list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator())
+    drawn = list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch_size=4).as_numpy_iterator())
     assert [len(batch["id"]) for batch in drawn] == [4, 2]
     assert len({i for batch in drawn for i in batch["id"]}) == manifest["counts"]["images"] == 6
 
 
 def test_dense_targets_are_those_that_are_made_on_the_way(sample_records: Manifests, tmp_path: Path) -> None:
     sparse = sample_records["val"]
-    dense = with_targets(sparse, tmp_path)
-    for manifest in (sparse, dense):
-        assert batches.has_targets(manifest, PARAMETERS) == (manifest is dense)
+    static = with_targets(sparse, tmp_path)
+    for manifest in (sparse, static):
+        assert dense.has_targets(manifest, PARAMETERS) == (manifest is static)
     made, stored = (
-        list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator())
-        for manifest in (sparse, dense)
+        list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch_size=4).as_numpy_iterator())
+        for manifest in (sparse, static)
     )
     for a, b in zip(made, stored, strict=True):
         for name in ("id", "image", "maps", "mask"):
             np.testing.assert_allclose(a[name], b[name], atol=1e-6)
     # Of another size they are made on the way.
     other = dataclasses.replace(PARAMETERS, size=(32, 32))
-    batch = next(batches.validation(dense, OPENPOSE, other, batch=4).as_numpy_iterator())
+    batch = next(batches.validation(static, OPENPOSE, other, batch_size=4).as_numpy_iterator())
     assert batch["maps"].shape == (4, 4, 4, 57)
 
 
 def test_training_on_dense_targets_is_static_and_of_their_size(sample_records: Manifests, tmp_path: Path) -> None:
-    dense = with_targets(sample_records["val"], tmp_path)
+    static = with_targets(sample_records["val"], tmp_path)
     whole = {
         int(image_id): maps
-        for batch in batches.validation(dense, OPENPOSE, PARAMETERS, batch=4).as_numpy_iterator()
+        for batch in batches.validation(static, OPENPOSE, PARAMETERS, batch_size=4).as_numpy_iterator()
         for image_id, maps in zip(batch["id"], batch["maps"], strict=True)
     }
-    for batch in take(dense, 3):
+    for batch in take(static, 3):
         for image_id, maps in zip(batch["id"], batch["maps"], strict=True):
             np.testing.assert_array_equal(maps, whole[int(image_id)])
     with pytest.raises(InputError, match=r"dense targets for .*but the training asks for"):
-        take(dense, 1, size=(32, 32))
+        take(static, 1, size=(32, 32))
 
 
 def with_targets(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same records with dense targets."""
-    add = batches.dense_targets(OPENPOSE, PARAMETERS)
+    add = dense.make_targets(OPENPOSE, PARAMETERS)
     for path, shard in zip(shard_paths(manifest), manifest["shards"], strict=True):
         with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
@@ -254,10 +253,10 @@ def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def test_a_device_makes_the_same_samples_of_regions(sample_records: Manifests) -> None:
     manifest = sample_records["train"]
-    regions = batches.training(manifest, OPENPOSE, PARAMETERS, batch=4, on_device=True)
-    unpadded = itertools.islice(batches.rendered_here(regions, OPENPOSE, PARAMETERS).as_numpy_iterator(), 6)
-    for here, again, padded in zip(take(manifest, 6), unpadded, regions.take(6), strict=True):
-        there = render.batch(padded, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
+    padded_batches = batches.training(manifest, OPENPOSE, PARAMETERS, batch_size=4, on_device=True)
+    unpadded = itertools.islice(batches.rendered(padded_batches, OPENPOSE, PARAMETERS).as_numpy_iterator(), 6)
+    for here, again, padded in zip(take(manifest, 6), unpadded, padded_batches.take(6), strict=True):
+        there = render.render_batch(padded, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
         for name in ("id", "maps", "mask"):
             np.testing.assert_array_equal(again[name], here[name])
             np.testing.assert_allclose(there[name], here[name], atol=1e-5)
@@ -266,73 +265,12 @@ def test_a_device_makes_the_same_samples_of_regions(sample_records: Manifests) -
 
 
 def test_dense_records_give_regions_too(sample_records: Manifests, tmp_path: Path) -> None:
-    dense = with_targets(sample_records["val"], tmp_path)
-    regions = batches.training(dense, OPENPOSE, PARAMETERS, batch=4, on_device=True)
-    for here, region in zip(take(dense, 2), regions.take(2), strict=True):
-        there = render.batch(region, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
+    static = with_targets(sample_records["val"], tmp_path)
+    padded_batches = batches.training(static, OPENPOSE, PARAMETERS, batch_size=4, on_device=True)
+    for here, region in zip(take(static, 2), padded_batches.take(2), strict=True):
+        there = render.render_batch(region, PARAMETERS.size, OPENPOSE, PARAMETERS.targets)
         for name, close in (("id", 0), ("maps", 1e-5), ("mask", 0), ("image", 0.51)):
             np.testing.assert_allclose(there[name], here[name], atol=close)
-
-
-def smooth_picture(kind: str) -> tuple[tf.Tensor, np.ndarray]:
-    """An encoded picture of 251 × 333, and its pixels."""
-    numbers = np.random.default_rng(0)
-    smooth = cv2.resize(numbers.integers(0, 255, (30, 40, 3), np.uint8), (333, 251), interpolation=cv2.INTER_CUBIC)
-    encoded = tf.io.encode_jpeg(smooth, chroma_downsampling=False) if kind == "jpeg" else tf.io.encode_png(smooth)
-    return encoded, tf.io.decode_image(encoded).numpy()
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_region_is_what_decoding_the_whole_picture_gives(kind: str) -> None:
-    encoded, whole = smooth_picture(kind)
-    for y, x, height, width in ((0, 0, 251, 333), (17, 45, 100, 200), (250, 332, 1, 1), (100, 0, 151, 9)):
-        part = batches._decoded(
-            encoded, tf.constant([251, 333]), tf.constant([y, x, height, width]), tf.constant(1)
-        ).numpy()
-        expected = whole[y : y + height, x : x + width]
-        assert part.shape == expected.shape
-        # The region's outermost pixels may differ, and no input sees them.
-        np.testing.assert_array_equal(part[2:-2, 2:-2], expected[2:-2, 2:-2])
-
-
-@pytest.mark.parametrize("ratio", [2, 8, 16, 64])
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_region_of_a_large_picture_is_averaged(kind: str, ratio: int) -> None:
-    encoded, whole = smooth_picture(kind)
-    rows, columns = -(-251 // ratio), -(-333 // ratio)
-    for y, x in ((0, 0), (rows // 2, columns // 3), (rows - 1, columns - 1)):
-        window = tf.constant([y, x, rows - y, columns - x])
-        part = batches._decoded(encoded, tf.constant([251, 333]), window, tf.constant(ratio)).numpy()
-        assert part.shape == (rows - y, columns - x, 3)
-        tops, lefts = np.arange(y, rows) * ratio, np.arange(x, columns) * ratio
-        expected = np.array(
-            [[whole[top : top + ratio, left : left + ratio].mean((0, 1)) for left in lefts] for top in tops]
-        )
-        if kind == "png":
-            np.testing.assert_allclose(part, expected, atol=0.51)
-        else:  # its means are of blocks, which go on beyond the picture's edge
-            assert np.median(np.abs(part - expected)) < (2 if min(part.shape[:2]) > 1 else 25)
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
-@pytest.mark.parametrize("height", [150, 700, 1500, 4100])
-def test_network_is_trained_on_pictures_as_it_will_see_them(height: int, kind: str) -> None:
-    """A large picture with fine detail, made small: as `predict` makes it, not some of its pixels."""
-    numbers = np.random.default_rng(height)
-    coarse = cv2.resize(numbers.integers(0, 255, (9, 9, 3), np.uint8), (height, height), interpolation=cv2.INTER_CUBIC)
-    noisy = np.clip(coarse + numbers.normal(0, 40, coarse.shape), 0, 255).astype(np.uint8)
-    encoded = tf.io.encode_jpeg(noisy, quality=100) if kind == "jpeg" else tf.io.encode_png(noisy, compression=1)
-    image = tf.io.decode_image(encoded).numpy()
-    side = tf.constant(height, tf.int64)
-    parameters = InputParameters(size=(128, 128))
-    example = {"encoded": encoded, "height": side, "width": side, "id": tf.constant(1, tf.int64)}
-    example |= {"keypoints": tf.zeros([0, 17, 2]), "visibility": tf.zeros([0, 17], tf.int64)}
-    example |= {"crowd": tf.zeros([0], tf.bool), "mask_runs": tf.reshape(side * side, [1])}
-    trained_on = batches.whole_sample(example, OPENPOSE, parameters, stored=False)["image"].numpy()
-    seen = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
-    difference = np.abs(trained_on.astype(float) - seen)[2:-2, 2:-2].mean()
-    raw = cv2.resize(image, (128, 128), interpolation=cv2.INTER_NEAREST).astype(float)
-    assert difference < 0.3 * np.abs(raw - seen)[2:-2, 2:-2].mean()
 
 
 def test_size_must_be_a_multiple_of_the_stride() -> None:

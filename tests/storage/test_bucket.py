@@ -186,7 +186,7 @@ def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: "s
 
 def take(manifest: dict[str, Any], count: int) -> list[dict[str, np.ndarray]]:
     parameters = InputParameters(size=(64, 64), seed=5)
-    dataset = batches.training(manifest, OPENPOSE, parameters, batch=4)
+    dataset = batches.training(manifest, OPENPOSE, parameters, batch_size=4)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
