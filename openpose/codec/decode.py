@@ -1,8 +1,8 @@
-"""Maps to people: the inverse of `targets.py` (Cao et al., arXiv:1611.08050, section 2).
+"""Maps to people: the inverse of `encode.py` (Cao et al., arXiv:1611.08050, section 2).
 
 Peaks of the heatmap are candidates for parts; the mean of the vectmap (PAF) along the line between two peaks
-scores them as a limb; limbs are chosen best first and joined into people; pieces of a person that no limb
-joins are put together where they lie near each other.
+scores them as a limb; limbs are chosen best first and joined into people; near pieces of a person that no limb
+joins are then put together.
 
 Letters of the shapes: h × w cells, K parts, L limbs, N peaks, M pairs of peaks, P people. Coordinates are
 x, y in cells of the maps; an integer is a cell's centre.
@@ -19,23 +19,23 @@ from openpose.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class DecodeParameters:
-    """What the decoder takes for a peak, a limb and a person.
+    """Thresholds of the decoder for peaks, limbs and people.
 
     The defaults were chosen on pictures of COCO's training folder with a published `mobilenet_thin` graph. AP
-    changes by at most 0.01 when any one of the thresholds is halved or raised by half. Networks that are sure
-    of themselves can do with higher ones; true maps have 1 at a part and along a limb.
+    changes by at most 0.01 when any one of the thresholds is halved or raised by half. Confident
+    networks allow higher ones; true maps have 1 at a part and along a limb.
     """
 
     upsampling: int = 2  #: factor of the cubic upsampling of the heatmap in which peaks are found
     peak_threshold: float = 0.03  #: least heatmap value of a peak
-    max_peaks: int = 100  #: peaks kept per part, the highest ones: it bounds the time on noise
+    max_peaks: int = 100  #: peaks kept per part, the highest ones; bounds the time on noise
     samples: int = 10  #: points along a limb at which the vectmap is read
     sample_threshold: float = 0.03  #: least component along the limb of a sample that agrees
     min_agreement: float = 0.7  #: least share of samples that agree
     max_length_ratio: float = 2.5  #: of a limb to the shortest ones that its two peaks could have instead
     lone_threshold: float = 0.1  #: least heatmap value of a peak without any limb that may join a person
     max_gap: float = 1.5  #: between pieces of a person that no limb joins, in diagonals of the larger's box
-    max_limb_gap: float = 0.25  #: the same where a limb should join them: that it does not speaks against it
+    max_limb_gap: float = 0.25  #: the same for pieces that a limb should join, as its absence counts against it
     min_parts: int = 3  #: parts of a person
     min_score: float = 0.15  #: mean of a person's heatmap values and limb scores
     doubtful_size: float = 8.0  #: cells; people as large as this (longer side of their box) rank at half their score
@@ -58,7 +58,7 @@ class People:
         return len(self.scores)
 
     def in_pixels(self, stride: float, scale: float | tuple[float, float] = 1.0) -> "People":
-        """The same people in pixels of the source picture, where an integer is a pixel's centre.
+        """Converts to pixels of the source picture, where an integer is a pixel's centre.
 
         Args:
             stride: pixels of the network's input per cell.
@@ -104,7 +104,7 @@ def decode(
     skeleton: Skeleton,
     parameters: DecodeParameters = DecodeParameters(),
 ) -> People:
-    """People in the maps of one picture, in cells. The same maps give the same people.
+    """Finds people in the maps of one picture, in cells. The same maps give the same people.
 
     Args:
         heatmap: float [h, w, K + 1]; background, the last channel, is not used.
@@ -113,7 +113,7 @@ def decode(
         parameters: thresholds and limits.
 
     Raises:
-        InputError: the maps' shapes do not belong to the skeleton, or they hold NaN or infinity.
+        InputError: the maps' shapes do not fit the skeleton, or they contain NaN or infinity.
     """
     _check(heatmap, vectmap, skeleton)
     return group(find_peaks(heatmap, skeleton, parameters), vectmap, skeleton, parameters)
@@ -133,13 +133,13 @@ def _check(heatmap: np.ndarray, vectmap: np.ndarray, skeleton: Skeleton) -> None
         raise InputError(f"heatmap {heatmap.shape[:2]} and vectmap {vectmap.shape[:2]} differ in height or width")
 
 
-# Neighbours before and after a cell in reading order: of two equal cells side by side only one is a peak.
+# Neighbours before and after a cell in reading order, so that only one of two equal adjacent cells is a peak.
 _BEFORE = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
 _AFTER = np.array([[0, 0, 0], [0, 0, 1], [1, 1, 1]], np.uint8)
 
 
 def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParameters) -> Peaks:
-    """3×3 local maxima of the upsampled heatmap, refined below a cell, the highest of each part.
+    """Finds 3×3 local maxima of the upsampled heatmap, refined below a cell; keeps the highest ones of each part.
 
     Args:
         heatmap: float [h, w, K + 1].
@@ -247,17 +247,17 @@ def _bilinear(vectmap: np.ndarray, x: np.ndarray, y: np.ndarray, limb: np.ndarra
     return upper * (1 - y_share) + lower * y_share
 
 
-# Cells; two lengths below this one are not compared: both are within a peak's width.
+# Cells; shorter lengths count as this one, as they are within a peak's width.
 _SHORT = 2.0
 
 
 def _without_overlong(
     candidates: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
 ) -> _Connections:
-    """The candidates that do not pass over much nearer ones.
+    """Drops candidates that are much longer than other candidates of their peaks.
 
-    In a row of people every shoulder points to the elbows of all others; once the near ones are matched, what
-    is left over would be joined across the picture.
+    In a row of people every shoulder points to the elbows of all others; once the near ones are matched, the
+    remaining ones would be joined across the picture.
     """
     length = np.linalg.norm(peaks.xy[candidates.first] - peaks.xy[candidates.second], axis=-1)
     limit = np.ones_like(length)
@@ -275,8 +275,8 @@ def _best_first(limbs: _Connections) -> _Connections:
 def _assemble(limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters) -> np.ndarray:
     """The group of each peak [N]: joined by limbs, best first, then pieces that lie near each other.
 
-    This is the greedy matching of the paper too: a peak that has its partner is in one group with it, and is
-    not joined to another one of the same part.
+    This includes the paper's greedy matching: a matched peak is in one group with its partner, and is not joined
+    to another peak of the same part.
     """
     root, parts = list(range(len(peaks.part))), [1 << part for part in peaks.part.tolist()]
     owner = _join(limbs.first, limbs.second, root, parts)
@@ -284,13 +284,13 @@ def _assemble(limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters:
 
 
 def _join(first: np.ndarray, second: np.ndarray, root: list[int], parts: list[int]) -> np.ndarray:
-    """Joins the groups of each pair of peaks in turn, unless both have a part in common.
+    """Joins the groups of each pair of peaks in turn, unless they have a part in common.
 
     Args:
         first: int [M], indices of peaks.
         second: int [M], likewise.
-        root: of each peak another peak of its group, or itself; changed in place.
-        parts: of each root the parts of its group as bits; changed in place.
+        root: for each peak another peak of its group, or itself; changed in place.
+        parts: for each root the parts of its group as bits; changed in place.
 
     Returns:
         The root of each peak, int [N].
@@ -314,8 +314,8 @@ def _near_pieces(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of groups that may be one person though no limb joins them, the nearest first.
 
-    A neck exists only between two labelled shoulders and all hips hang on it, so that a person who is hidden
-    in part falls into a head, an arm and two legs: 17 % of COCO's people.
+    A neck needs two labelled shoulders, and both hips are connected through it, so a partly hidden person falls
+    into a head, an arm and two legs: 17 % of COCO's people.
     """
     size = np.bincount(owner, minlength=len(owner))[owner]
     used = np.flatnonzero((size > 1) | (peaks.score >= parameters.lone_threshold))
@@ -337,7 +337,7 @@ def _gaps(xy: np.ndarray, piece: np.ndarray) -> np.ndarray:
     distance = np.minimum.reduceat(np.minimum.reduceat(distance, start, 0), start, 1)
     diagonal = np.linalg.norm(np.maximum.reduceat(xy, start) - np.minimum.reduceat(xy, start), axis=-1)
     larger = np.maximum(diagonal[:, None], diagonal)
-    return np.where(larger > 0, distance / np.maximum(larger, 1e-6), np.inf)  # no limb at all: no person
+    return np.where(larger > 0, distance / np.maximum(larger, 1e-6), np.inf)  # without any limb there is no person
 
 
 def _has_limb(piece: np.ndarray, part: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -363,7 +363,7 @@ def _people(
     kept = np.flatnonzero((count >= parameters.min_parts) & (mean >= parameters.min_score))
     keypoints, count = keypoints[kept], count[kept]
     size = _sizes(keypoints)
-    certainty = size / (size + parameters.doubtful_size)  # small people are found less often right
+    certainty = size / (size + parameters.doubtful_size)  # small people are less often found correctly
     scores = (mean[kept] * np.sqrt(count / skeleton.num_parts) * certainty).astype(np.float32)
     order = np.argsort(-scores, kind="stable")
     return People(keypoints[order], scores[order])

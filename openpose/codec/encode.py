@@ -14,7 +14,7 @@ from openpose.skeleton import Skeleton
 # Where the Gaussian's exponent exceeds this, the heatmap is 0: ln 100, as in OpenPose's own code.
 MAX_EXPONENT = 4.6052
 
-# A cell exactly on a limb's edge belongs to it, whichever way its distance was rounded.
+# A cell exactly on a limb's edge belongs to the limb, whichever way its distance is rounded.
 _ROUNDING = 1e-5
 
 
@@ -42,7 +42,7 @@ def encode_batch(
 
     Args:
         keypoints: float32 [B, P, K, 2], x and y in input pixels, anywhere (also outside the picture).
-        labelled: bool [B, P, K]; people that fill up P have no labelled part.
+        labelled: bool [B, P, K]; people that pad P have no labelled part.
         grid: (h, w) cells.
         skeleton: parts and limbs.
         parameters: stride, sigma, limb width.
@@ -51,7 +51,7 @@ def encode_batch(
         heatmap float32 [B, h, w, K + 1] in 0–1, and vectmap float32 [B, h, w, 2 L], unit vectors or their means.
     """
     labelled = tf.cast(labelled, tf.bool)
-    # An unlabelled part has no position: it must not bring a NaN of its coordinates into the maps.
+    # An unlabelled part may have NaN coordinates, which must not reach the maps.
     cells = (tf.cast(keypoints, tf.float32) + 0.5) / parameters.stride - 0.5
     cells = tf.where(labelled[..., None], cells, 0.0)
     heatmap = _heatmap(cells, labelled, grid, parameters.sigma / parameters.stride)
@@ -64,8 +64,8 @@ def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma
     x = _squares(cells[..., 0], grid[1], sigma)  # [B, P, K, w]
     y = _squares(cells[..., 1], grid[0], sigma)  # [B, P, K, h]
     x = tf.where(labelled[..., None], x, MAX_EXPONENT + 1)
-    # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians. (Gaussians
-    # of x and of y would be fewer, but how exp rounds depends on how many people a batch is filled up with.)
+    # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians. (Separate
+    # Gaussians of x and y would be fewer, but exp's rounding would depend on the padding of P.)
     exponent = tf.reduce_min(y[..., :, None] + x[..., None, :], 1)  # [B, K, h, w]
     parts = tf.where(exponent <= MAX_EXPONENT, tf.exp(-exponent), 0.0)
     background = 1 - tf.reduce_max(parts, 1, keepdims=True)
@@ -80,11 +80,11 @@ def _squares(centres: tf.Tensor, cells: int, sigma: float) -> tf.Tensor:
 def _vectmap(
     cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], skeleton: Skeleton, width: float
 ) -> tf.Tensor:
-    """Mean over the people on a cell of the limb's unit vector; 0 where there is none.
+    """Mean of the limb's unit vectors over the people on a cell; 0 where nobody is.
 
     A limb is a rectangle around its middle, so on each row of cells it has one interval: where the distances from the
-    middle, along the limb and across it, are at most the half sides. Only the question which cells lie in the intervals
-    is asked of every cell of every limb of every person; that, and sums over people as matrix products, make it quick.
+    middle, along the limb and across it, are at most the half sides. Only the comparison with the intervals
+    runs over every cell of every limb of every person, and sums over people are matrix products, which makes it fast.
     """
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
     cells, labelled = tf.transpose(cells, [0, 2, 1, 3]), tf.transpose(labelled, [0, 2, 1])
@@ -98,7 +98,7 @@ def _vectmap(
         """[B, L, P, h] each, first and last x of a row where the distance in direction `axis` is at most 1."""
         rows = tf.range(grid[0], dtype=tf.float32)
         at_zero = axis[..., 1:] * rows - tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
-        # A row in the limb's own direction has all cells or none: from -∞ to ∞, or from ∞ to ∞.
+        # In a row along the limb's own direction all cells are inside, or none: -∞ to ∞, or ∞ to ∞.
         ends = [(reach - at_zero) / axis[..., :1] for reach in (-1 - _ROUNDING, 1 + _ROUNDING)]
         return tf.minimum(*ends), tf.maximum(*ends)
 

@@ -1,4 +1,4 @@
-"""Shards of records as files of this machine: those in a bucket are fetched ahead of their turn into a cache."""
+"""Caches shards from a bucket as local files, and fetches them before they are needed."""
 
 import functools
 import shutil
@@ -13,17 +13,17 @@ import tensorflow as tf
 from openpose import storage
 from openpose.errors import InputError
 
-STREAMS = 8  # most that are read from a split's shards at the same time
-# So many of the latest shards of a split are never removed: of each stream the one that is to be opened next, the one
-# that waits behind it and the one that is being fetched. Once it is open a file may go: what is in it stays.
+STREAMS = 8  # largest number of a split's shards that are read at the same time
+# The latest KEEP shards of a split are never removed: for each stream the one to be opened next, the one after it and
+# the one being fetched. An open file may be removed, as its content stays readable.
 KEEP = 3 * STREAMS
-FREE_SHARE = 0.5  # of the free disk, for the cache
+FREE_SHARE = 0.5  # of the free disk space, for the cache
 
 
 def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
-    """Paths of files with the content of a records manifest's shards, in the order of `paths`; at most STREAMS at once.
+    """Local paths of a records manifest's shards, in the order of `paths`; at most STREAMS may be read at once.
 
-    Shards in a folder are read where they are. Each of those in a bucket is compared with the manifest.
+    Shards in a folder are read in place. Shards from a bucket are compared with the manifest.
 
     Args:
         manifest: of the records.
@@ -44,7 +44,7 @@ def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
         text = path.decode()
         return str(cache.file(text, shards[text]["bytes"], shards[text]["sha256"])).encode()
 
-    # One is fetched while the one before is read.
+    # Each is fetched while the one before it is read.
     return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(fetched, [path], tf.string), [])).prefetch(1)
 
 
@@ -62,13 +62,13 @@ class _Entry:
 
 
 class Cache:
-    """Files of a bucket in a folder; those that were asked for longest ago make room for others.
+    """Files of a bucket in a folder; the least recently used ones make room for others.
 
     Args:
         folder: a temporary one.
 
     Attributes:
-        limit: bytes that the cache may take.
+        limit: largest size in bytes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,10 +79,10 @@ class Cache:
         self._lock = threading.Lock()
 
     def reserve(self, folder: str, least: int) -> None:
-        """Sees to it that the limit has room for so many bytes of a folder's shards, besides other folders'.
+        """Reserves cache space for one folder's shards: at least `least` bytes.
 
         Raises:
-            InputError: there is not so much room.
+            InputError: the disk has too little space.
         """
         self._reserved[folder] = least
         least = sum(self._reserved.values())
@@ -95,7 +95,7 @@ class Cache:
         self.limit = max(self.limit, least)
 
     def file(self, place: str, size: int, sha256: str) -> Path:
-        """The file of an object; fetched when it is not there.
+        """The local file of an object, fetched if it is not cached.
 
         Args:
             place: the address of the object.
@@ -118,7 +118,7 @@ class Cache:
 
     def _make_room(self) -> None:
         total = sum(entry.bytes for entry in self._entries.values())
-        later: Counter[str] = Counter()  # shards of each folder that were asked for later
+        later: Counter[str] = Counter()  # shards of each folder that were used later
         removable = []
         for place in reversed(self._entries):
             folder = place.rpartition("/")[0]

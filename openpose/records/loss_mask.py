@@ -50,7 +50,7 @@ def _union(picture: Picture, people: np.ndarray) -> np.ndarray:
 
 
 def _boxes_touch(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """bool [P]: boxes [P, 4] that touch one of the others; a polygon may reach a pixel or two beyond its box."""
+    """bool [P]: boxes [P, 4] that touch one of the others; a polygon may extend a pixel or two beyond its box."""
     low, high = boxes[:, None, :2] - 2, boxes[:, None, :2] + boxes[:, None, 2:] + 2
     return ((low <= others[:, :2] + others[:, 2:]) & (high >= others[:, :2])).all(-1).any(-1)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-# A person that a training sample may be centred on, as in the recipe of Lightweight OpenPose (arXiv:1811.12004).
+# A main person, on whom a training sample may be centred, as in Lightweight OpenPose (arXiv:1811.12004).
 MAIN_MIN_KEYPOINTS = 5
 MAIN_MIN_AREA = 32**2  # pixels²
 MAIN_MIN_DISTANCE = 0.3  # of the other main person's longer box side
@@ -27,7 +27,7 @@ class Picture:
         visibility: uint8 [P, S], COCO's v: 0 not labelled, 1 labelled but hidden, 2 visible.
         bbox: float32 [P, 4], x, y, width, height in pixels.
         area: float32 [P], pixels².
-        crowd: bool [P], a region of people that were not labelled one by one.
+        crowd: bool [P], a region of people who are not labelled one by one.
         main: bool [P], a training sample may be centred on this person.
         segmentations: P entries as in the JSON: polygons, RLE, or None.
     """
@@ -61,7 +61,7 @@ def main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, 
     return main
 
 
-#: What manifests and summaries count, by the names that they use.
+#: Names of the counts in manifests and summaries.
 COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
 
 
