@@ -185,7 +185,7 @@ def _index(
                         pictures=str(files.pictures[file]),
                         fingerprint=fingerprints[split],
                     )
-        page = data_page("Data", {split: storage.to_json(part) for split, part in described.items()}, samples, person)
+        page = data_page("Data", described, samples, person)
         storage.write_text(temporary / "report.html", page)
     return described
 

@@ -3,12 +3,12 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from openpose import draw
+from openpose.coco.manifest import DataSplit
 from openpose.evaluation.gallery import shrink
 from openpose.evaluation.truth import true_people
 from openpose.records.picture import Picture
@@ -33,7 +33,7 @@ class Sample:
 
 def data_page(
     title: str,
-    splits: Mapping[str, Mapping[str, Any]],
+    splits: Mapping[str, DataSplit],
     samples: Mapping[str, Sequence[Sample]],
     skeleton: Skeleton,
 ) -> str:
@@ -41,13 +41,13 @@ def data_page(
 
     Args:
         title: page title.
-        splits: `counts` and `keypoints`, each by name, of every split.
+        splits: each split's part of the data manifest.
         samples: some pictures of every split.
         skeleton: of the people.
     """
     tables = {
-        caption: {name: [f"{split[field][name]:,}" for split in splits.values()] for name in _names_of(splits, field)}
-        for caption, field in (("Counts", "counts"), ("Labelled keypoints", "keypoints"))
+        "Counts": _rows([split.counts for split in splits.values()]),
+        "Labelled keypoints": _rows([split.keypoints for split in splits.values()]),
     }
     gallery = [
         (f"{split}: {sample.picture.file_name}", _drawn(sample, skeleton))
@@ -57,8 +57,9 @@ def data_page(
     return page.render(title=title, split_names=list(splits), tables=tables, gallery=gallery)
 
 
-def _names_of(splits: Mapping[str, Mapping[str, Any]], field: str) -> list[str]:
-    return list(next(iter(splits.values()))[field])
+def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:
+    """A table's rows: name -> one value for each split."""
+    return {name: [f"{of_split[name]:,}" for of_split in counts] for name in counts[0]}
 
 
 def _drawn(sample: Sample, skeleton: Skeleton) -> str:
