@@ -96,7 +96,7 @@ def test_bytes_are_shown_in_their_usual_units(sleep: Callable[[float], None]) ->
     assert log.getvalue().splitlines()[1] == ("train2017.zip: 1.2 GB of 19.3 GB (6%), 100.0 MB/s, 3 min 01 s left")
 
 
-def test_very_slow_units_are_told_by_their_duration(sleep: Callable[[float], None]) -> None:
+def test_very_slow_units_are_given_by_their_duration(sleep: Callable[[float], None]) -> None:
     log = io.StringIO()
     with progress.bar(2, what="records", unit="shard", stream=log) as bar:
         sleep(90)
@@ -104,7 +104,7 @@ def test_very_slow_units_are_told_by_their_duration(sleep: Callable[[float], Non
     assert log.getvalue().splitlines()[0] == ("records: 1/2 shards (50%), 1 min 30 s per shard, 1 min 30 s left")
 
 
-def test_error_is_not_reported_as_the_end_of_the_work(sleep: Callable[[float], None]) -> None:
+def test_interrupted_work_is_reported_as_stopped(sleep: Callable[[float], None]) -> None:
     log = io.StringIO()
     with pytest.raises(KeyboardInterrupt), progress.bar(10, what="train", stream=log) as bar:
         sleep(3)

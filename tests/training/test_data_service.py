@@ -54,7 +54,7 @@ def run(manifests: Manifests, folder: Path, remote: str = "", parameters: TrainP
 
 
 @pytest.mark.slow
-def test_remote_data_trains_the_same_and_its_end_is_said(
+def test_remote_data_trains_the_same_and_its_loss_is_reported(
     service: tuple[str, list["subprocess.Popen[str]"]],
     sample_records: Manifests,
     tmp_path: Path,
@@ -99,6 +99,6 @@ def test_wrong_commands_end_with_their_code(capsys: pytest.CaptureFixture[str]) 
         ("grpc://localhost:1", "no service answers there; start python -m openpose.data_service dispatcher"),
     ],
 )
-def test_address_that_cannot_be_used(sample_records: Manifests, tmp_path: Path, address: str, message: str) -> None:
+def test_unusable_address(sample_records: Manifests, tmp_path: Path, address: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(sample_records, tmp_path, address)

@@ -238,7 +238,7 @@ def test_network_without_imagenet_weights(monkeypatch: pytest.MonkeyPatch) -> No
         initial_weights.load(model, "imagenet")
 
 
-def test_what_holds_no_weights_is_said(tmp_path: Path) -> None:
+def test_files_without_weights_are_named(tmp_path: Path) -> None:
     model = networks.build("mobilenet_thin", OPENPOSE, width=0.2, stages=1)
     for name, message in (
         ("none.keras", "no such file of weights"),

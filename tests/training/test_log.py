@@ -15,12 +15,12 @@ def write(folder: Path, steps: int) -> None:
 
 
 @pytest.mark.parametrize(("steps", "points", "expected"), [(4, 10, [0, 1, 2, 3]), (10, 2, [2, 7]), (0, 5, [])])
-def test_steps_are_put_together(tmp_path: Path, steps: int, points: int, expected: list[float]) -> None:
+def test_steps_are_averaged(tmp_path: Path, steps: int, points: int, expected: list[float]) -> None:
     write(tmp_path, steps)
     read = read_steps(tmp_path, points)
     assert [point["step"] for point in read] == expected
     assert [point["loss_lastlayer_paf"] for point in read] == [2 * step for step in expected]
 
 
-def test_log_that_is_not_there_any_more(tmp_path: Path) -> None:
+def test_missing_log(tmp_path: Path) -> None:
     assert read_steps(tmp_path / "gone", 5) == []

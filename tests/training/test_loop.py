@@ -88,7 +88,7 @@ def weights(result: TrainResult) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_going_on_from_a_checkpoint_is_bit_identical(
+def test_resuming_from_a_checkpoint_is_bit_identical(
     trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path
 ) -> None:
     folder, result = trained
@@ -103,7 +103,7 @@ def test_going_on_from_a_checkpoint_is_bit_identical(
 
 
 @pytest.mark.slow
-def test_damaged_newest_checkpoint_is_passed_over(
+def test_damaged_newest_checkpoint_is_skipped(
     trained: tuple[Path, TrainResult],
     sample_records: Manifests,
     tmp_path: Path,
@@ -135,7 +135,7 @@ def test_damaged_newest_checkpoint_is_passed_over(
         ({"ema": 1.0}, "ema is 1.0; it must be at least 0 and below 1"),
     ],
 )
-def test_what_cannot_be_trained_is_said(
+def test_unusable_parameters_are_named(
     sample_records: Manifests, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -143,7 +143,7 @@ def test_what_cannot_be_trained_is_said(
 
 
 @pytest.mark.slow
-def test_loss_that_is_no_number_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
+def test_nan_loss_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
     said = (
         r"the (loss|gradient norm) is (nan|inf) at step (\d+) \(learning rate \S+, samples \d+, \d+, \d+, \d+\); train"
     )
@@ -173,9 +173,7 @@ def test_rolls_back_until_the_rate_is_small_enough(
 
 
 @pytest.mark.slow
-def test_roll_backs_come_to_an_end(
-    sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rollbacks_are_limited(sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"learning rate 2.5e\+29"):
         run(sample_records, tmp_path, changed(learning_rate="1e30", warmup=0), RunParameters(rollbacks=2))
     assert capsys.readouterr().err.count("warning: the ") == 2
@@ -218,7 +216,7 @@ def assert_same_training(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_training_killed_ten_times_ends_as_if_it_never_was(
+def test_training_killed_ten_times_ends_with_the_same_weights(
     undisturbed: Path, sample_records: Manifests, tmp_path: Path
 ) -> None:
     seed = random.randrange(1000)
@@ -240,7 +238,7 @@ def test_training_killed_ten_times_ends_as_if_it_never_was(
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_ends_with_its_own_code(undisturbed: Path, sample_records: Manifests, tmp_path: Path) -> None:
+def test_sigterm_saves_and_has_its_own_exit_code(undisturbed: Path, sample_records: Manifests, tmp_path: Path) -> None:
     process = start(sample_records, tmp_path, LONG, run={"log_steps": 1})
     wait_for(lambda: newest(tmp_path) > 0, process)
     wait_for(lambda: logged(tmp_path)[-1]["step"] % 5 == 2, process)

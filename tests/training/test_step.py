@@ -133,7 +133,7 @@ def test_workers_that_see_other_checkpoints_are_refused(sample_records: Manifest
     assert not (tmp_path / "other/checkpoints").exists()
 
 
-def test_number_of_gpus_that_is_not_there() -> None:
+def test_more_gpus_than_there_are() -> None:
     visible = len(tf.config.list_physical_devices("GPU"))
     with pytest.raises(InputError, match=f"gpus is {visible + 1}, but {visible} are visible here"):
         devices.strategy(visible + 1)
@@ -149,13 +149,13 @@ def test_number_of_gpus_that_is_not_there() -> None:
         '{"cluster": {"ps": ["host:1"]}, "task": {"type": "ps", "index": 0}}',
     ],
 )
-def test_tf_config_that_cannot_be_used(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_tf_config(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match=r"TF_CONFIG.* must be (JSON )?like \{\"cluster\""):
         devices.worker_suffix()
 
 
-def test_worker_that_never_comes_is_named() -> None:
+def test_missing_worker_is_named() -> None:
     other = f"localhost:{free_port()}"
     with pytest.raises(InputError, match=f"worker {other} has not come within 1 s; start the same command there"):
         devices.meet(f"localhost:{free_port()}", [other], patience=1)
@@ -195,7 +195,7 @@ def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict
 
 
 @pytest.mark.slow
-def test_batch_that_does_not_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
+def test_batch_must_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
     given = {**sample_records, "folder": str(tmp_path), "parameters": PARAMETERS.as_dict(), "devices": 3}
     command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -203,7 +203,7 @@ def test_batch_that_does_not_divide_among_the_devices(sample_records: Manifests,
 
 
 @pytest.mark.slow
-def test_backbone_has_a_rate_of_its_own(batch: dict[str, tf.Tensor]) -> None:
+def test_backbone_has_its_own_rate(batch: dict[str, tf.Tensor]) -> None:
     moved = moves(make(backbone_rate=0.0), batch)
     assert {path for path, distance in moved.items() if distance == 0} == {
         path for path in moved if path.startswith("backbone")
