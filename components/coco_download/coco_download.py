@@ -6,7 +6,7 @@ import numpy as np
 
 from components import status
 from components.coco_download.parameters import DataParameters
-from openpose import skeleton, storage
+from openpose import storage
 from openpose.coco import index, remote_files, zip_archive
 from openpose.coco import source as data_source
 from openpose.coco.layout import Annotations, Files, Names
@@ -15,6 +15,7 @@ from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.records import image_bytes
 from openpose.report.data_page import Sample, data_page
+from openpose.skeleton import OPENPOSE18, Skeleton
 
 SAMPLES = 12  # pictures in the report
 SUMS = "data/.checksums.json"  # of annotation files, so that a repeat need not read them again
@@ -164,18 +165,18 @@ def _index(
     fingerprints: dict[str, str],
 ) -> dict[str, DataSplit]:
     """Writes the indexes of all splits and the report into the work's folder; describes the splits."""
-    person = skeleton.OPENPOSE18
+    skeleton = OPENPOSE18
     described: dict[str, DataSplit] = {}
     samples: dict[str, list[Sample]] = {}
     with storage.atomic_folder(work.folder) as temporary:
         for file, splits in shares.items():
             annotations = files.annotations[file]
             with PictureStore(files.pictures[file]) as store:
-                indexed = index.index(annotations.open, str(annotations), temporary, person, splits, store.size, seed)
+                indexed = index.index(annotations.open, str(annotations), temporary, skeleton, splits, store.size, seed)
                 for split, part in indexed.items():
                     opened = index.Split(temporary / part["people"], temporary / part["index"])
-                    bad = _missing(opened, store, str(annotations))
-                    samples[split] = _samples(opened, store)
+                    bad = _missing(opened, store, str(annotations), skeleton)
+                    samples[split] = _samples(opened, store, skeleton)
                     described[split] = DataSplit(
                         people=str(work.folder / part["people"]),
                         index=str(work.folder / part["index"]),
@@ -185,12 +186,12 @@ def _index(
                         pictures=str(files.pictures[file]),
                         fingerprint=fingerprints[split],
                     )
-        page = data_page("Data", described, samples, person)
+        page = data_page("Data", described, samples, skeleton)
         storage.write_text(temporary / "report.html", page)
     return described
 
 
-def _missing(split: index.Split, store: PictureStore, annotations: str) -> MissingPictures:
+def _missing(split: index.Split, store: PictureStore, annotations: str, skeleton: Skeleton) -> MissingPictures:
     """How many of a split's pictures are missing, and the names of some.
 
     Raises:
@@ -199,8 +200,7 @@ def _missing(split: index.Split, store: PictureStore, annotations: str) -> Missi
     from openpose.records import schema  # here, as it imports TensorFlow
 
     missing = np.flatnonzero(split.picture_bytes == 0).tolist()
-    person = skeleton.OPENPOSE18
-    names = [schema.to_picture(split.read(n, n + 1)[0], person).file_name for n in missing[:SAMPLES]]
+    names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
     if len(missing) == len(split):
         raise InputError(
             f"{store.place}: none of the {len(split)} pictures of {annotations} is there; "
@@ -209,13 +209,12 @@ def _missing(split: index.Split, store: PictureStore, annotations: str) -> Missi
     return MissingPictures(missing=len(missing), names=names)
 
 
-def _samples(split: index.Split, store: PictureStore) -> list[Sample]:
+def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
     """The first pictures of a split's shuffled order that can be read, those with people first."""
     from openpose.records import schema  # here, as it imports TensorFlow
 
     found: list[Sample] = []
-    person = skeleton.OPENPOSE18
-    pictures_ = [schema.to_picture(example, person) for example in split.read(0, min(len(split), 10 * SAMPLES))]
+    pictures_ = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
     for picture in sorted(pictures_, key=lambda picture: not picture.labelled.any()):
         if len(found) == SAMPLES:
             break
