@@ -14,6 +14,7 @@ from components.train.train import train
 from openpose import model_files, skeleton, storage
 from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
+from openpose.records.manifest import RecordsManifest
 
 OPENPOSE = skeleton.get("openpose18")
 WHY_GPU = "skipped: without a GPU it takes half an hour; --cpu runs it anyway"
@@ -39,7 +40,7 @@ def reason_to_skip(options: argparse.Namespace) -> str:
 
 def records(
     source: Path, root: Path, val_share: float = 0.0, dense: str = "none", size: int = 368
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, RecordsManifest]:
     """Makes the records of both splits; returns their manifests."""
     coco_download(str(source.absolute()), str(root), DataParameters(val_share=val_share))
     splits = ("train", "val")
@@ -48,17 +49,17 @@ def records(
     return {split: manifest for split, manifest in made.items() if manifest is not None}
 
 
-def trained(root: Path, made: dict[str, dict[str, Any]], **parameters: Any) -> str:
+def trained(root: Path, made: dict[str, RecordsManifest], **parameters: Any) -> str:
     """Trains on the records with the train step; returns the model's path."""
-    manifests = {split: f"{manifest['folder']}/manifest.json" for split, manifest in made.items()}
+    manifests = {split: str(manifest.path) for split, manifest in made.items()}
     run = train(root=str(root), train_records=manifests["train"], valid_records=manifests["val"], **parameters)
     assert run is not None
     return run.model
 
 
-def ap(model: str | Path, split: dict[str, Any], height: int) -> float:
+def ap(model: str | Path, split: RecordsManifest, height: int) -> float:
     """COCO AP of a model on all pictures of a split, resized to a height, in one pass."""
     predictor = Predictor(model_files.load(storage.path(str(model)), OPENPOSE), height)
-    found = ValidScore(split, split["counts"]["images"], OPENPOSE).ap(predictor, lambda: False)
+    found = ValidScore(split, split.counts["images"], OPENPOSE).ap(predictor, lambda: False)
     assert found is not None
     return found

@@ -50,7 +50,7 @@ def main() -> int:
         print(f"finetune: {why}")
         return 0
     made = _real.records(options.data, options.out, val_share=0.1 if options.held_out else 0.0)
-    valid = ValidScore(made["val"], made["val"]["counts"]["images"], _real.OPENPOSE)
+    valid = ValidScore(made["val"], made["val"].counts["images"], _real.OPENPOSE)
     before = found(options.weights, valid)
     after = found(_real.trained(options.out, made, init=str(options.weights.absolute()), **RECIPE), valid)
     was, now = (figures(valid.truth, results) for results in (before, after))

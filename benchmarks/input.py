@@ -29,6 +29,7 @@ from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
 SIZE, BATCH = 368, 16
@@ -47,7 +48,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     loop, _, whole, host = (1 / seconds for seconds, _ in rates.values())
-    print(f"{manifest['counts']['images']} pictures, {SIZE}×{SIZE}, batch {BATCH}, best of {ROUNDS}")
+    print(f"{manifest.counts['images']} pictures, {SIZE}×{SIZE}, batch {BATCH}, best of {ROUNDS}")
     print(f"  {'':36}{'images/s':>9}{'ratio':>8}{'CPU ms/image':>14}")
     for name, (seconds, cpu) in rates.items():
         print(f"  {name:36}{1 / seconds:9.0f}{1 / seconds / loop:8.2f}{1e3 * cpu:14.2f}")
@@ -55,7 +56,7 @@ def main() -> int:
     return 0 if whole >= BOUND_ALL * loop and host >= BOUND_HOST * loop else 1
 
 
-def make_records(root: Path) -> dict[str, Any]:
+def make_records(root: Path) -> RecordsManifest:
     """Makes sparse records of the real validation split (pictures of COCO's size) or of a drawn training split."""
     real, drawn = oracle.SHARED / "coco", root / "sample"
     if real.exists():
@@ -66,10 +67,10 @@ def make_records(root: Path) -> dict[str, Any]:
         coco_download(str(drawn), str(root))
     tfrecord_targets(str(root), "train", parameters=SplitParameters(dense="none"))
     (path,) = root.glob("records/train-*/manifest.json")
-    return storage.open_manifest(str(path), "records")
+    return storage.open_manifest(str(path), RecordsManifest)
 
 
-def measure(manifest: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def measure(manifest: RecordsManifest) -> dict[str, tuple[float, float]]:
     """Seconds and CPU seconds per image, for each method."""
     inputs = InputParameters(size=(SIZE, SIZE))
 

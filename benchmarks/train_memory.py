@@ -18,6 +18,7 @@ from benchmarks import train_step
 from benchmarks.index_memory import peak_mb
 from openpose import skeleton
 from openpose.errors import InputError
+from openpose.records.manifest import RecordsManifest
 from openpose.training import loop
 from openpose.training.parameters import RunParameters, TrainParameters
 from openpose.training.step import Trainer
@@ -44,7 +45,7 @@ def main() -> int:
     return 0 if growth <= BOUND_GROWTH and megabytes <= BOUND_MB else 1
 
 
-def input_mb(manifest: dict[str, Any]) -> float:
+def input_mb(manifest: RecordsManifest) -> float:
     """MB that the input adds to the peak memory of a process that has trained a step."""
     trainer = Trainer(TrainParameters(**SMALL, batch_size=BATCH), OPENPOSE, 100, tf.distribute.get_strategy())
     one = train_step.any_batch()
@@ -57,9 +58,9 @@ def input_mb(manifest: dict[str, Any]) -> float:
     return peak_mb() - before
 
 
-def growth_over_steps(manifest: dict[str, Any], folder: Path) -> float:
+def growth_over_steps(manifest: RecordsManifest, folder: Path) -> float:
     """Memory after all steps, relative to that after the first ones."""
-    per_epoch = manifest["counts"]["samples"] // 4
+    per_epoch = manifest.counts["samples"] // 4
     parameters = TrainParameters(**SMALL, size=64, batch_size=4, epochs=-(-STEPS // per_epoch))
     used = []
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from openpose import storage
 from openpose.errors import InputError
 
-Manifest = TypeVar("Manifest")
+Manifest = TypeVar("Manifest", bound=storage.Manifest)
 RUN = "OPENPOSE_RUN"  # environment variable with the run's identifier
 
 

@@ -7,7 +7,6 @@ import secrets
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import pytest
@@ -20,9 +19,11 @@ from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
 from openpose.model_files import frozen_graph
 from openpose.model_files.inference import Source
+from openpose.records.manifest import RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import merge
 from openpose.records.write import write_shards
+from tests import manifests
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,10 +81,10 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordsManifest]:
     """Records manifests of the small drawn data set: `train` and `val`."""
     out = tmp_path_factory.mktemp("records")
-    manifests = {}
+    found = {}
     for split in ("train", "val"):
         with (
             zipfile.ZipFile(sample_folder / "annotations_trainval2017.zip") as archive,
@@ -101,5 +102,5 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
             people = index.Split(out / described["people"], out / described["index"])
             parameters = RecordParameters(images_per_shard=10)
             shards = write_shards(people, pictures, out / split, split, parameters)
-        manifests[split] = {"folder": str(out / split), **merge(shards)}
-    return manifests
+        found[split] = manifests.records(out / split, split, **merge(shards))
+    return found

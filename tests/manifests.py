@@ -6,6 +6,29 @@ from openpose import storage
 from openpose.evaluation.manifest import EvaluationInputs, EvaluationManifest
 from openpose.evaluation.registry import Champion, ChampionEvaluation, ChampionExport
 from openpose.model_files.manifest import ModelInputs, ModelManifest
+from openpose.records.manifest import RecordsInputs, RecordsManifest
+from openpose.records.parameters import RecordParameters
+from openpose.records.shards import FORMAT
+
+
+def records(folder: object = "", split: str = "val", **content: Any) -> RecordsManifest:
+    """The manifest of a split's records.
+
+    Args:
+        folder: of the shards.
+        split: name of the split.
+        content: other fields.
+    """
+    inputs = RecordsInputs(
+        data="x",
+        split=split,
+        skeleton="openpose18",
+        targets=content.get("targets"),
+        format=FORMAT,
+        **RecordParameters().as_dict(),
+    )
+    fields: dict[str, Any] = {"skeleton": "openpose18", "shards": [], "counts": {}, "bad_images": []}
+    return RecordsManifest(fingerprint="f" * 64, folder=str(folder), inputs=inputs, split=split, **fields | content)
 
 
 def evaluation(root: storage.StoragePath, ap: float | None = 0.5, **content: Any) -> EvaluationManifest:

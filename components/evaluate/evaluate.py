@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -15,6 +15,7 @@ from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
 from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
 from openpose.evaluation.registry import Champion, Registry
 from openpose.input.parameters import InputParameters
+from openpose.records.manifest import RecordsManifest
 from openpose.report.evaluation_page import Evaluation, evaluation_page
 from openpose.training.manifest import RunManifest
 from openpose.training.parameters import TrainParameters
@@ -76,7 +77,7 @@ def evaluate(
     """
     folder = storage.open_root(root)
     with status.step(folder, "evaluate") as step:
-        split = storage.open_manifest(valid_records, "records")
+        split = storage.open_manifest(valid_records, RecordsManifest)
         subject = _subject(run, model)
         if parameters.max_valid_loss and not has_all_stages(subject.file):
             raise InputError(
@@ -84,15 +85,15 @@ def evaluate(
                 "give the Keras model (.keras) that it was made from, or leave max_valid_loss out"
             )
         trained = subject.parameters()
-        person = skeleton.get(split["skeleton"])
+        person = skeleton.get(split.skeleton)
         height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
-        data = split["inputs"]["data"]
+        data = split.inputs.data
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
         inputs = EvaluationInputs(
             model=subject.checksum,
             run=subject.run.fingerprint if subject.run else None,
             pixels=pixels,
-            records=split["fingerprint"],
+            records=split.fingerprint,
             data=data,
             champion=ComparedChampion(champion.entry, champion.figures["AP"]) if champion else None,
             **parameters.as_dict() | {"height": height},
@@ -137,7 +138,7 @@ def _finish(
     work: storage.StepOutput[EvaluationManifest],
     subject: Subject,
     network: model_files.Model,
-    split: dict[str, Any],
+    split: RecordsManifest,
     of_losses: InputParameters,
     measured: "Measured",
     demands: AcceptanceThresholds,
@@ -153,7 +154,7 @@ def _finish(
         "pixels": network.pixels,
         "evaluated at height": str(work.inputs.height),
         "losses at": "{1}×{0}".format(*of_losses.size),
-        "validation images": f"{split['counts']['images']:,}",
+        "validation images": f"{split.counts['images']:,}",
         "champion": champion.entry if champion else "none",
     }
     trained = subject.parameters()

@@ -18,6 +18,7 @@ from openpose.model_files.formats import FORMATS
 from openpose.predict.predictor import Maps, Predictor
 from openpose.predict.results import coco_results
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature
@@ -94,7 +95,7 @@ class Pictures:
         return len(self.ids)
 
 
-def pictures(split: dict[str, Any], skeleton: Skeleton, count: int) -> Pictures:
+def pictures(split: RecordsManifest, skeleton: Skeleton, count: int) -> Pictures:
     """The first pictures of a split's records: a random but fixed choice, because records are shuffled."""
     examples = list(read.examples(split, skeleton).take(count).as_numpy_iterator())
     return Pictures(

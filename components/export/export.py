@@ -1,7 +1,5 @@
 """The last step: writes the model in each format, compares each with the trained model, and makes a model card."""
 
-from typing import Any
-
 from components import status
 from components.export.parameters import ExportParameters
 from openpose import storage
@@ -9,6 +7,7 @@ from openpose.errors import InputError
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.model_files import formats as model_formats
 from openpose.model_files.manifest import ModelInputs, ModelManifest
+from openpose.records.manifest import RecordsManifest
 from openpose.training.manifest import RunManifest
 
 
@@ -44,7 +43,7 @@ def export(
     with status.step(folder, "export") as step:
         trained = storage.open_manifest(run, RunManifest)
         judged = storage.open_manifest(evaluation, EvaluationManifest)
-        split = storage.open_manifest(valid_records, "records")
+        split = storage.open_manifest(valid_records, RecordsManifest)
         inputs = ModelInputs(
             run=trained.fingerprint,
             evaluation=judged.fingerprint,
@@ -64,17 +63,17 @@ def export(
         return manifest
 
 
-def _training_split(root: storage.StoragePath, trained: RunManifest, train_records: str) -> dict[str, Any]:
+def _training_split(root: storage.StoragePath, trained: RunManifest, train_records: str) -> RecordsManifest:
     """The manifest of the training split's records; by default that of the run under the root."""
     if train_records:
-        return storage.open_manifest(train_records, "records")
+        return storage.open_manifest(train_records, RecordsManifest)
     path = root / "records" / f"train-{trained.inputs.records[0][:12]}" / "manifest.json"
     if storage.size(path) is None:
         raise InputError(
             f"{path}: the training records are missing, and tflite_int8 takes the ranges of its integers from their "
             "pictures; give train_records, or leave tflite_int8 out of `formats`"
         )
-    return storage.open_manifest(path, "records")
+    return storage.open_manifest(path, RecordsManifest)
 
 
 def rejection(reason: str, judged: EvaluationManifest) -> str:

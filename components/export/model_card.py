@@ -13,6 +13,7 @@ from components.export.compare import Figures
 from components.export.examples import example
 from openpose import storage
 from openpose.evaluation.manifest import EvaluationManifest
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.training.manifest import RunManifest
 
@@ -37,8 +38,8 @@ class Inputs:
 
     run: RunManifest
     evaluation: EvaluationManifest
-    split: dict[str, Any]
-    calibration: dict[str, Any] | None
+    split: RecordsManifest
+    calibration: RecordsManifest | None
 
 
 def describe(
@@ -61,7 +62,7 @@ def describe(
         "data": {
             "train_records": run.inputs.records[0],
             "valid_records": run.inputs.records[1],
-            "valid_counts": inputs.split["counts"],
+            "valid_counts": inputs.split.counts,
             "licence": COCO_LICENCE,
         },
         "parameters": parameters.as_dict(),

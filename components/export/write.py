@@ -1,7 +1,6 @@
 """Writes a trained network in the chosen formats, with its card."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
 from openpose.model_files.manifest import ModelManifest
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 CALIBRATION_IMAGES = 32
@@ -21,7 +21,7 @@ CALIBRATION_IMAGES = 32
 
 def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[str, Format]) -> ModelManifest:
     """Writes all files or none; returns the manifest."""
-    person, size = skeleton.get(inputs.split["skeleton"]), inputs.run.inputs.parameters.size
+    person, size = skeleton.get(inputs.split.skeleton), inputs.run.inputs.parameters.size
     pixels, trained = work.inputs.pixels, storage.path(inputs.run.model)
     pictures = compare.pictures(inputs.split, person, work.inputs.images)
     with storage.atomic_folder(work.folder) as temporary:
@@ -63,7 +63,7 @@ def _write_formats(
     return measured
 
 
-def _calibration(split: dict[str, Any] | None, person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
+def _calibration(split: RecordsManifest | None, person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
     """Pictures of the split's records as the network sees them, RGB float32 [1, H, W, 3]."""
     if split is None:
         return []

@@ -11,6 +11,7 @@ from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input.parameters import InputParameters
+from openpose.records.manifest import RecordsInputs, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
 
@@ -22,7 +23,7 @@ def tfrecord_targets(
     parameters: SplitParameters = SplitParameters(),
     worker: int = 0,
     workers: int = 1,
-) -> dict[str, Any] | None:
+) -> RecordsManifest | None:
     """Writes one worker's share of a split's TFRecord shards.
 
     Args:
@@ -61,7 +62,7 @@ def collect_records(
     split: str,
     data: str = "",
     parameters: SplitParameters = SplitParameters(),
-) -> dict[str, Any]:
+) -> RecordsManifest:
     """The manifest of a split's records after all workers are done.
 
     Args:
@@ -106,15 +107,15 @@ class _SplitWork:
         size = parameters.size
         self._input = InputParameters(size=(size, size)) if split in DENSE_SPLITS[parameters.dense] else None
         self._targets = self._input.described_targets() if self._input else None
-        inputs = {
-            "data": self.source.fingerprint,
-            "split": split,
-            "skeleton": self.skeleton.name,
-            "targets": self._targets,
-            "format": FORMAT,
+        inputs = RecordsInputs(
+            data=self.source.fingerprint,
+            split=split,
+            skeleton=self.skeleton.name,
+            targets=self._targets,
+            format=FORMAT,
             **self.parameters.as_dict(),
-        }
-        self.work = storage.StepOutput(root, "records", inputs, f"records/{split}-")
+        )
+        self.work = storage.StepOutput(root, RecordsManifest, inputs, f"records/{split}-")
 
     def people(self) -> Split:
         return Split(self.source.people, self.source.index)
@@ -127,7 +128,7 @@ class _SplitWork:
 
         return dense.make_targets(self.skeleton, self._input)
 
-    def finish(self) -> dict[str, Any] | None:
+    def finish(self) -> RecordsManifest | None:
         """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
         planned = plan_shards(self.split, self.people().picture_bytes, self.parameters)
         shards = finished_shards(self.work.folder, planned)
@@ -140,5 +141,5 @@ class _SplitWork:
             raise InputError(f"the {self.split} split has no image that can be used")
         print(f"records of {self.split} in {self.work.folder}", flush=True)
         for bad in merged["bad_images"]:
-            print(f"left out {bad['file_name']}: {bad['reason']}", flush=True)
+            print(f"left out {bad.file_name}: {bad.reason}", flush=True)
         return self.work.finish(split=self.split, skeleton=self.skeleton.name, targets=self._targets, **merged)

@@ -12,6 +12,7 @@ from components.revision import commit
 from openpose import skeleton as skeletons
 from openpose import storage
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.report.training_page import training_page
 from openpose.training import devices
 from openpose.training.loop import train
@@ -21,8 +22,8 @@ from openpose.training.parameters import RunParameters
 
 def train_here(
     work: storage.StepOutput[RunManifest],
-    training: dict[str, Any],
-    validation: dict[str, Any],
+    training: RecordsManifest,
+    validation: RecordsManifest,
     run: RunParameters,
     gpus: int,
     command: str,
@@ -44,7 +45,7 @@ def train_here(
     chief = devices.is_chief(strategy)
     if chief:
         storage.write_json(work.folder / "run.json", _about(work.inputs, command))
-    parameters, skeleton = work.inputs.parameters, skeletons.get(training["skeleton"])
+    parameters, skeleton = work.inputs.parameters, skeletons.get(training.skeleton)
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
     manifest = _finish(work, run.logs, result.model, result.history) if chief else None

@@ -120,7 +120,7 @@ def make_records(root: str, datapath: str, imgpath: str) -> dict[str, str]:
     for split, name in (("train", "train_records"), ("val", "valid_records")):
         manifest = tfrecord_targets(root, split, parameters=SplitParameters(dense="none"))
         assert manifest is not None  # one worker makes all of it
-        places[name] = f"{manifest['folder']}/manifest.json"
+        places[name] = f"{manifest.folder}/manifest.json"
     return places
 
 

@@ -2,11 +2,11 @@
 
 import shlex
 import time
-from typing import Any
 
 from components import command, status
 from openpose import storage
 from openpose.errors import InputError
+from openpose.records.manifest import RecordsManifest
 from openpose.training.devices import worker_suffix
 from openpose.training.manifest import RunInputs, RunManifest
 from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
@@ -43,13 +43,13 @@ def train(
     """
     folder = storage.open_root(root)
     with status.step(folder, f"train{worker_suffix()}") as step:
-        training, validation = (storage.open_manifest(path, "records") for path in (train_records, valid_records))
-        inputs = RunInputs((training["fingerprint"], validation["fingerprint"]), parameters, revision)
+        training, validation = (storage.open_manifest(path, RecordsManifest) for path in (train_records, valid_records))
+        inputs = RunInputs((training.fingerprint, validation.fingerprint), parameters, revision)
         work = storage.StepOutput(folder, RunManifest, inputs, "runs/")
         manifest = step.cached(work)
         if manifest is not None:
             return manifest
-        places = {"root": folder, "train_records": _place(training), "valid_records": _place(validation)}
+        places = {"root": folder, "train_records": training.path, "valid_records": validation.path}
         values = {**places, **parameters.as_dict(), **run.as_dict(), **devices.as_dict(), "revision": revision}
         if devices.machines > 1:
             return _train_on_machines(work, devices, command.line(train, PROGRAM, {**values, "machines": 1}))
@@ -69,8 +69,3 @@ def _train_on_machines(work: storage.StepOutput[RunManifest], devices: DevicePar
     if manifest is None:
         raise InputError(f"the pods that trained left no run in {work.folder}; do all of them see that storage root?")
     return manifest
-
-
-def _place(manifest: dict[str, Any]) -> storage.StoragePath:
-    """Where a manifest lies, also when the step was given a copy of it, as KFP does."""
-    return storage.path(manifest["folder"]) / "manifest.json"

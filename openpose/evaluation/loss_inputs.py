@@ -1,11 +1,11 @@
 """Which validation losses a model's file gives, and at which input they are computed. Free of TensorFlow."""
 
 from dataclasses import replace
-from typing import Any
 
 from openpose import storage
 from openpose.codec.parameters import TargetParameters
 from openpose.input.parameters import InputParameters
+from openpose.records.manifest import RecordsManifest
 
 DEFAULT_SIZE = 368
 
@@ -15,13 +15,13 @@ def has_all_stages(path: storage.StoragePath) -> bool:
     return path.suffix == ".keras"
 
 
-def loss_inputs(split: dict[str, Any], stride: int) -> InputParameters:
+def loss_inputs(split: RecordsManifest, stride: int) -> InputParameters:
     """The input for the losses of a model whose training is unknown: that of the records' dense targets.
 
     Args:
         split: manifest of the records.
         stride: of the model.
     """
-    stored = dict(split.get("targets") or {})
+    stored = dict(split.targets or {})
     size = tuple(stored.pop("size", (DEFAULT_SIZE, DEFAULT_SIZE)))
     return InputParameters(size, replace(TargetParameters(**stored), stride=stride))

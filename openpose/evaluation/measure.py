@@ -21,6 +21,7 @@ from openpose.model_files import Model
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 
@@ -52,7 +53,7 @@ class Measured:
 
 def measure(
     model: Model,
-    split: dict[str, Any],
+    split: RecordsManifest,
     inputs: InputParameters,
     height: int,
     skeleton: Skeleton,
@@ -110,10 +111,10 @@ class _Detected:
         return len(timed) / sum(timed)
 
 
-def _detect(predictor: Predictor, split: dict[str, Any], skeleton: Skeleton, shown: int) -> _Detected:
+def _detect(predictor: Predictor, split: RecordsManifest, skeleton: Skeleton, shown: int) -> _Detected:
     run, finite = _Detected(Gallery(shown)), FiniteMaps(predictor.model)
     predictor = replace(predictor, model=finite.model)
-    with progress.bar(split["counts"]["images"], "evaluate", "image") as bar:
+    with progress.bar(split.counts["images"], "evaluate", "image") as bar:
         for record in read.examples(split, skeleton).as_numpy_iterator():
             image, name = read.decode_picture(record), record["filename"].decode()
             start = time.perf_counter()

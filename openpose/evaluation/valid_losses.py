@@ -1,7 +1,6 @@
 """The validation losses of any model, as the training loop computes them."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,7 @@ from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.model_files import Model, keras_file
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 _BATCH = 4
@@ -21,7 +21,7 @@ _Losses = Callable[[_Batch], dict[str, tf.Tensor]]
 
 
 def valid_losses(
-    model: Model, split: dict[str, Any], inputs: InputParameters, skeleton: Skeleton
+    model: Model, split: RecordsManifest, inputs: InputParameters, skeleton: Skeleton
 ) -> dict[str, float | None]:
     """Computes the losses over a split.
 
@@ -37,7 +37,7 @@ def valid_losses(
     """
     losses_of = _of_all_stages(model, skeleton) if has_all_stages(model.path) else _of_last_stage(model, skeleton)
     total: dict[str, float] = {}
-    count = split["counts"]["images"]
+    count = split.counts["images"]
     with progress.bar(count, "valid loss", "image") as bar:
         for batch in batches.validation(split, skeleton, inputs, _BATCH):
             for name, value in losses_of(batch).items():

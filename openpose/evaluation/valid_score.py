@@ -8,6 +8,7 @@ from openpose.evaluation import score
 from openpose.predict.predictor import Predictor
 from openpose.predict.results import coco_results
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 
@@ -26,13 +27,13 @@ class ValidScore:
         InputError: AP is undefined because nobody in these pictures is labelled.
     """
 
-    def __init__(self, split: dict[str, Any], images: int, skeleton: Skeleton) -> None:
+    def __init__(self, split: RecordsManifest, images: int, skeleton: Skeleton) -> None:
         self._split, self._images, self._skeleton = split, images, skeleton
         self.truth = read.ground_truth(split, skeleton, images)
         if not any(person["num_keypoints"] and not person["iscrowd"] for person in self.truth["annotations"]):
             raise InputError(
                 f"ap_images is {images}, but nobody is labelled in the first {len(self.truth['images'])} pictures of "
-                f"{split['folder']}, so that COCO AP is undefined there; give a larger number, or 0 for no AP"
+                f"{split.folder}, so that COCO AP is undefined there; give a larger number, or 0 for no AP"
             )
 
     def ap(self, predictor: Predictor, stopped: Callable[[], bool]) -> float | None:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 
@@ -18,6 +17,7 @@ from openpose.input import dense, regions, render
 from openpose.input.parameters import InputParameters
 from openpose.input.regions import Tensors
 from openpose.records import cache, read
+from openpose.records.manifest import RecordsManifest
 from openpose.records.shards import sample_counts, shard_paths
 from openpose.skeleton import Skeleton
 
@@ -44,7 +44,7 @@ ALL = WorkerShare()
 
 
 def training(
-    manifest: dict[str, Any],
+    manifest: RecordsManifest,
     skeleton: Skeleton,
     parameters: InputParameters,
     batch_size: int,
@@ -92,7 +92,7 @@ def training(
 
 
 def _training_examples(
-    manifest: dict[str, Any], skeleton: Skeleton, seed: int, batch_size: int, first_step: int, share: WorkerShare
+    manifest: RecordsManifest, skeleton: Skeleton, seed: int, batch_size: int, first_step: int, share: WorkerShare
 ) -> tf.data.Dataset:
     """Endless pairs (Example, epoch): this worker's training samples in their order."""
     steps = steps_per_epoch(manifest, batch_size)
@@ -142,7 +142,7 @@ def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputPara
 
 
 def validation(
-    manifest: dict[str, Any],
+    manifest: RecordsManifest,
     skeleton: Skeleton,
     parameters: InputParameters,
     batch_size: int,
@@ -153,7 +153,7 @@ def validation(
     Several replicas all get the same number of full batches; the last ones are filled up with samples whose mask is 0
     everywhere, which add nothing to a loss.
     """
-    images = manifest["counts"]["images"]
+    images = manifest.counts["images"]
     steps = -(-images // batch_size)
     piece = steps * batch_size // share.workers
     first = share.worker * piece
@@ -200,22 +200,22 @@ def _map_or_blank(
     return examples.interleave(one, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _streams(manifest: dict[str, Any], batch_size: int) -> int:
+def _streams(manifest: RecordsManifest, batch_size: int) -> int:
     """Number of streams that give samples to a batch in turn: a divisor of the batch, at most one per shard."""
-    most = min(cache.STREAMS, len(manifest["shards"]))
+    most = min(cache.STREAMS, len(manifest.shards))
     return max(number for number in range(1, most + 1) if batch_size % number == 0)
 
 
-def steps_per_epoch(manifest: dict[str, Any], batch_size: int) -> int:
+def steps_per_epoch(manifest: RecordsManifest, batch_size: int) -> int:
     """Number of training steps in an epoch.
 
     Raises:
         InputError: the split has fewer samples than a batch.
     """
-    samples = manifest["counts"]["samples"]
+    samples = manifest.counts["samples"]
     if samples < batch_size:
         raise InputError(
-            f"the records in {manifest['folder']} have {samples} training samples (images with a main person: "
+            f"the records in {manifest.folder} have {samples} training samples (images with a main person: "
             f"at least 5 keypoints and 32² pixels), less than one batch of {batch_size}; "
             "use more data or a smaller batch"
         )

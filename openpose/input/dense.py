@@ -1,7 +1,6 @@
 """Dense targets: the maps and masks of whole pictures, computed once and stored in the records."""
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -10,6 +9,7 @@ from openpose.input import regions, render
 from openpose.input.parameters import InputParameters
 from openpose.input.regions import Tensors
 from openpose.records import schema
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
 
@@ -30,21 +30,21 @@ def make_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[b
     return features
 
 
-def has_targets(manifest: dict[str, Any], parameters: InputParameters) -> bool:
+def has_targets(manifest: RecordsManifest, parameters: InputParameters) -> bool:
     """Whether the records hold the dense targets of these parameters."""
-    return manifest.get("targets") == parameters.described_targets()
+    return manifest.targets == parameters.described_targets()
 
 
-def is_static(manifest: dict[str, Any], parameters: InputParameters) -> bool:
+def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
     """Whether training uses the records' dense targets, and so does not augment.
 
     Raises:
         InputError: the dense targets are those of other parameters.
     """
-    stored, asked = manifest.get("targets"), parameters.described_targets()
+    stored, asked = manifest.targets, parameters.described_targets()
     if stored and stored != asked:
         raise InputError(
-            f"the records in {manifest['folder']} have dense targets for {stored}, but the training asks for {asked}; "
+            f"the records in {manifest.folder} have dense targets for {stored}, but the training asks for {asked}; "
             "train with that size and sigma, or make the records again for this size, or without dense targets"
         )
     return bool(stored)

@@ -6,12 +6,12 @@ import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.records.manifest import RecordsManifest
 
 STREAMS = 8  # largest number of a split's shards that are read at the same time
 # The latest KEEP shards of a split are never removed: for each stream the one to be opened next, the one after it and
@@ -20,7 +20,7 @@ KEEP = 3 * STREAMS
 FREE_SHARE = 0.5  # of the free disk space, for the cache
 
 
-def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
+def local(manifest: RecordsManifest, paths: tf.data.Dataset) -> tf.data.Dataset:
     """Local paths of a records manifest's shards, in the order of `paths`; at most STREAMS may be read at once.
 
     Shards in a folder are read in place. Shards from a bucket are compared with the manifest.
@@ -33,16 +33,16 @@ def local(manifest: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
         InputError: there is too little space for the cache. While the dataset is read, TensorFlow wraps an
             InputError that names a shard that is not what the manifest says; `storage.user_errors` unwraps it.
     """
-    folder = storage.path(manifest["folder"])
+    folder = storage.path(manifest.folder)
     if storage.is_local(folder):
         return paths
-    shards = {str(folder / shard["name"]): shard for shard in manifest["shards"]}
+    shards = {str(folder / shard.name): shard for shard in manifest.shards}
     cache = _cache()
-    cache.reserve(str(folder), sum(sorted(shard["bytes"] for shard in shards.values())[-KEEP:]))
+    cache.reserve(str(folder), sum(sorted(shard.bytes for shard in shards.values())[-KEEP:]))
 
     def fetched(path: bytes) -> bytes:
         text = path.decode()
-        return str(cache.file(text, shards[text]["bytes"], shards[text]["sha256"])).encode()
+        return str(cache.file(text, shards[text].bytes, shards[text].sha256)).encode()
 
     # Each is fetched while the one before it is read.
     return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(fetched, [path], tf.string), [])).prefetch(1)

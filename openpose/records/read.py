@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from openpose.records import cache, schema
+from openpose.records.manifest import RecordsManifest
 from openpose.records.shards import shard_paths
 from openpose.skeleton import Skeleton
 
 
-def examples(manifest: dict[str, Any], skeleton: Skeleton, first: int = 0, end: int | None = None) -> tf.data.Dataset:
+def examples(manifest: RecordsManifest, skeleton: Skeleton, first: int = 0, end: int | None = None) -> tf.data.Dataset:
     """Parsed Examples of a split in the order of the shards.
 
     Args:
@@ -21,13 +22,13 @@ def examples(manifest: dict[str, Any], skeleton: Skeleton, first: int = 0, end: 
         first: index of the first Example.
         end: index after the last one; None reads all. Shards outside the range are not opened.
     """
-    counts = [shard["images"] for shard in manifest["shards"]]
+    counts = [shard.images for shard in manifest.shards]
     bounds = tf.constant([first, sum(counts) if end is None else end], tf.int64)
     return examples_of(manifest, skeleton, tf.constant(shard_paths(manifest)), tf.constant(counts, tf.int64), bounds)
 
 
 def examples_of(
-    manifest: dict[str, Any],
+    manifest: RecordsManifest,
     skeleton: Skeleton,
     paths: tf.Tensor,
     counts: tf.Tensor,
@@ -68,7 +69,7 @@ def decode_picture(example: dict[str, Any]) -> np.ndarray:
         return np.full((example["height"], example["width"], 3), 128, np.uint8)
 
 
-def ground_truth(manifest: dict[str, Any], skeleton: Skeleton, first: int = -1) -> dict[str, Any]:
+def ground_truth(manifest: RecordsManifest, skeleton: Skeleton, first: int = -1) -> dict[str, Any]:
     """Makes a COCO keypoint document from a split's records, for scoring with pycocotools.
 
     Args:

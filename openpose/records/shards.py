@@ -14,6 +14,7 @@ import numpy as np
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.records.manifest import LeftOut, RecordShard, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
 
@@ -63,10 +64,10 @@ def finished_shards(folder: storage.StoragePath, planned: Sequence[Shard]) -> di
     return found
 
 
-def check_bad_images(bad: list[dict[str, str]], images: int, max_share: float) -> None:
+def check_bad_images(bad: Sequence[LeftOut], images: int, max_share: float) -> None:
     """Raises InputError when more than the allowed share of images is bad; the message names the first ones."""
     if len(bad) > max_share * images:
-        named = "; ".join(f"{entry['file_name']}: {entry['reason']}" for entry in bad[:5])
+        named = "; ".join(f"{entry.file_name}: {entry.reason}" for entry in bad[:5])
         more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise InputError(
             f"{len(bad)} of {images} images cannot be used, more than the {max_share:.0%} allowed: {named}{more}. "
@@ -78,37 +79,35 @@ def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Combines descriptions of shards into the manifest's `shards`, `counts` and `bad_images`."""
     ordered = sorted(described, key=lambda shard: shard["name"])
     return {
-        "shards": [{key: shard[key] for key in ("name", "bytes", "sha256", "images", "samples")} for shard in ordered],
+        "shards": [storage.from_json(RecordShard, shard) for shard in ordered],
         "counts": {name: sum(shard[name] for shard in ordered) for name in COUNTED},
-        "bad_images": [bad for shard in ordered for bad in shard["bad_images"]],
+        "bad_images": [LeftOut(**bad) for shard in ordered for bad in shard["bad_images"]],
     }
 
 
-def shard_paths(manifest: dict[str, Any]) -> list[str]:
+def shard_paths(manifest: RecordsManifest) -> list[str]:
     """Paths of the shards in a records manifest.
 
     Raises:
         InputError: a shard is missing, or its size differs from the manifest's.
     """
-    folder = storage.path(manifest["folder"])
+    folder = storage.path(manifest.folder)
     found_sizes = storage.sizes(folder)
-    for shard in manifest["shards"]:
-        size = found_sizes.get(shard["name"])
-        if size != shard["bytes"]:
-            found = "it is missing" if size is None else f"it has {size} bytes instead of {shard['bytes']}"
-            raise InputError(
-                f"{folder / shard['name']}: {found}; remove the folder {folder} and make the records again"
-            )
-    return [str(folder / shard["name"]) for shard in manifest["shards"]]
+    for shard in manifest.shards:
+        size = found_sizes.get(shard.name)
+        if size != shard.bytes:
+            found = "it is missing" if size is None else f"it has {size} bytes instead of {shard.bytes}"
+            raise InputError(f"{folder / shard.name}: {found}; remove the folder {folder} and make the records again")
+    return [str(folder / shard.name) for shard in manifest.shards]
 
 
-def sample_counts(manifest: dict[str, Any]) -> list[int]:
+def sample_counts(manifest: RecordsManifest) -> list[int]:
     """Number of training samples in each shard.
 
     Raises:
         InputError: the records have an older format without these numbers.
     """
-    if any("samples" not in shard for shard in manifest["shards"]):
-        folder = manifest["folder"]
-        raise InputError(f"{folder}/manifest.json: the records are of an older format; make them again")
-    return [shard["samples"] for shard in manifest["shards"]]
+    samples = [shard.samples for shard in manifest.shards]
+    if None in samples:
+        raise InputError(f"{manifest.path}: the records are of an older format; make them again")
+    return [number for number in samples if number is not None]

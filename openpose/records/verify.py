@@ -4,7 +4,6 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 from PIL import Image
@@ -12,33 +11,34 @@ from PIL import Image
 from openpose import progress, storage
 from openpose.errors import InputError
 from openpose.records import image_bytes, schema
+from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.skeleton import get as get_skeleton
 
 
 def verify_manifest(path: str) -> int:
     """Checks the shards of a manifest and prints what is damaged; returns the exit code, 1 on damage."""
-    manifest = storage.open_manifest(path, "records")
-    folder, skeleton = storage.path(manifest["folder"]), get_skeleton(manifest["skeleton"])
+    manifest = storage.open_manifest(path, RecordsManifest)
+    folder, skeleton = storage.path(manifest.folder), get_skeleton(manifest.skeleton)
     damage = []
     total: Counter[str] = Counter()
-    with progress.bar(len(manifest["shards"]), "verify", "shard") as bar:
-        for shard in manifest["shards"]:
+    with progress.bar(len(manifest.shards), "verify", "shard") as bar:
+        for shard in manifest.shards:
             try:
-                total.update(_verified_counts(folder / shard["name"], shard, skeleton))
+                total.update(_verified_counts(folder / shard.name, shard, skeleton))
             except InputError as error:
                 damage.append(str(error))
             bar.update(1)
-    differing = {name: count for name, count in manifest["counts"].items() if total[name] != count}
+    differing = {name: count for name, count in manifest.counts.items() if total[name] != count}
     if differing and not damage:
         damage.append(f"{path}: its counts {differing} differ from those of its shards, {dict(total)}")
     for line in damage:
         print(line)
-    print(f"{path}: " + (f"{len(damage)} damaged" if damage else f"{len(manifest['shards'])} shards are whole"))
+    print(f"{path}: " + (f"{len(damage)} damaged" if damage else f"{len(manifest.shards)} shards are whole"))
     return 1 if damage else 0
 
 
-def _verified_counts(place: storage.StoragePath, shard: dict[str, Any], skeleton: Skeleton) -> Counter[str]:
+def _verified_counts(place: storage.StoragePath, shard: RecordShard, skeleton: Skeleton) -> Counter[str]:
     """Checks a shard against its manifest and returns its counts.
 
     Raises:
@@ -55,13 +55,13 @@ def _verified_counts(place: storage.StoragePath, shard: dict[str, Any], skeleton
                 total.update(schema.count_people(image))
             except (ValueError, IndexError, OSError) as error:  # protobuf's DecodeError is a ValueError
                 raise InputError(f"{place}: record {number}: {error}") from error
-        if total["images"] != shard["images"]:
-            raise InputError(f"{place}: it has {total['images']} records, the manifest says {shard['images']}")
+        if total["images"] != shard.images:
+            raise InputError(f"{place}: it has {total['images']} records, the manifest says {shard.images}")
         found = file.stat().st_size, storage.sha256(file)
-    if found != (shard["bytes"], shard["sha256"]):
+    if found != (shard.bytes, shard.sha256):
         raise InputError(
             f"{place}: it has {found[0]} bytes and sha256 {found[1]}, "
-            f"the manifest says {shard['bytes']} and {shard['sha256']}"
+            f"the manifest says {shard.bytes} and {shard.sha256}"
         )
     return total
 

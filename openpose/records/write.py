@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from openpose import progress, storage
 from openpose.records import image_bytes, schema
+from openpose.records.manifest import LeftOut
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
 from openpose.records.record_file import RecordFile
@@ -71,9 +72,9 @@ def write_shards(
     images = len(people.picture_bytes)
     mine = plan_shards(split, people.picture_bytes, parameters)[worker::workers]
     finished = finished_shards(folder, mine)
-    lock, bad = threading.Lock(), list[dict[str, str]]()
+    lock, bad = threading.Lock(), list[LeftOut]()
 
-    def note(more: dict[str, str]) -> None:
+    def note(more: LeftOut) -> None:
         with lock:
             bad.append(more)
             # Checked at once, so that a split with too many bad images fails before its shards are finished.
@@ -84,7 +85,7 @@ def write_shards(
         if description is None:
             return _write_shard(folder / shard.name, people.read(shard.start, shard.stop), pictures, dense, note, step)
         for earlier in description["bad_images"]:
-            note(earlier)
+            note(LeftOut(**earlier))
         step(shard.stop - shard.start)
         return description
 
@@ -111,7 +112,7 @@ def _write_shard(
     examples: list[bytes],
     pictures: Pictures,
     dense: Callable[[bytes], bytes] | None,
-    note: Callable[[dict[str, str]], None],
+    note: Callable[[LeftOut], None],
     step: Callable[[], None],
 ) -> dict[str, Any]:
     images = [(tf.train.Example.FromString(example), example) for example in examples]
@@ -125,7 +126,7 @@ def _write_shard(
             try:
                 encoded = image_bytes.upright(pictures.read, _file_name(image), size)
             except image_bytes.BadImage as error:
-                bad.append({"file_name": _file_name(image), "reason": str(error)})
+                bad.append(LeftOut(file_name=_file_name(image), reason=str(error)))
                 note(bad[-1])
             else:
                 # Without a copy of the picture: protobuf makes three, and each takes as long as reading it.
@@ -133,7 +134,13 @@ def _write_shard(
                 file.write(*pieces, *([dense(b"".join(pieces))] if dense else []))
                 counts.update(schema.count_people(image))
             step()
-    description = {"name": path.name, "bytes": file.bytes, "sha256": file.sha256, **counts, "bad_images": bad}
+    description = {
+        "name": path.name,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        **counts,
+        "bad_images": storage.to_json(bad),
+    }
     storage.write_json(path.with_suffix(".json"), description)
     return description
 

@@ -14,6 +14,7 @@ from openpose.input import dense
 from openpose.input.parameters import InputParameters
 from openpose.records import schema
 from openpose.records.loss_mask import mask_image
+from openpose.records.manifest import RecordsManifest
 from openpose.records.picture import COUNTED
 from openpose.records.shards import shard_paths
 from openpose.records.verify import read_records
@@ -28,23 +29,21 @@ def show_path(path: str) -> None:
     if not path.endswith(".json"):
         _show_shard(path)
         return
-    manifest = storage.open_manifest(path, "records")
-    size = sum(shard["bytes"] for shard in manifest["shards"])
-    print(f"{manifest['split']}: {len(manifest['shards'])} shards, {size / 1e6:.1f} MB in {manifest['folder']}")
-    rows = {name.replace("_", " "): f"{count:,}" for name, count in manifest["counts"].items()}
-    rows["skeleton"] = manifest["skeleton"]
-    targets = manifest.get("targets")
+    manifest = storage.open_manifest(path, RecordsManifest)
+    size = sum(shard.bytes for shard in manifest.shards)
+    print(f"{manifest.split}: {len(manifest.shards)} shards, {size / 1e6:.1f} MB in {manifest.folder}")
+    rows = {name.replace("_", " "): f"{count:,}" for name, count in manifest.counts.items()}
+    rows["skeleton"] = manifest.skeleton
+    targets = manifest.targets
     rows["dense targets"] = ", ".join(f"{name} {value}" for name, value in targets.items()) if targets else "none"
-    rows["left out"] = str(len(manifest["bad_images"]))
-    rows["fingerprint"] = manifest["fingerprint"]
+    rows["left out"] = str(len(manifest.bad_images))
+    rows["fingerprint"] = manifest.fingerprint
     for name, value in rows.items():
         print(f"  {name:<22}{value}")
-    for bad in manifest["bad_images"]:
-        print(f"    {bad['file_name']}: {bad['reason']}")
-    for shard in manifest["shards"]:
-        print(
-            f"  {shard['name']}  {shard['images']:>7,} images  {shard['bytes'] / 1e6:>8.1f} MB  {shard['sha256'][:12]}"
-        )
+    for bad in manifest.bad_images:
+        print(f"    {bad.file_name}: {bad.reason}")
+    for shard in manifest.shards:
+        print(f"  {shard.name}  {shard.images:>7,} images  {shard.bytes / 1e6:>8.1f} MB  {shard.sha256[:12]}")
 
 
 def _show_shard(path: str) -> None:
@@ -84,9 +83,9 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
     """
     skeleton, shards = OPENPOSE18, [path]
     if path.endswith(".json"):
-        manifest = storage.open_manifest(path, "records")
-        skeleton, shards = get_skeleton(manifest["skeleton"]), shard_paths(manifest)
-        size = manifest["targets"]["size"][0] if manifest.get("targets") else size
+        manifest = storage.open_manifest(path, RecordsManifest)
+        skeleton, shards = get_skeleton(manifest.skeleton), shard_paths(manifest)
+        size = manifest.targets["size"][0] if manifest.targets else size
     parameters = InputParameters(size=(size, size))
     drawn = 0
     for drawn, serialized in enumerate(islice(_all_records(shards), count), 1):

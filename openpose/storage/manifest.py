@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, Generic, TypeVar, overload
+from typing import IO, Any, ClassVar, Generic, TypeVar
 
 from openpose.errors import InputError
 from openpose.storage.atomic import temporary_path, write_text
@@ -23,7 +23,7 @@ from openpose.storage.user_errors import bucket_errors
 SCHEMA = 1
 MANIFEST = "manifest.json"
 
-AnyManifest = TypeVar("AnyManifest")
+AnyManifest = TypeVar("AnyManifest", bound="Manifest")
 Document = TypeVar("Document")
 
 
@@ -125,17 +125,8 @@ class StepOutput(Generic[AnyManifest]):
         manifest_path: the manifest, which exists once the output is complete.
     """
 
-    @overload
-    def __init__(self, root: StoragePath, kind: type[AnyManifest], inputs: Any, where: str) -> None: ...
-
-    @overload
-    def __init__(
-        self: StepOutput[dict[str, Any]], root: StoragePath, kind: str, inputs: dict[str, Any], where: str
-    ) -> None: ...
-
-    def __init__(self, root: StoragePath, kind: Any, inputs: Any, where: str) -> None:
-        self._manifest = kind
-        self.kind, self.inputs = (kind if isinstance(kind, str) else kind.KIND), inputs
+    def __init__(self, root: StoragePath, kind: type[AnyManifest], inputs: Any, where: str) -> None:
+        self._manifest, self.kind, self.inputs = kind, kind.KIND, inputs
         self.fingerprint = fingerprint({"kind": self.kind, "schema": SCHEMA, "inputs": to_json(inputs)})
         self.folder = root / f"{where}{self.fingerprint[:12]}"
         self.manifest_path = self.folder / MANIFEST
@@ -144,9 +135,8 @@ class StepOutput(Generic[AnyManifest]):
         """The manifest, if the output is complete already."""
         if not self.manifest_path.exists():
             return None
-        manifest: Any = open_manifest(self.manifest_path, self._manifest)
-        found = manifest["fingerprint"] if isinstance(manifest, dict) else manifest.fingerprint
-        return manifest if found == self.fingerprint else None
+        manifest = open_manifest(self.manifest_path, self._manifest)
+        return manifest if manifest.fingerprint == self.fingerprint else None
 
     def finish(self, **content: Any) -> AnyManifest:
         """Writes the manifest, which must be the step's last file, and returns it.
@@ -154,25 +144,12 @@ class StepOutput(Generic[AnyManifest]):
         Args:
             content: the fields that this kind of manifest has in addition to those of all.
         """
-        header = {"fingerprint": self.fingerprint, "folder": str(self.folder), "inputs": self.inputs}
-        if isinstance(self._manifest, str):
-            manifest: Any = {"kind": self.kind, "schema": SCHEMA, **header, **content}
-            write_json(self.manifest_path, manifest)
-        else:
-            manifest = self._manifest(**header, **content)
-            write_json(self.manifest_path, manifest.as_document())
+        manifest = self._manifest(fingerprint=self.fingerprint, folder=str(self.folder), inputs=self.inputs, **content)
+        write_json(self.manifest_path, manifest.as_document())
         return manifest
 
 
-@overload
-def open_manifest(place: str | StoragePath, kind: str) -> dict[str, Any]: ...
-
-
-@overload
-def open_manifest(place: str | StoragePath, kind: type[AnyManifest]) -> AnyManifest: ...
-
-
-def open_manifest(place: str | StoragePath, kind: Any) -> Any:
+def open_manifest(place: str | StoragePath, kind: type[AnyManifest]) -> AnyManifest:
     """Reads a manifest of a kind.
 
     Raises:
@@ -180,13 +157,9 @@ def open_manifest(place: str | StoragePath, kind: Any) -> Any:
     """
     place = path(place)
     document = read_json(place)
-    name = kind if isinstance(kind, str) else kind.KIND
-    if not isinstance(document, dict) or document.get("kind") != name:
-        found = document.get("kind") if isinstance(document, dict) else None
-        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {name!r} is needed here")
-    if isinstance(kind, str):
-        read_document(document, place, Manifest)
-        return document
+    found = document.get("kind") if isinstance(document, dict) else None
+    if found != kind.KIND:
+        raise InputError(f"{place}: `kind` is {found!r}, but a manifest of kind {kind.KIND!r} is needed here")
     return read_document(document, place, kind)
 
 

@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.records.manifest import RecordsManifest
 from openpose.training.sockets import answers
 
 PATIENCE = 60.0  # seconds without an answer after which the training ends
 _TIMEOUT = 5.0  # seconds to wait for a batch, or for an answer, before looking again
 
 
-def distribute(dataset: tf.data.Dataset, records: dict[str, Any], address: str) -> tf.data.Dataset:
+def distribute(dataset: tf.data.Dataset, records: RecordsManifest, address: str) -> tf.data.Dataset:
     """The same elements, made by the service at the address grpc://host:port.
 
     Raises:
@@ -25,8 +26,8 @@ def distribute(dataset: tf.data.Dataset, records: dict[str, Any], address: str) 
     """
     if not re.fullmatch(r"grpc://[^/:]+:\d+", address):
         raise InputError(f"remote data {address!r}: the address must be like grpc://host:5050")
-    if not storage.is_local(storage.path(records["folder"])):
-        raise InputError(f"{records['folder']}: a data service reads records from folders only, not from a bucket")
+    reason = "a data service reads records from folders only, not from a bucket"
+    storage.require_local(storage.path(records.folder), reason)
     if not answers(address.removeprefix("grpc://"), _TIMEOUT):
         raise InputError(
             f"remote data {address}: no service answers there; start python -m openpose.data_service dispatcher"

@@ -20,6 +20,7 @@ from openpose.evaluation.valid_score import ValidScore
 from openpose.input import batches
 from openpose.networks import loss
 from openpose.predict.predictor import Predictor
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.training import devices, initial_weights, sigterm
 from openpose.training.checkpoints import Checkpoints
@@ -49,8 +50,8 @@ class TrainResult:
 
 
 def train(
-    train_records: dict[str, Any],
-    valid_records: dict[str, Any],
+    train_records: RecordsManifest,
+    valid_records: RecordsManifest,
     folder: Path,
     parameters: TrainParameters,
     skeleton: Skeleton,
@@ -86,8 +87,8 @@ def train(
 class _Training:
     """The arguments of `train`, and whether SIGTERM has arrived."""
 
-    train_records: dict[str, Any]
-    valid_records: dict[str, Any]
+    train_records: RecordsManifest
+    valid_records: RecordsManifest
     folder: Path
     parameters: TrainParameters
     skeleton: Skeleton
@@ -279,14 +280,16 @@ class _Loop:
                 return None
             for name, value in self.trainer.valid_step(batch).items():
                 total[name] += float(value)
-        values = {f"valid_{name}": value / self.valid_records["counts"]["images"] for name, value in total.items()}
+        values = {f"valid_{name}": value / self.valid_records.counts["images"] for name, value in total.items()}
         if self.score is None:
             return values
         stride = networks.get(self.parameters.model).stride
         network = model_files.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
         predictor = Predictor(network, self.parameters.size)
-        scored = {"valid_ap": self.score.ap(predictor, self.stopped)} if self.writes else {}
-        return None if self.trainer.any_worker(None in scored.values()) else values | scored
+        ap = self.score.ap(predictor, self.stopped) if self.writes else None
+        if self.trainer.any_worker(self.writes and ap is None):
+            return None
+        return values if ap is None else values | {"valid_ap": ap}
 
     def _draw(self, last: bool) -> None:
         """Logs sample pictures of both splits, at most once a minute except for the `last` epoch."""
@@ -353,9 +356,9 @@ def _best(history: list[Epoch]) -> int | None:
     return min(history, key=lambda epoch: epoch["valid_loss"])["step"] if history else None  # type: ignore[return-value]
 
 
-def _about(parameters: TrainParameters, skeleton: Skeleton, records: dict[str, Any]) -> dict[str, Any]:
+def _about(parameters: TrainParameters, skeleton: Skeleton, records: RecordsManifest) -> dict[str, Any]:
     """What a checkpoint and a training that continues from it must have in common, with names for messages."""
-    content = storage.fingerprint([shard["sha256"] for shard in records["shards"]])[:12]
+    content = storage.fingerprint([shard.sha256 for shard in records.shards])[:12]
     return {
         "network": f"{parameters.model} (width {parameters.width:g}, stages {parameters.stages or 'as published'})",
         "skeleton": skeleton.name,
@@ -363,5 +366,5 @@ def _about(parameters: TrainParameters, skeleton: Skeleton, records: dict[str, A
         "average of the weights": bool(parameters.ema),
         "loss scale": parameters.precision == "float16",
         "batch": parameters.batch_size,
-        "training data": f"{records['counts']['samples']} samples, content {content}",
+        "training data": f"{records.counts['samples']} samples, content {content}",
     }

@@ -13,6 +13,7 @@ from openpose.errors import InputError
 from openpose.input import batches, render
 from openpose.networks import loss
 from openpose.networks.layers import Norm
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.training import data_service, optimizer, schedule
 from openpose.training.parameters import TrainParameters
@@ -72,7 +73,7 @@ class Trainer:
         # Only with XLA a function of its own: synchronised batch norm must not be in a nested function.
         self._backward = compiled if xla else self._losses_and_gradients
 
-    def training_batches(self, records: dict[str, Any], first_step: int, remote: str = "") -> Iterator[Any]:
+    def training_batches(self, records: RecordsManifest, first_step: int, remote: str = "") -> Iterator[Any]:
         """Endless global batches, starting with that of `first_step`.
 
         Args:
@@ -98,7 +99,7 @@ class Trainer:
             self.train_step.get_concrete_function(made.element_spec)
         return data_service.patient(made, remote) if remote else made
 
-    def validation_batches(self, records: dict[str, Any]) -> Iterator[Any]:
+    def validation_batches(self, records: RecordsManifest) -> Iterator[Any]:
         """Global batches that contain each image of the split once."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))

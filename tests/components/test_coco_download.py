@@ -80,7 +80,7 @@ def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path)
         assert packed.splits[split].counts == files.splits[split].counts
         manifest = tfrecord_targets(str(tmp_path / "root"), split, parameters=SplitParameters(dense="none"))
         assert manifest is not None
-        assert manifest["bad_images"] == []
+        assert manifest.bad_images == []
 
 
 def own_data(sample_folder: Path, folder: Path) -> Path:
@@ -103,8 +103,8 @@ def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: P
     for split in ("train", "val"):
         records = tfrecord_targets(str(tmp_path / "root"), split)
         assert records is not None
-        assert records["counts"]["images"] == manifest.splits[split].counts["images"]
-        names_of[split] = records["fingerprint"]
+        assert records.counts["images"] == manifest.splits[split].counts["images"]
+        names_of[split] = records.fingerprint
     assert names_of["train"] != names_of["val"]
     with pytest.raises(InputError, match=r"val_share is 1\.5"):
         DataParameters(val_share=1.5, **names)
@@ -226,4 +226,4 @@ def test_two_at_once_both_succeed(server: FaultyServer, tmp_path: Path) -> None:
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
     (manifest,) = (tmp_path / "data").glob("*/manifest.json")
-    assert len(storage.open_manifest(manifest, "data")["files"]) == 3
+    assert len(storage.open_manifest(manifest, DataManifest).files) == 3

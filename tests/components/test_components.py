@@ -40,6 +40,7 @@ from openpose.evaluation import score
 from openpose.evaluation.manifest import ComparedChampion
 from openpose.evaluation.score_file import read_results
 from openpose.parameters import Parameters
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import OPENPOSE18
 from openpose.training.parameters import TrainParameters
 from tests import manifests
@@ -127,9 +128,9 @@ def test_workers_write_what_one_writes(sample_folder: Path, tmp_path: Path) -> N
         for share in plan(workers):
             tfrecord_targets(root, parameters=SMALL_SHARDS, **share)
         manifests.append(collect_records(root, "train", parameters=SMALL_SHARDS))
-    assert manifests[0]["shards"] == manifests[1]["shards"]
-    assert manifests[0]["fingerprint"] == manifests[1]["fingerprint"]
-    assert len(manifests[0]["shards"]) == 5
+    assert manifests[0].shards == manifests[1].shards
+    assert manifests[0].fingerprint == manifests[1].fingerprint
+    assert len(manifests[0].shards) == 5
 
 
 def test_collecting_before_all_workers_are_done_is_refused(sample_folder: Path, root: Path) -> None:
@@ -252,9 +253,9 @@ def test_one_bad_image_is_left_out_and_named(data: Path, root: Path, capsys: pyt
     code, printed, _ = run(tfrecord_targets, capsys, root=root, split="train", max_bad_share=0.1)
     assert code == 0
     assert f"left out {pictures[3].name}: " in printed
-    manifest = storage.open_manifest(storage.newest_manifest(root / "records"), "records")
-    assert [bad["file_name"] for bad in manifest["bad_images"]] == [pictures[3].name]
-    assert manifest["counts"]["images"] == 23
+    manifest = storage.open_manifest(storage.newest_manifest(root / "records"), RecordsManifest)
+    assert [bad.file_name for bad in manifest.bad_images] == [pictures[3].name]
+    assert manifest.counts["images"] == 23
 
 
 def test_missing_image_is_named(data: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,7 +289,7 @@ def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     for split in ("train", "val"):
         manifest = tfrecord_targets(root, split)
         assert manifest is not None
-        manifests[split] = f"{manifest['folder']}/manifest.json"
+        manifests[split] = f"{manifest.folder}/manifest.json"
     return {"root": root, "train_records": manifests["train"], "valid_records": manifests["val"]}
 
 
@@ -515,7 +516,7 @@ def test_validation_split_without_people(
     assert records is not None
     manifest = evaluate(
         str(root),
-        f"{records['folder']}/manifest.json",
+        f"{records.folder}/manifest.json",
         model=str(plain_model),
         parameters=AT_64,
     )

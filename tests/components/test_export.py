@@ -25,6 +25,7 @@ from openpose.model_files.inference import Source
 from openpose.model_files.manifest import ModelManifest
 from openpose.networks.layers import Norm
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.training import initial_weights
 from openpose.training.manifest import RunInputs, RunManifest
 from openpose.training.parameters import TrainParameters
@@ -38,17 +39,21 @@ TITLES = ["frozen graph", "SavedModel", "SavedModel, from JPEG", "ONNX"] + [
 
 
 @pytest.fixture(scope="module")
-def steps(sample_records: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def steps(sample_records: dict[str, RecordsManifest], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the steps before leave: records, a network that gives maps of some size, its evaluation."""
     root = tmp_path_factory.mktemp("root")
     splits = {}
     for split, described in sample_records.items():
-        content = {**described, "split": split, "skeleton": OPENPOSE.name, "targets": None}
-        del content["folder"]
-        work = storage.StepOutput(root, "records", {"split": split}, f"records/{split}-")
+        work = storage.StepOutput(root, RecordsManifest, described.inputs, f"records/{split}-")
         Path(work.folder).parent.mkdir(parents=True, exist_ok=True)
-        Path(work.folder).symlink_to(described["folder"])
-        work.finish(**content)
+        Path(work.folder).symlink_to(described.folder)
+        work.finish(
+            split=split,
+            skeleton=described.skeleton,
+            shards=described.shards,
+            counts=described.counts,
+            bad_images=described.bad_images,
+        )
         splits[split] = work
     inputs = RunInputs(
         records=(splits["train"].fingerprint, splits["val"].fingerprint),
@@ -213,7 +218,7 @@ def test_integers_need_pictures_of_the_training(steps: dict[str, Any], tmp_path:
 
 
 def test_pictures_compared_are_the_first_of_the_split(steps: dict[str, Any]) -> None:
-    split = storage.open_manifest(steps["valid_records"], "records")
+    split = storage.open_manifest(steps["valid_records"], RecordsManifest)
     shown = compare.pictures(split, OPENPOSE, 3)
     first = next(iter(read.examples(split, OPENPOSE).as_numpy_iterator()))
     assert len(shown) == 3

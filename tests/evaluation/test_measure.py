@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +16,9 @@ from openpose.evaluation.measure import Measured
 from openpose.evaluation.valid_losses import valid_losses
 from openpose.input import batches
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import OPENPOSE18 as PERSON
+from tests import manifests
 
 SIZE = 64
 
@@ -32,13 +33,13 @@ def blind(value: float = 0.0) -> model_files.Model:
     return model_files.Model(Path("blind.pb"), "rgb", PERSON, run, 8)
 
 
-def measured(model: model_files.Model, split: dict[str, Any], shown: int = 2) -> Measured:
+def measured(model: model_files.Model, split: RecordsManifest, shown: int = 2) -> Measured:
     inputs = replace(loss_inputs(split, model.stride), size=(SIZE, SIZE))
     return measure.measure(model, split, inputs, SIZE, PERSON, shown)
 
 
 def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing(
-    sample_records: dict[str, dict[str, Any]],
+    sample_records: dict[str, RecordsManifest],
 ) -> None:
     split = sample_records["val"]
     inputs = replace(loss_inputs(split, 8), size=(SIZE, SIZE))
@@ -55,7 +56,9 @@ def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing
     assert values == pytest.approx(expected, rel=1e-4)
 
 
-def test_keras_model_has_the_losses_of_all_stages(sample_records: dict[str, dict[str, Any]], plain_model: Path) -> None:
+def test_keras_model_has_the_losses_of_all_stages(
+    sample_records: dict[str, RecordsManifest], plain_model: Path
+) -> None:
     network = keras.models.load_model(plain_model)
     split = sample_records["val"]
     inputs = replace(loss_inputs(split, 8), size=(SIZE, SIZE))
@@ -71,7 +74,7 @@ def test_keras_model_has_the_losses_of_all_stages(sample_records: dict[str, dict
     assert turned["valid_loss"] != pytest.approx(values["valid_loss"], rel=1e-4), "the order of the pixels counts"
 
 
-def test_who_sees_nothing_misses_everybody(sample_records: dict[str, dict[str, Any]]) -> None:
+def test_who_sees_nothing_misses_everybody(sample_records: dict[str, RecordsManifest]) -> None:
     result = measured(blind(), sample_records["val"])
     assert result.figures["AP"] == result.figures["AR"] == 0
     assert result.detections == []
@@ -84,7 +87,7 @@ def test_who_sees_nothing_misses_everybody(sample_records: dict[str, dict[str, A
     assert " missed, mean OKS 0.00" in result.worst[0].note
 
 
-def test_nan_maps(sample_records: dict[str, dict[str, Any]]) -> None:
+def test_nan_maps(sample_records: dict[str, RecordsManifest]) -> None:
     result = measured(blind(np.nan), sample_records["val"], shown=100)
     assert len(result.nan_pictures) == 6
     assert result.detections == []
@@ -94,7 +97,7 @@ def test_nan_maps(sample_records: dict[str, dict[str, Any]]) -> None:
         assert len(example.found) == 0
 
 
-def test_network_of_one_size_only(sample_records: dict[str, dict[str, Any]]) -> None:
+def test_network_of_one_size_only(sample_records: dict[str, RecordsManifest]) -> None:
     def run(images: tf.Tensor) -> tf.Tensor:
         raise tf.errors.InvalidArgumentError(None, None, "Incompatible shapes\nand more")
 
@@ -104,7 +107,7 @@ def test_network_of_one_size_only(sample_records: dict[str, dict[str, Any]]) -> 
 
 def test_input_of_the_losses_is_that_of_the_records() -> None:
     targets = {"size": [184, 240], "stride": 8, "sigma": 5.0, "limb_width": 1.0}
-    inputs = loss_inputs({"targets": targets}, 4)
+    inputs = loss_inputs(manifests.records(targets=targets), 4)
     assert inputs.size == (184, 240)
     assert (inputs.targets.stride, inputs.targets.sigma) == (4, 5.0)
-    assert loss_inputs({"targets": None}, 8).size == (368, 368)
+    assert loss_inputs(manifests.records(), 8).size == (368, 368)

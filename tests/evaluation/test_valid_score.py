@@ -11,6 +11,7 @@ from openpose.evaluation.truth import true_people
 from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
 from openpose.records import read, schema
+from openpose.records.manifest import RecordsManifest
 from openpose.records.shards import shard_paths
 
 OPENPOSE = skeleton.get("openpose18")
@@ -19,7 +20,7 @@ OPENPOSE = skeleton.get("openpose18")
 class Oracle:
     """Finds the labelled people of a split's pictures, asked for in the records' order; counts the pictures."""
 
-    def __init__(self, split: dict[str, Any]) -> None:
+    def __init__(self, split: RecordsManifest) -> None:
         serialized = tf.data.TFRecordDataset(shard_paths(split)).as_numpy_iterator()
         self.truth = [true_people(schema.to_picture(one, OPENPOSE), OPENPOSE) for one in serialized]
         self.asked = 0
@@ -31,7 +32,7 @@ class Oracle:
 
 @pytest.mark.parametrize(("images", "asked"), [(2, 2), (100, 6)])
 def test_true_people_of_the_first_pictures_have_ap_1(
-    sample_records: dict[str, dict[str, Any]], images: int, asked: int
+    sample_records: dict[str, RecordsManifest], images: int, asked: int
 ) -> None:
     oracle = Oracle(sample_records["val"])
     scored = ValidScore(sample_records["val"], images, OPENPOSE)
@@ -42,7 +43,7 @@ def test_true_people_of_the_first_pictures_have_ap_1(
 
 
 def test_pictures_without_labelled_people_have_no_ap(
-    sample_records: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    sample_records: dict[str, RecordsManifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = {"images": [{"id": 1}, {"id": 2}], "annotations": [{"num_keypoints": 0, "iscrowd": 0}]}
     monkeypatch.setattr(read, "ground_truth", lambda *_: nobody)

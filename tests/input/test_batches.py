@@ -15,14 +15,15 @@ from openpose.input import batches, dense, render
 from openpose.input.batches import WorkerShare
 from openpose.input.parameters import InputParameters
 from openpose.records import cache, schema
+from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.records.shards import shard_paths
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)
-Manifests = dict[str, dict[str, Any]]
+Manifests = dict[str, RecordsManifest]
 
 
-def take(manifest: dict[str, Any], count: int, first_step: int = 0, **parameters: Any) -> list[dict[str, np.ndarray]]:
+def take(manifest: RecordsManifest, count: int, first_step: int = 0, **parameters: Any) -> list[dict[str, np.ndarray]]:
     chosen = dataclasses.replace(PARAMETERS, **parameters)
     dataset = batches.training(manifest, OPENPOSE, chosen, batch_size=4, first_step=first_step)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
@@ -77,12 +78,12 @@ def test_an_epoch_has_each_sample_once_and_the_next_is_different(sample_records:
 
 
 @pytest.fixture(scope="module")
-def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manifests) -> dict[str, Any]:
+def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manifests) -> RecordsManifest:
     """The sample's training split in shards of uneven sizes."""
     manifest, folder = sample_records["train"], tmp_path_factory.mktemp("many")
     everything = list(tf.data.TFRecordDataset(shard_paths(manifest)).as_numpy_iterator())
     sizes = itertools.cycle([1, 4, 2, 3])
-    made: list[dict[str, Any]] = []
+    made: list[RecordShard] = []
     while everything:
         chosen, everything = everything[: (size := next(sizes))], everything[size:]
         path = folder / f"train-{len(made):05}.tfrecord"
@@ -90,13 +91,14 @@ def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manife
             for example in chosen:
                 writer.write(example)
         samples = sum(bool(schema.parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
-        described = {"name": path.name, "bytes": path.stat().st_size, "sha256": "", "images": len(chosen)}
-        made.append(described | {"samples": samples})
-    return manifest | {"folder": str(folder), "shards": made}
+        made.append(
+            RecordShard(name=path.name, bytes=path.stat().st_size, sha256="", images=len(chosen), samples=samples)
+        )
+    return dataclasses.replace(manifest, folder=str(folder), shards=made)
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
-def test_workers_together_make_the_batches_of_one(many_shards: dict[str, Any], workers: int) -> None:
+def test_workers_together_make_the_batches_of_one(many_shards: RecordsManifest, workers: int) -> None:
     steps = batches.steps_per_epoch(many_shards, 12)
 
     def ids(share: WorkerShare) -> list[list[int]]:
@@ -113,17 +115,19 @@ def test_workers_together_make_the_batches_of_one(many_shards: dict[str, Any], w
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_validate_each_image_once(many_shards: dict[str, Any], workers: int) -> None:
+def test_workers_validate_each_image_once(many_shards: RecordsManifest, workers: int) -> None:
     seen = []
     for worker in range(workers):
         drawn = batches.validation(many_shards, OPENPOSE, PARAMETERS, 12, WorkerShare(worker, workers, workers))
         parts = list(drawn.as_numpy_iterator())
-        assert len(parts) == -(-many_shards["counts"]["images"] // 12)
+        assert len(parts) == -(-many_shards.counts["images"] // 12)
         seen += [int(i) for part in parts for i, mask in zip(part["id"], part["mask"], strict=True) if mask.any()]
-    assert len(seen) == len(set(seen)) == many_shards["counts"]["images"]
+    assert len(seen) == len(set(seen)) == many_shards.counts["images"]
 
 
-def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_reads_its_own_share_of_the_shards(
+    many_shards: RecordsManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[bytes] = []
 
     def noted(_: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
@@ -149,15 +153,15 @@ def test_worker_reads_its_own_share_of_the_shards(many_shards: dict[str, Any], m
 
 def test_records_of_an_older_format_are_refused(sample_records: Manifests) -> None:
     manifest = sample_records["train"]
-    older = [{name: value for name, value in shard.items() if name != "samples"} for shard in manifest["shards"]]
+    older = [dataclasses.replace(shard, samples=None) for shard in manifest.shards]
     with pytest.raises(InputError, match=r"manifest.json: the records are of an older format; make them again"):
-        batches.training(manifest | {"shards": older}, OPENPOSE, PARAMETERS, 4)
+        batches.training(dataclasses.replace(manifest, shards=older), OPENPOSE, PARAMETERS, 4)
 
 
 def test_every_sample_is_seen_in_some_epoch(sample_records: Manifests) -> None:
     """Also where the last batch would never be full, and there is one shard only."""
     manifest = sample_records["train"]
-    samples = manifest["counts"]["samples"]
+    samples = manifest.counts["samples"]
     size = next(size for size in range(samples // 2 - 1, 1, -1) if samples % size)
     drawn = batches.training(manifest, OPENPOSE, PARAMETERS, size).take(8 * (samples // size))
     assert len({i for batch in drawn.as_numpy_iterator() for i in batch["id"]}) == samples
@@ -167,7 +171,7 @@ def test_validation_has_every_image_once(sample_records: Manifests) -> None:
     manifest = sample_records["val"]
     drawn = list(batches.validation(manifest, OPENPOSE, PARAMETERS, batch_size=4).as_numpy_iterator())
     assert [len(batch["id"]) for batch in drawn] == [4, 2]
-    assert len({i for batch in drawn for i in batch["id"]}) == manifest["counts"]["images"] == 6
+    assert len({i for batch in drawn for i in batch["id"]}) == manifest.counts["images"] == 6
 
 
 def test_dense_targets_are_those_that_are_made_on_the_way(sample_records: Manifests, tmp_path: Path) -> None:
@@ -202,16 +206,16 @@ def test_training_on_dense_targets_is_static_and_of_their_size(sample_records: M
         take(static, 1, size=(32, 32))
 
 
-def with_targets(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_targets(manifest: RecordsManifest, folder: Path) -> RecordsManifest:
     """The same records with dense targets."""
     add = dense.make_targets(OPENPOSE, PARAMETERS)
-    for path, shard in zip(shard_paths(manifest), manifest["shards"], strict=True):
-        with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
+    for path, shard in zip(shard_paths(manifest), manifest.shards, strict=True):
+        with tf.io.TFRecordWriter(str(folder / shard.name)) as writer:
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 writer.write(serialized + add(serialized))
-    shards = [shard | {"bytes": (folder / shard["name"]).stat().st_size} for shard in manifest["shards"]]
+    shards = [dataclasses.replace(shard, bytes=(folder / shard.name).stat().st_size) for shard in manifest.shards]
     targets = PARAMETERS.described_targets()
-    return manifest | {"folder": str(folder), "shards": shards, "targets": targets}
+    return dataclasses.replace(manifest, folder=str(folder), shards=shards, targets=targets)
 
 
 def test_picture_that_cannot_be_decoded_is_blank_and_moves_nothing(
@@ -232,10 +236,10 @@ def test_picture_that_cannot_be_decoded_is_blank_and_moves_nothing(
     assert "cannot be decoded; it does not count" in capfd.readouterr().err
 
 
-def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+def damaged(manifest: RecordsManifest, folder: Path) -> RecordsManifest:
     """The same records; in one image of each shard the tables of its JPEG's header are damaged."""
-    for path, shard in zip(shard_paths(manifest), manifest["shards"], strict=True):
-        with tf.io.TFRecordWriter(str(folder / shard["name"])) as writer:
+    for path, shard in zip(shard_paths(manifest), manifest.shards, strict=True):
+        with tf.io.TFRecordWriter(str(folder / shard.name)) as writer:
             done = False
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 example = tf.train.Example.FromString(serialized)
@@ -247,8 +251,8 @@ def damaged(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
                     feature["image/encoded"].bytes_list.value[0] = bytes(encoded)
                     done = True
                 writer.write(example.SerializeToString())
-    shards = [shard | {"bytes": (folder / shard["name"]).stat().st_size} for shard in manifest["shards"]]
-    return manifest | {"folder": str(folder), "shards": shards}
+    shards = [dataclasses.replace(shard, bytes=(folder / shard.name).stat().st_size) for shard in manifest.shards]
+    return dataclasses.replace(manifest, folder=str(folder), shards=shards)
 
 
 def test_a_device_makes_the_same_samples_of_regions(sample_records: Manifests) -> None:

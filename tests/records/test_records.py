@@ -18,9 +18,11 @@ from openpose.coco import index
 from openpose.errors import InputError
 from openpose.records import read, schema
 from openpose.records.loss_mask import mask_image
+from openpose.records.manifest import RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import merge, plan_shards
 from openpose.records.write import write_shards
+from tests import manifests
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -74,18 +76,18 @@ class Memory:
         return sorted(self._images).index(file_name) if file_name in self._images else 0
 
 
-def write(tmp_path: Path, images: dict[str, bytes], folder: str = "records", **person: object) -> dict:
+def write(tmp_path: Path, images: dict[str, bytes], folder: str = "records", **person: object) -> RecordsManifest:
     parameters = RecordParameters(images_per_shard=2, max_bad_share=0.5)
     people = split_of(tmp_path, images, **person)
     shards = write_shards(people, Memory(images), tmp_path / folder, "train", parameters)
-    return {"folder": str(tmp_path / folder), **merge(shards)}
+    return manifests.records(tmp_path / folder, "train", **merge(shards))
 
 
 def test_round_trip(tmp_path: Path) -> None:
     images = {f"{name}.jpg": encoded() for name in "abcde"}
     manifest = write(tmp_path, images)
-    assert sorted(shard["images"] for shard in manifest["shards"]) == [1, 2, 2]
-    assert manifest["counts"]["samples"] == 5
+    assert sorted(shard.images for shard in manifest.shards) == [1, 2, 2]
+    assert manifest.counts["samples"] == 5
     found = list(read.examples(manifest, OPENPOSE).as_numpy_iterator())
     assert sorted(example["filename"].decode() for example in found) == sorted(images)
     example = next(example for example in found if example["filename"] == b"c.jpg")
@@ -149,8 +151,8 @@ def test_bad_images_are_left_out_and_named(tmp_path: Path) -> None:
     good = encoded()
     images = {"a.jpg": good, "b.jpg": good[: len(good) // 2], "c.jpg": good, "d.jpg": b"hello", "e.jpg": good}
     manifest = write(tmp_path, images)
-    assert manifest["counts"]["images"] == 3
-    reasons = {bad["file_name"]: bad["reason"] for bad in manifest["bad_images"]}
+    assert manifest.counts["images"] == 3
+    reasons = {bad.file_name: bad.reason for bad in manifest.bad_images}
     assert set(reasons) == {"b.jpg", "d.jpg"}
     assert "truncated" in reasons["b.jpg"].lower()
     assert "not a JPEG or PNG" in reasons["d.jpg"]
@@ -205,16 +207,16 @@ def test_shards_are_the_whole_split_in_order(sizes: list[int], shard_mb: float, 
 def test_finished_shards_are_not_made_again(tmp_path: Path) -> None:
     images = {f"{i}.jpg": encoded() for i in range(5)}
     manifest = write(tmp_path, images)
-    shard = tmp_path / "records" / manifest["shards"][1]["name"]
-    untouched = shard.with_name(manifest["shards"][0]["name"]).stat().st_mtime_ns
+    shard = tmp_path / "records" / manifest.shards[1].name
+    untouched = shard.with_name(manifest.shards[0].name).stat().st_mtime_ns
     shard.unlink()
     assert write(tmp_path, images) == manifest
-    assert shard.with_name(manifest["shards"][0]["name"]).stat().st_mtime_ns == untouched
+    assert shard.with_name(manifest.shards[0].name).stat().st_mtime_ns == untouched
 
 
 def test_damaged_shard_is_named(tmp_path: Path) -> None:
     manifest = write(tmp_path, {"a.jpg": encoded()})
-    shard = tmp_path / "records" / manifest["shards"][0]["name"]
+    shard = tmp_path / "records" / manifest.shards[0].name
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(InputError, match=rf"{shard.name}: it has .* bytes instead of"):
         read.examples(manifest, OPENPOSE)

@@ -4,31 +4,23 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from openpose import storage
 from openpose.records.__main__ import main
+from openpose.records.manifest import RecordsManifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
-def manifest(sample_records: dict[str, dict[str, Any]], tmp_path: Path) -> Path:
+def manifest(sample_records: dict[str, RecordsManifest], tmp_path: Path) -> Path:
     """A copy of the validation split's records with their manifest."""
-    folder = shutil.copytree(sample_records["val"]["folder"], tmp_path / "records")
-    document = {
-        "kind": "records",
-        "schema": storage.SCHEMA,
-        "fingerprint": "f" * 64,
-        "split": "val",
-        "targets": None,
-        "inputs": {},
-    }
-    document |= {**sample_records["val"], "folder": str(folder), "skeleton": "openpose18"}
-    (folder / "manifest.json").write_text(json.dumps(document))
+    folder = shutil.copytree(sample_records["val"].folder, tmp_path / "records")
+    storage.write_json(folder / "manifest.json", replace(sample_records["val"], folder=str(folder)).as_document())
     return folder / "manifest.json"
 
 

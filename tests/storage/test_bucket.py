@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -35,6 +35,7 @@ from openpose.input.parameters import InputParameters
 from openpose.model_files.manifest import ModelManifest
 from openpose.records import cache as shards
 from openpose.records import read
+from openpose.records.manifest import RecordsManifest
 from openpose.training.manifest import RunManifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -83,7 +84,7 @@ def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[
     for split, name in (("train", "train_records"), ("val", "valid_records")):
         manifest = tfrecord_targets(str(root), split, parameters=parameters)
         assert manifest is not None
-        places[name] = f"{manifest['folder']}/manifest.json"
+        places[name] = f"{manifest.folder}/manifest.json"
     return {"root": str(root), **places}
 
 
@@ -128,13 +129,13 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Storag
         assert done.returncode == 0, done.stderr
         assert "found model in" in done.stdout
         run, model = newest(root, RunManifest, "runs"), newest(root, ModelManifest, "models")
-        split = storage.open_manifest(arguments["train_records"], "records")
+        split = storage.open_manifest(arguments["train_records"], RecordsManifest)
         graph = storage.checksum(storage.read_bytes(storage.path(model.graph)))
         assert graph == model.sha256["graph.pb"]
         assert storage.read_json(root / "status/export.json")["state"] == "found"
         figures = newest(root, EvaluationManifest, "evaluations").figures
         assert storage.read_json(root / "registry/openpose/latest.json") == {"folder": model.folder}
-        found.append((split["shards"], split["fingerprint"], run.history, run.losses, figures, graph))
+        found.append((split.shards, split.fingerprint, run.history, run.losses, figures, graph))
     for local, remote in zip(*found, strict=True):
         assert local == remote
     assert [path.name for path in tmp_path.iterdir()] == ["root"], "no copies may be left behind"
@@ -184,7 +185,7 @@ def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: "s
 # Reading shards
 
 
-def take(manifest: dict[str, Any], count: int) -> list[dict[str, np.ndarray]]:
+def take(manifest: RecordsManifest, count: int) -> list[dict[str, np.ndarray]]:
     parameters = InputParameters(size=(64, 64), seed=5)
     dataset = batches.training(manifest, OPENPOSE, parameters, batch_size=4)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
@@ -195,7 +196,7 @@ def test_batches_are_the_same_while_shards_come_and_go(
     data: tuple[Path, storage.StoragePath], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local, remote = (
-        storage.open_manifest(make_records(root, images_per_shard=1)["train_records"], "records") for root in data
+        storage.open_manifest(make_records(root, images_per_shard=1)["train_records"], RecordsManifest) for root in data
     )
     cache = shards.Cache(tmp_path)
     cache.limit = 0
@@ -203,7 +204,7 @@ def test_batches_are_the_same_while_shards_come_and_go(
     for one, other in zip(take(local, 18), take(remote, 18), strict=True):
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
-    assert len(list(tmp_path.glob("*.tfrecord"))) < len(remote["shards"]), "none was removed"
+    assert len(list(tmp_path.glob("*.tfrecord"))) < len(remote.shards), "none was removed"
 
 
 def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tmp_path: Path) -> None:
@@ -224,8 +225,8 @@ def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tm
 
 
 def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, storage.StoragePath]) -> None:
-    manifest = storage.open_manifest(make_records(data[1])["train_records"], "records")
-    shard = storage.path(manifest["folder"]) / manifest["shards"][1]["name"]
+    manifest = storage.open_manifest(make_records(data[1])["train_records"], RecordsManifest)
+    shard = storage.path(manifest.folder) / manifest.shards[1].name
     content = storage.read_bytes(shard)
     storage.write_bytes(shard, content[:-1] + b"x")
     with pytest.raises(InputError) as caught, storage.user_errors(data[1]):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from openpose import data_service as command
 from openpose import skeleton
 from openpose.errors import InputError
+from openpose.records.manifest import RecordsManifest
 from openpose.training import data_service
 from openpose.training.loop import TrainResult, train
 from openpose.training.parameters import RunParameters, TrainParameters
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=2, learning_rate="0.003"
 )
-Manifests = dict[str, dict[str, Any]]
+Manifests = dict[str, RecordsManifest]
 
 
 def start(*arguments: str) -> tuple["subprocess.Popen[str]", str]:

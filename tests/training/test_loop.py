@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from openpose import skeleton
+from openpose import skeleton, storage
 from openpose.errors import InputError
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.training.loop import TrainResult, train
 from openpose.training.parameters import RunParameters, TrainParameters
 
@@ -26,7 +27,7 @@ OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=2, size=64, batch_size=4, epochs=3, learning_rate="0.003"
 )
-Manifests = dict[str, dict[str, Any]]
+Manifests = dict[str, RecordsManifest]
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -185,7 +186,7 @@ LONG = changed(stages=1, epochs=12).as_dict()
 
 
 def start(manifests: Manifests, folder: Path, parameters: dict[str, Any], **more: Any) -> "subprocess.Popen[str]":
-    given = {**manifests, "folder": str(folder), "parameters": parameters, **more}
+    given = {**storage.to_json(manifests), "folder": str(folder), "parameters": parameters, **more}
     command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import skeleton
+from openpose import skeleton, storage
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.training import devices
 from openpose.training.parameters import TrainParameters
 from openpose.training.step import Trainer
@@ -29,7 +30,7 @@ OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=4, learning_rate="0.003"
 )
-Manifests = dict[str, dict[str, Any]]
+Manifests = dict[str, RecordsManifest]
 
 
 def test_sigma_is_the_width_of_the_true_peaks(sample_records: Manifests) -> None:
@@ -64,7 +65,7 @@ def start_apart(
     manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]], **given: Any
 ) -> list["subprocess.Popen[bytes]"]:
     """Starts a training in processes of their own."""
-    text = json.dumps({**manifests, "folder": str(folder), "run": {"log_steps": 1}, **given})
+    text = json.dumps({**storage.to_json(manifests), "folder": str(folder), "run": {"log_steps": 1}, **given})
     command = [sys.executable, "-m", "tests.training.train_process", text]
     return [subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) for environment in environments]
 

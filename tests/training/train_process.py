@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from openpose import skeleton, storage
 from openpose.networks import loss
+from openpose.records.manifest import RecordsManifest
 from openpose.training import devices, step
 from openpose.training.loop import train
 from openpose.training.parameters import RunParameters, TrainParameters
@@ -34,8 +35,8 @@ def main(given: dict) -> None:
         compute_in_float64()
     folder = Path(given["folder"])
     result = train(
-        given["train"],
-        given["val"],
+        storage.from_json(RecordsManifest, given["train"]),
+        storage.from_json(RecordsManifest, given["val"]),
         folder,
         TrainParameters(**given["parameters"]),
         skeleton.get("openpose18"),

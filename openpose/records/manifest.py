@@ -1,0 +1,81 @@
+"""The manifest of a split's records: its shards, and what they hold. Free of TensorFlow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openpose import storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordShard:
+    """One shard.
+
+    Attributes:
+        name: of its file in the records' folder.
+        bytes: its size.
+        sha256: of its content.
+        images: Examples in it.
+        samples: Examples with a main person; None in records of an older format.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    images: int
+    samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """An image that could not be used, and why."""
+
+    file_name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsInputs:
+    """What decides a split's records.
+
+    Attributes:
+        data: fingerprint of the data set's split.
+        split: its name.
+        skeleton: name of the skeleton.
+        targets: description of the dense targets; None if the records have none.
+        format: of shards and manifest.
+        shard_mb: megabytes of pictures in a shard.
+        images_per_shard: images in a shard instead; 0 leaves it to shard_mb.
+        max_bad_share: share of images that may be left out.
+    """
+
+    data: str
+    split: str
+    skeleton: str
+    targets: dict[str, Any] | None
+    format: int
+    shard_mb: float
+    images_per_shard: int
+    max_bad_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsManifest(storage.Manifest):
+    """What the second step leaves for each split.
+
+    Attributes:
+        split: its name.
+        skeleton: name of the people's skeleton.
+        targets: description of the dense targets; None if the records have none.
+        shards: in the order of their images.
+        counts: images, people and more, by name.
+        bad_images: those that were left out.
+    """
+
+    KIND = "records"
+    inputs: RecordsInputs
+    split: str
+    skeleton: str
+    targets: dict[str, Any] | None = None
+    shards: list[RecordShard]
+    counts: dict[str, int]
+    bad_images: list[LeftOut]
