@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
 import tyro
@@ -17,6 +17,27 @@ from openpose.parameters import REQUIRED, Parameter, Parameters, described
 
 CONFIG = "--config"
 CONFIG_NOTE = f"{CONFIG} FILE reads parameters from a YAML file (name: value); flags win."
+
+
+_REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _choice(kind: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """Leaves it to the parameters to refuse a value that is none of the choices, with the message of all steps."""
+    if get_origin(kind.type) is not Literal:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=_choices(get_args(kind.type)),
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
+    )
+
+
+def _choices(values: Iterable[str]) -> str:
+    return f"{{{','.join(values)}}}"
 
 
 def parameters(step: Callable[..., Any]) -> dict[str, Parameter]:
@@ -87,6 +108,7 @@ def run(step: Callable[..., Any], program: str, arguments: Sequence[str] | None 
             description="\n\n".join(filter(None, [description, note, CONFIG_NOTE])),
             args=words,
             config=(tyro.conf.OmitArgPrefixes,),
+            registry=_REGISTRY,
         )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -106,9 +128,9 @@ def flags(base: type, parameters: Iterable[Parameter], defaults: Mapping[str, An
     fields = []
     for each in parameters:
         words = " ".join(filter(None, [each.words, notes.get(each.name)]))
-        kind = Literal[each.choices] if each.choices else each.kind
+        metavar = _choices(each.choices) if each.choices else None
         default = field(default=defaults.get(each.name, each.default))
-        fields.append((each.name, Annotated[kind, tyro.conf.arg(help=words)], default))
+        fields.append((each.name, Annotated[each.kind, tyro.conf.arg(help=words, metavar=metavar)], default))
     return make_dataclass(base.__name__, fields, bases=(base,), namespace={"__doc__": base.__doc__}, frozen=True)
 
 

@@ -296,11 +296,11 @@ def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"model": "openpose"}, "no network is called 'openpose'; choose one of: cmu, lightweight, mobilenet, "),
+        ({"model": "openpose"}, "model is 'openpose'; choose one of: cmu, vgg, mobilenet, "),
         ({"size": 100}, "input size 100×100: both sides must be multiples of 8"),
         ({"batch_size": 1000}, r"training samples .* less than one batch of 1000; use more data or a smaller batch"),
         ({"learning_rate": "fast"}, "learning rate 'fast': give one positive number"),
-        ({"decay": "linear"}, "no decay is called 'linear'; choose one of: exponential, cosine"),
+        ({"decay": "linear"}, "decay is 'linear'; choose one of: exponential, cosine"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"width": -1}, "width is -1.0; it must be above 0"),
         ({"min_scale": 0}, "min_scale is 0.0; it must be at least 0.01"),
