@@ -1,4 +1,4 @@
-"""Between KFP's artifacts and the steps: small manifests, figures and pages. Used inside the components' bodies."""
+"""Writes the steps' results to KFP's artifacts: manifests, metrics and pages. The components' bodies use it."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from openpose.evaluation.registry import Champion
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Ends the process with one clear line instead of a traceback when something given cannot be used."""
+    """Turns an InputError into a one-line message and exit code 1 instead of a traceback."""
     try:
         yield
     except InputError as error:
@@ -21,7 +21,7 @@ def clear_errors() -> Iterator[None]:
 
 
 def write_manifest(artifact: Any, manifest: storage.Manifest | Champion | dict[str, Any]) -> None:
-    """Hands a manifest on: the artifact is the small JSON document, its metadata the counts."""
+    """Writes a manifest as the artifact's JSON document, and its counts to the artifact's metadata."""
     if not isinstance(manifest, dict):
         manifest = manifest.as_document()
     storage.write_json(Path(artifact.path), manifest)
@@ -30,12 +30,12 @@ def write_manifest(artifact: Any, manifest: storage.Manifest | Champion | dict[s
 
 
 def write_page(artifact: Any, path: str) -> None:
-    """Hands a report on, as Kubeflow's pages show it."""
+    """Copies a report to an artifact, which Kubeflow's UI shows."""
     storage.download(storage.path(path), Path(artifact.path))
 
 
 def write_metrics(artifact: Any, figures: Mapping[str, float | None]) -> None:
-    """Hands figures on, as Kubeflow's pages show them; undefined ones are left out."""
+    """Logs figures as metrics for Kubeflow's UI; leaves out undefined ones."""
     for name, value in figures.items():
         if value is not None:
             artifact.log_metric(name, value)

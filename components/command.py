@@ -1,4 +1,4 @@
-"""Steps as commands: tyro makes the flags from a step's arguments and from the fields of its parameters."""
+"""Runs steps as commands: tyro makes the flags from a step's arguments and from the fields of its parameters."""
 
 import inspect
 import shlex
@@ -24,7 +24,7 @@ _REGISTRY = tyro.constructors.ConstructorRegistry()
 
 @_REGISTRY.primitive_rule
 def _choice(kind: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """Leaves it to the parameters to refuse a value that is none of the choices, with the message of all steps."""
+    """Accepts any text for a choice, so that the parameters refuse a wrong one with the same message everywhere."""
     if get_origin(kind.type) is not Literal:
         return None
     return tyro.constructors.PrimitiveConstructorSpec(
@@ -41,7 +41,7 @@ def _choices(values: Iterable[str]) -> str:
 
 
 def parameters(step: Callable[..., Any]) -> dict[str, Parameter]:
-    """All that a step takes, by name: its arguments, and the fields of its parameters in their place."""
+    """A step's parameters by name: its arguments, with each parameters dataclass replaced by its fields."""
     documentation = docstring_parser.parse(step.__doc__ or "")
     words = {each.arg_name: " ".join((each.description or "").split()) for each in documentation.params}
     found: dict[str, Parameter] = {}
@@ -55,7 +55,7 @@ def parameters(step: Callable[..., Any]) -> dict[str, Parameter]:
 
 
 def call(step: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """Calls a step with values by name, such as KFP hands on: each parameters dataclass takes those that are its own.
+    """Calls a step with values by name, as KFP passes them; distributes them over its parameters dataclasses.
 
     Raises:
         InputError: a value cannot be used, or the step has no parameter of that name.
@@ -63,7 +63,7 @@ def call(step: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     known = parameters(step)
     for name in values:
         if name not in known:
-            raise InputError(f"there is no parameter {name!r}; there are: {', '.join(known)}")
+            raise InputError(f"unknown parameter {name!r}; choose one of: {', '.join(known)}")
     arguments = {}
     for name, argument in inspect.signature(step, eval_str=True).parameters.items():
         if _is_group(argument.annotation):
@@ -78,7 +78,7 @@ def _is_group(annotation: Any) -> bool:
 
 
 def line(step: Callable[..., Any], program: str, values: Mapping[str, Any]) -> str:
-    """The shell command that calls a step with these values; defaults are left out."""
+    """The shell command that calls a step with these values; it leaves out defaults."""
     words = []
     for name, parameter in parameters(step).items():
         if name in values and values[name] != parameter.default:
@@ -90,14 +90,14 @@ def _flag(name: str, value: Any) -> str:
     dashed = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{dashed}" if value else f"--no-{dashed}"
-    return f"--{dashed}={value}"  # in one word, as a value may begin with a dash
+    return f"--{dashed}={value}"  # as one word, because a value may begin with a dash
 
 
 def run(step: Callable[..., Any], program: str, arguments: Sequence[str] | None = None, note: str = "") -> int:
     """Runs a step from the command line.
 
     Returns:
-        The exit code: 0, or 1 after a clear message about something that cannot be used.
+        The exit code: 0, or 1 after an InputError, whose message it prints.
     """
     description = docstring_parser.parse(step.__doc__ or "").short_description
     try:
@@ -122,8 +122,8 @@ def flags(base: type, parameters: Iterable[Parameter], defaults: Mapping[str, An
     Args:
         base: dataclass with the command's own options.
         parameters: one flag each.
-        defaults: by name, in place of the parameters' own.
-        notes: by name, after the parameters' own words.
+        defaults: by name, instead of the parameters' defaults.
+        notes: by name, added to the parameters' help.
     """
     fields = []
     for each in parameters:
@@ -135,10 +135,10 @@ def flags(base: type, parameters: Iterable[Parameter], defaults: Mapping[str, An
 
 
 def with_config(known: Mapping[str, Parameter], arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the flags of a YAML file in the place of `--config FILE`; flags that are given win.
+    """Replaces `--config FILE` in the arguments by the flags in that YAML file; flags on the command line win.
 
     Raises:
-        InputError: the file cannot be read, or names a parameter that is not known.
+        InputError: the file cannot be read, or contains an unknown parameter.
     """
     words = [part for word in arguments for part in (word.split("=", 1) if word.startswith(f"{CONFIG}=") else [word])]
     if CONFIG not in words:
@@ -153,21 +153,21 @@ def with_config(known: Mapping[str, Parameter], arguments: Sequence[str]) -> lis
 
 
 def read_yaml(file: Path, known: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Parameters from a YAML or JSON file, checked.
+    """Reads and checks parameters from a YAML or JSON file.
 
     Raises:
-        InputError: the file cannot be read, or names a parameter that is not known or cannot have its value.
+        InputError: the file cannot be read, or contains an unknown parameter or a wrong value.
     """
     try:
         values = yaml.safe_load(file.read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read as parameters ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
-        raise InputError(f"{file}: must hold names and values of parameters, such as epochs: 5")
+        raise InputError(f"{file}: must contain names and values of parameters, such as epochs: 5")
     named = {str(name).replace("-", "_"): value for name, value in values.items()}
     for name in named:
         if name not in known:
-            raise InputError(f"{file}: there is no parameter {name!r}; there are: {', '.join(known)}")
+            raise InputError(f"{file}: unknown parameter {name!r}; choose one of: {', '.join(known)}")
     try:
         return {name: known[name].convert(value) for name, value in named.items()}
     except InputError as error:

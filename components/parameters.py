@@ -1,4 +1,4 @@
-"""The DAG's parameters: what it can be asked for, step by step."""
+"""The DAG's parameters, step by step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from openpose.training.parameters import DeviceParameters, RunParameters, TrainP
 
 @dataclass(frozen=True)
 class RunRequest(Parameters):
-    """What one run of the DAG works on, and where."""
+    """The input of one run of the DAG, its storage root, and when it may stop early."""
 
     source: str
-    """coco2017; sample, which is drawn; or a folder or an address (http://, https://, gs://, file://) with COCO's
-    official names."""
+    """The data set: coco2017; sample, a drawn data set; or a folder or address (http://, https://, gs://, file://) with
+    COCO's official file names."""
     root: str
     """Storage root: a folder that all steps see, or gs://bucket/prefix."""
     workers: Annotated[int, Limits(least=1)] = 2
-    """Workers that share the training split's records."""
+    """Number of workers that write the training split's records in parallel."""
     only_new: bool = False
-    """End after the data step when the champion was made by the same code, from the same data and parameters."""
+    """Stop after the data step if the champion was made by the same code from the same data and parameters."""
     revision: str = ""
-    """Revision of the code; another revision trains again."""
+    """Revision of the code; a new revision trains again."""
 
 
-#: The dataclasses that each step gets, by the name of the struct that carries them.
+#: Name of the KFP struct -> the dataclasses that a step reads from it.
 STEP_PARAMETERS: dict[str, tuple[type[Parameters], ...]] = {
     "data": (DataParameters,),
     "records": (SplitParameters,),
@@ -46,7 +46,7 @@ def dag_parameters() -> dict[str, Parameter]:
 
 
 def of_step(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of one step's parameters, checked, as KFP hands them on in one struct.
+    """Selects and checks one step's parameters, for the struct in which KFP hands them on.
 
     Raises:
         InputError: a value cannot be used.

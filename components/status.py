@@ -1,6 +1,6 @@
-"""Records how each step went: `<root>/status/<step>.json`, which the end of the run reads.
+"""Records the outcome of each step in `<root>/status/<step>.json`, from which the last step makes its summary.
 
-KFP's exit handler and API say that a step failed, but not why. On a cluster, where several runs may share a root, the
+KFP's exit handler and API tell that a step failed, but not why. On a cluster, where several runs may share a root, the
 file is `<root>/status/<run>/<step>.json`.
 """
 
@@ -21,15 +21,15 @@ RUN = "OPENPOSE_RUN"  # environment variable with the run's identifier
 
 @dataclass(frozen=True)
 class Status:
-    """How a step went.
+    """The outcome of a step.
 
     Attributes:
-        step: its name.
-        state: running, done, found (its result was there already) or failed.
+        step: name of the step.
+        state: running, done, found (its result already existed) or failed.
         start: Unix time.
-        seconds: that it took.
-        error: why it failed, in one line; empty otherwise.
-        manifest: path of the manifest that it made or found, if any.
+        seconds: duration.
+        error: cause of a failure, in one line; else empty.
+        manifest: path of the manifest that the step made or found, if any.
     """
 
     step: str
@@ -41,14 +41,14 @@ class Status:
 
 
 class Step:
-    """A step at work; it sets `found` when its result was there already, and `manifest_path`."""
+    """A running step, which sets `found` if its result already existed, and `manifest_path`."""
 
     def __init__(self) -> None:
         self.found = False
         self.manifest_path: storage.StoragePath | None = None
 
     def cached(self, work: storage.StepOutput[Manifest]) -> Manifest | None:
-        """The manifest of a step's output if it is complete already, and says so; else None."""
+        """Returns the manifest of an output that already exists, and prints that; else None."""
         self.manifest_path = work.manifest_path
         manifest = work.cached()
         if manifest is not None:
@@ -59,7 +59,7 @@ class Step:
 
 @contextmanager
 def step(root: storage.StoragePath, name: str) -> Iterator[Step]:
-    """Records how the step in the `with` block goes, at its start and at its end."""
+    """Records the outcome of the `with` block as that of a step, at its start and at its end."""
     current, start = Step(), time.time()
 
     def record(state: str, error: str = "") -> None:
@@ -94,7 +94,7 @@ def _folder(root: storage.StoragePath) -> storage.StoragePath:
 
 
 def steps(root: storage.StoragePath) -> dict[str, Status]:
-    """How the steps of this run went: name -> status, in the order in which they started."""
+    """Reads the status of this run's steps: name -> status, in the order in which they started."""
     folder = _folder(root)
     names = [name for name in storage.sizes(folder) if name.endswith(".json") and "/" not in name]
     found = [Status(**storage.read_json(folder / name)) for name in names]

@@ -1,6 +1,6 @@
-"""The steps of the DAG in their order: the one list of them."""
+"""The list of the DAG's steps, in order."""
 
-#: Step -> the KFP components that do it. The names of a step's status files begin with the step's name.
+#: Step -> its KFP components. The names of a step's status files begin with the step's name.
 STEPS = {
     "check": ("check",),
     "coco_download": ("coco_download",),

@@ -3,7 +3,7 @@
     @dataclass(frozen=True)
     class TrainParameters(Parameters):
         epochs: Annotated[int, Limits(least=1)] = 30
-        \"""How often each sample is seen.\"""
+        \"""Number of passes over the training data.\"""
 
 The flags of commands and their help, the DAG's inputs with their words and choices, and the checks are made from these
 fields; nothing else names a parameter's type, default or words.

@@ -1,1 +1,1 @@
-"""How the steps chain and where they run."""
+"""Connects the steps to a DAG, and runs it on this machine or on a cluster."""

@@ -1,4 +1,4 @@
-"""Follows a run on a cluster to its end, and reports how it went."""
+"""Follows a run on a cluster to its end, and reports the outcome."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from openpose import progress
 from openpose.errors import InputError
 from pipelines.kfp_api import Api
 
-ENDED = 4  # exit code: cancelled, or not done in time; the others are the summary's
+ENDED = 4  # exit code: cancelled, or not finished in time; the summary has the others
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-PATIENCE = 1800.0  # seconds for which a server may be unreachable while a run is followed
-LOG_LINES = 15  # shown of the failed step's log
+PATIENCE = 1800.0  # seconds for which the server may be unreachable while following a run
+LOG_LINES = 15  # lines to show of the failed step's log
 
 _STATES = {
     "Pending": "waiting",
@@ -28,7 +28,7 @@ _STATES = {
     "Skipped": "cached",
     "Omitted": "skipped",
 }
-# What KFP and Argo add to a step's log: single lines, some of them followed by JSON over many lines.
+# Lines that KFP and Argo add to a step's log, some of them followed by multi-line JSON.
 _ADDED = re.compile(
     r"^(?:[IWEF]\d{4} \d\d:|time=\"|\[KFP Executor |Error: exit status)[^\n]*(?:(?:\n\{|(?<=\{))\n.*?^\})?(?:\n|\Z)",
     re.MULTILINE | re.DOTALL,
@@ -41,11 +41,11 @@ class Step:
     """A task of the run.
 
     Attributes:
-        name: of the task; with a number when a loop made several.
+        name: of the task, with a number if a loop made several.
         state: waiting, running, done, cached, skipped or failed.
-        why: the reason that Kubernetes gives for waiting or failing; else empty.
-        pod: the last one that ran it; empty if none did.
-        seconds: since it started, or from its start to its end.
+        why: Kubernetes' reason for waiting or failing; else empty.
+        pod: the last pod that ran the task; empty before the first.
+        seconds: from the start to the end, or until now.
     """
 
     name: str
@@ -56,14 +56,14 @@ class Step:
 
 
 def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
-    """The tasks among a workflow's nodes, in the order in which they started.
+    """Finds the tasks among a workflow's nodes, in the order in which they started.
 
-    A task is a node with a child `executor`; its pods are below that. A driver, which prepares a task, is listed only
-    if it failed.
+    A task is a node with a child `executor`, which has the pods. Drivers, which prepare tasks, are listed only if they
+    failed.
 
     Args:
         nodes: of the workflow's status.
-        workflow: its name, with which the names of its pods begin.
+        workflow: its name, the prefix of its pods' names.
     """
     ordered = sorted(nodes, key=lambda node: (node.get("startedAt") or "9", node["name"]))
     executors: dict[str, list[dict[str, Any]]] = {}
@@ -82,7 +82,7 @@ def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
 
 
 def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
-    """A task from its executor's nodes; with retries these are one for all tries and one for each try."""
+    """Makes a task from its executor's nodes: with retries, one node for all tries and one for each try."""
     whole = next((part for part in parts if part["type"] == "Retry"), parts[-1])
     last = next((part for part in reversed(parts) if part["type"] == "Pod"), None)
     state = _STATES.get(whole["phase"], "waiting")
@@ -100,7 +100,7 @@ def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
 
 
 def _pod(node: dict[str, Any], workflow: str) -> str:
-    """The name of a node's pod, as Argo makes it."""
+    """The name that Argo gives a node's pod."""
     digits = node["id"].rpartition("-")[2]
     return f"{workflow or node['id'].rpartition('-')[0]}-{node['templateName']}-{digits}"
 
@@ -110,13 +110,13 @@ def _time(text: str | None) -> float:
 
 
 class Table:
-    """Shows the steps: on a terminal a table that is redrawn, else a line for each change."""
+    """Shows the steps: redraws a table on a terminal, else prints a line for each change."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._known, self._drawn = out, dict[str, tuple[str, str]](), 0
 
     def show(self, now: list[Step]) -> None:
-        """Shows the steps as they are now."""
+        """Shows the present state of the steps."""
         changed = [step for step in now if self._known.get(step.name) != (step.state, step.why)]
         self._known = {step.name: (step.state, step.why) for step in now}
         if self._out.isatty():
@@ -136,12 +136,12 @@ def _line(step: Step) -> str:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        code: exit code: ACCEPTED (also when nothing was new), REJECTED, FAILED or ENDED.
-        text: for a terminal.
-        page: as Markdown.
+        code: exit code: ACCEPTED (also if nothing was new), REJECTED, FAILED or ENDED.
+        text: report for a terminal.
+        page: report in Markdown.
     """
 
     code: int
@@ -155,8 +155,8 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
     Args:
         api: the server; it may be unreachable for half an hour.
         run: its identifier.
-        hours: after these the run goes on, but is no longer followed.
-        pause: seconds between two looks at the run.
+        hours: time limit, after which the run continues but is no longer followed.
+        pause: seconds between two requests.
 
     Raises:
         InputError: the server does not know the run, or is unreachable for too long.
@@ -172,24 +172,24 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
         if now["state"] in OVER:
             return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
         if time.monotonic() > deadline:
-            text = f"not done after {hours:g} hours; it goes on, see `make runs` and `make cancel RUN={run}`"
+            text = f"not finished after {hours:g} hours; it continues, see `make runs` and `make cancel RUN={run}`"
             return _without_summary(ENDED, text)
         time.sleep(pause)
 
 
 def _workflow(nodes: list[dict[str, Any]]) -> str:
-    """The workflow's name, which is that of its topmost node."""
+    """The workflow's name, which is also its root node's."""
     return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
 
 
 def _was_stopped(workflow: dict[str, Any]) -> bool:
-    """Whether a run was terminated: Kubeflow Pipelines 2.17 sets this deadline, and then calls the run FAILED."""
+    """Whether a run was terminated: Kubeflow Pipelines 2.17 then sets this deadline and the state FAILED."""
     return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
 
 
 def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
-        return _without_summary(ENDED, "cancelled: finished work is kept, and the same command goes on from there")
+        return _without_summary(ENDED, "cancelled: finished work is kept, and the same command resumes from there")
     summary = _summary(api, run["run_id"], found)
     if run["state"] == "SUCCEEDED" and summary is None:
         raise InputError(
@@ -201,7 +201,7 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
     text = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
     if summary and summary.error:
         return End(FAILED, text, summary.markdown())
-    return _without_summary(FAILED, text)  # the last step did not see the failure, so its summary is wrong
+    return _without_summary(FAILED, text)  # the last step missed the failure, so its summary is wrong
 
 
 def _without_summary(code: int, text: str) -> End:
@@ -234,7 +234,7 @@ def _failure(summary: Summary | None, found: list[Step], log: Callable[[str], st
 
 
 def _error(summary: Summary | None, failed: Step | None, log: str) -> str:
-    """Why a run failed: the step's last error line, else its status file, else what Kubeflow and Kubernetes say."""
+    """Why a run failed, from the step's last error line, its status file, or Kubeflow's and Kubernetes' messages."""
     own = [line.removeprefix("error: ") for line in log.splitlines() if line.startswith("error: ")]
     noted = summary.error if summary and summary.step else ""
     theirs = _DRIVER_DIED.findall(log) + ([failed.why] if failed and failed.why else [])
@@ -243,5 +243,5 @@ def _error(summary: Summary | None, failed: Step | None, log: str) -> str:
 
 
 def own_lines(log: str) -> list[str]:
-    """A log without what KFP's launcher and Argo add."""
+    """The lines of a log, without those that KFP's launcher and Argo add."""
     return [line for line in _ADDED.sub("", log).splitlines() if line.strip()]

@@ -1,12 +1,12 @@
-"""Builds the images of the steps, and knows which were built: `python -m pipelines.images`, or `make images`.
+"""Builds the images of the steps and records them: `python -m pipelines.images`, or `make images`.
 
 `build/images.json` describes the images of the last build:
 
     {"cpu": {"image": "openpose-kubeflow-cpu:5f1c…", "digest": "sha256:…", "code": "…"}, "gpu": {…}}
 
-A pushed image is named by its digest in the registry. If the registry has the image of a commit already, it is not
-built again, so that each commit has one image. An image that was not pushed has a tag that no other content gets, and
-its digest is the one of the Docker that built it.
+A pushed image is named by its digest in the registry. If the registry already has a commit's image, that image is used,
+so that each commit has one image. Other images have a tag that is unique to their content, and the digest of the Docker
+that built them.
 """
 
 import json
@@ -36,22 +36,22 @@ _CONTENT = ("images/Dockerfile", ".dockerignore", "LICENSE", "requirements", "op
 
 @dataclass(frozen=True)
 class Options:
-    """Builds the images of the steps. Any other flags are passed to `docker build`."""
+    """Builds the images of the steps. Passes other flags to `docker build`."""
 
     variant: Literal["cpu", "gpu"] | None = None
-    """Only this image; by default both."""
+    """Image to build; by default both."""
     registry: str = ""
-    """Registry of the images, such as europe-docker.pkg.dev/me/pose."""
+    """Registry for the images, such as europe-docker.pkg.dev/me/pose."""
     push: bool = False
     """Push the images to the registry."""
     platform: str = ""
-    """Such as linux/amd64; several with commas, which need --push. By default Docker's own."""
+    """Platform such as linux/amd64, or several separated by commas, which need --push; by default Docker's own."""
 
 
 def read(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The built images: {"cpu": {"image", "digest", "code"}, "gpu": {…}}.
+    """Reads the built images: {"cpu": {"image", "digest", "code"}, "gpu": {…}}.
 
-    An image that was not built is PLACEHOLDER with the digest None.
+    An image that was not built is PLACEHOLDER, with None as digest.
 
     Raises:
         InputError: the file is damaged.
@@ -61,15 +61,15 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def tag() -> str:
-    """The images' tag: the commit, and for a changed tree -dirty with a fingerprint of what goes into an image.
+    """The images' tag: the commit; for a changed tree also -dirty and a fingerprint of the images' content.
 
     Raises:
-        InputError: this is no git checkout.
+        InputError: this is not a git checkout.
     """
     commit, changed = revision.commit(12), revision.git("status", "--porcelain")
     names = revision.git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_CONTENT)
     if commit is None or changed is None or names is None:
-        raise InputError(f"{REPOSITORY}: no git checkout, so there is no commit to tag the images with; use a clone")
+        raise InputError(f"{REPOSITORY}: not a git checkout, so the images have no commit as tag; use a clone")
     head = commit.removesuffix("-dirty")
     if not changed:
         return head
@@ -82,7 +82,7 @@ def client() -> str:
     """Path of the first `docker` on PATH that has BuildKit.
 
     Raises:
-        InputError: there is none, or Docker does not answer.
+        InputError: `docker` is missing or lacks BuildKit, or Docker does not answer.
     """
     found = [shutil.which("docker", path=folder) for folder in os.environ.get("PATH", "").split(os.pathsep)]
     for program in filter(None, found):
@@ -90,15 +90,15 @@ def client() -> str:
         # Before version 23, BuildKit was part of the program itself.
         if _output(program, "buildx", "version") or (version.isdigit() and int(version) < 23):
             if not _output(program, "version", "--format", "{{.Server.Version}}"):
-                raise InputError("Docker does not answer; start it (on Linux `systemctl start docker`), and try again")
+                raise InputError("Docker does not answer; start it (on Linux `systemctl start docker`) and try again")
             return program
     if not any(found):
-        raise InputError("there is no `docker`, which builds the images; install Docker Engine")
+        raise InputError("`docker`, which builds the images, was not found; install Docker Engine")
     raise InputError(f"{next(filter(None, found))} cannot build with BuildKit; install its plugin docker-buildx")
 
 
 def _output(*command: str) -> str:
-    """What a command prints, even if it fails: a client without a server prints its version and exits with 1."""
+    """The output of a command, even if it fails: a client without a server prints its version and exits with 1."""
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
@@ -106,7 +106,7 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, cwd=REPOSITORY, env=os.environ | {"DOCKER_BUILDKIT": "1"})
     if done.returncode:
         action = next(word for word in command[1:3] if word in ("build", "push"))
-        raise InputError(f"docker {action} failed with exit code {done.returncode}; what it said is above")
+        raise InputError(f"docker {action} failed with exit code {done.returncode}; see its output above")
 
 
 def build(variant: str, name: str, options: Options, flags: Sequence[str]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def build(variant: str, name: str, options: Options, flags: Sequence[str]) -> di
         variant: cpu or gpu.
         name: of the image, with registry and tag.
         options: platform and push.
-        flags: others for `docker build`.
+        flags: other flags of `docker build`.
 
     Returns:
         Its entry in `build/images.json`.
@@ -127,7 +127,7 @@ def build(variant: str, name: str, options: Options, flags: Sequence[str]) -> di
     docker, code, platforms = client(), revision.fingerprint(), options.platform
     several = "," in platforms
     if several and not options.push:
-        raise InputError(f"PLATFORM={platforms}: a build for several platforms goes to a registry only; add PUSH=1")
+        raise InputError(f"PLATFORM={platforms}: images for several platforms must be pushed to a registry; add PUSH=1")
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [docker, *(("buildx", "build", "--push", "--metadata-file", str(result)) if several else ("build",))]
@@ -160,8 +160,8 @@ def push_image(docker: str, name: str) -> str:
 
 
 def in_registry(name: str) -> dict[str, Any] | None:
-    """The entry of an image that its registry has already; None if it has none or does not answer."""
-    import docker  # most builds do not need Docker's package
+    """The entry of an image in its registry; None if the registry lacks the image or does not answer."""
+    import docker  # here because most builds do not need Docker's package
 
     try:
         digest = docker.from_env().images.get_registry_data(name).id
@@ -171,10 +171,10 @@ def in_registry(name: str) -> dict[str, Any] | None:
 
 
 def _pip_secrets(folder: Path) -> list[str]:
-    """Flags of `docker build` that give this machine's pip settings to the build without storing them in a layer."""
+    """Flags of `docker build` that pass this machine's pip settings without storing them in a layer."""
     listed = _output(sys.executable, "-m", "pip", "config", "list")
     settings = dict(line.partition("=")[::2] for line in listed.splitlines())
-    # As `global.index-url='…'`, or `:env:.index-url='…'` for PIP_INDEX_URL, which stands first and wins.
+    # Keys are `global.index-url`, or `:env:.index-url` for PIP_INDEX_URL, which comes first and wins.
     values = {key.rpartition(".")[2]: value.strip("'") for key, value in reversed(settings.items())}
     lines = ["[global]", *(f"{key} = {values[key]}" for key in _PIP_SETTINGS if key in values)]
     flags = ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]

@@ -1,8 +1,8 @@
-"""Runs a DAG on this machine in containers, with a Docker Engine.
+"""Runs a DAG on this machine in containers, with Docker Engine.
 
-KFP decides what runs when. How a step's container runs is decided here, because KFP 2.17's DockerRunner lets Docker
-remove a container when it ends, and reports a failed step as a success if that happens before KFP reads its exit code;
-and it leaves the containers running when it is stopped.
+KFP's local runner decides the order of the steps; this module runs their containers, because KFP 2.17's DockerRunner
+lets Docker remove a container at its end, reports a failed step as a success if that happens before it reads the exit
+code, and leaves the containers running when it is stopped.
 """
 
 import codecs
@@ -19,8 +19,8 @@ from docker.types import Mount
 from openpose.errors import InputError
 from pipelines.in_place import KFP_EXECUTOR, Outcome, Steps, follow
 
-LABEL = "openpose-kubeflow.run"  # of every container; its value is the run's folder
-# `exec` puts it in the shell's place, so that signals reach it. The executor's log holds all of its input: disabled.
+LABEL = "openpose-kubeflow.run"  # label of every container; its value is the storage root
+# `exec` replaces the shell, so that signals reach the executor. Logging is off because it would print all input.
 _EXECUTOR = (
     'exec python3 -c "import logging; logging.disable(logging.INFO); '
     'from kfp.dsl.executor_main import executor_main; executor_main()"'
@@ -40,14 +40,14 @@ def run(
     Args:
         pipeline: the DAG's function.
         arguments: of the DAG.
-        folder: below the root; gets KFP's copies of the small artifacts, and `kfp.log` with KFP's own output.
+        folder: below the root; receives KFP's copies of the small artifacts, and `kfp.log` with KFP's output.
         image: for all steps.
-        root: the storage root; the steps see it under the same path.
+        root: the storage root, which has the same path in the containers.
         read_only: other files and folders that the steps may read.
 
     Raises:
         InputError: Docker does not answer, refuses the image, or does not have it.
-        Stopped: by Ctrl-C or a termination signal; no container is left.
+        Stopped: by Ctrl-C or a termination signal, after all containers have ended.
     """
     try:
         client = docker.from_env()
@@ -56,7 +56,7 @@ def run(
         raise InputError(f"Docker has no image {image}; run `make images` again") from error
     except DockerException as error:
         raise InputError(
-            f"Docker does not answer ({str(error).splitlines()[0]}); start it, and try `docker info`"
+            f"Docker does not answer ({str(error).splitlines()[0]}); start it and check it with `docker info`"
         ) from error
     outside = [path for path in read_only if not path.is_relative_to(root)]
     mounts = [Mount(str(path), str(path), "bind", read_only=path != root) for path in (root, *outside)]
@@ -99,7 +99,7 @@ class _Containers(Steps):
             return int(container.wait()["StatusCode"])
         finally:
             with contextlib.suppress(NotFound):
-                container.wait()  # a stopped step tidies up
+                container.wait()  # a stopped step cleans up
                 container.remove(force=True)
             self._live.discard(container)
 

@@ -1,10 +1,10 @@
-"""Runs a DAG on this machine with KFP's local runner, each step in a process; no container engine is needed.
+"""Runs a DAG on this machine, each step in a process, without a container engine.
 
-KFP decides what runs when. How a step's process runs is decided here, because KFP 2.17
+KFP's local runner decides the order of the steps; this module runs their processes, because KFP 2.17
 
-- prints a step's output line by line: a progress bar is lost, and the lines of parallel steps are mixed;
-- puts the interpreter's path in place of every "python3" in a command, without quotes: this breaks on a path with a
-  space, and changes a user's path that contains "python3";
+- prints a step's output line by line, which loses progress bars and mixes the lines of parallel steps;
+- replaces every "python3" in a command by the interpreter's path, without quotes, which breaks on a path with a space
+  and changes a user's path that contains "python3";
 - leaves the steps' processes running when it is stopped, and never removes their temporary folders.
 """
 
@@ -35,7 +35,7 @@ from components.revision import REPOSITORY
 from openpose.errors import InputError
 
 KFP_EXECUTOR = "python3 -m kfp.dsl.executor_main"
-GRACE = 10  # seconds that a stopped step has to tidy up
+GRACE = 10  # seconds for a stopped step to clean up
 
 
 class Stopped(BaseException):
@@ -48,7 +48,7 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Locks a folder until the block has ended and all steps that hold the lock too.
+    """Locks a folder until the block and all steps that inherited the lock have ended.
 
     Yields:
         The lock's file descriptor, for `run`.
@@ -61,14 +61,14 @@ def alone(folder: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"{folder}: another run is at work there; wait for its end, or give another folder"
+                f"{folder}: another run is using this folder; wait until it ends, or give another folder"
             ) from error
         yield file.fileno()
 
 
 @dataclass
 class Outcome:
-    """How a run of the DAG went.
+    """The outcome of a run of the DAG.
 
     Attributes:
         failed: exit codes of the components that failed.
@@ -85,18 +85,18 @@ def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, l
     Args:
         pipeline: the DAG's function.
         arguments: of the DAG.
-        folder: gets KFP's copies of the small artifacts, and `kfp.log` with KFP's own output.
+        folder: receives KFP's copies of the small artifacts, and `kfp.log` with KFP's output.
         lock: from `alone`.
 
     Raises:
-        Stopped: by Ctrl-C or a termination signal; no process of a step is left.
+        Stopped: by Ctrl-C or a termination signal, after all steps have ended.
     """
     with tempfile.TemporaryDirectory(prefix="openpose-") as temporary:
         return follow(pipeline, arguments, folder, _Processes(Path(temporary), lock))
 
 
 def follow(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, steps: "Steps") -> Outcome:
-    """Runs the DAG with KFP's local runner, which hands each step to `steps`.
+    """Runs the DAG with KFP's local runner, which passes each step to `steps`.
 
     Args and errors: see `run`.
     """
@@ -114,9 +114,9 @@ def follow(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path
 
 @contextlib.contextmanager
 def _handed_to(steps: "Steps") -> Iterator[None]:
-    """Makes KFP's local runner hand each step to `steps`.
+    """Makes KFP's local runner pass each step to `steps`.
 
-    KFP 2.17 has no hook for this: its dispatcher takes the task handler's class from this module for each step.
+    KFP 2.17 has no hook for this, but its dispatcher looks up the task handler's class in this module for each step.
     """
 
     class Handler(ITaskHandler):
@@ -136,7 +136,7 @@ def _handed_to(steps: "Steps") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kfp_log(path: Path) -> Iterator[TextIO]:
-    """Sends what KFP prints and logs to a file; yields the standard output that the user sees."""
+    """Redirects KFP's output and log to a file; yields the user's standard output."""
     terminal, root, printing = sys.stdout, logging.getLogger(), builtins.print
     handlers = root.handlers[:]
     with path.open("w") as log, contextlib.redirect_stdout(log):
@@ -145,15 +145,15 @@ def _kfp_log(path: Path) -> Iterator[TextIO]:
             yield terminal
         finally:
             root.handlers[:] = handlers
-            builtins.print = printing  # KFP replaces it for each step; two steps at once leave it replaced
+            builtins.print = printing  # KFP replaces it for each step; after parallel steps it stays replaced
 
 
 class Steps:
-    """Runs the steps of one DAG run, measures them, and stops them on a signal.
+    """Runs and times the steps of one DAG run, and stops them on a signal.
 
     Attributes:
         outcome: so far.
-        terminal: gets the steps' output.
+        terminal: receives the steps' output.
     """
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class Steps:
 
     @contextlib.contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """Lets Ctrl-C and SIGTERM stop the steps too."""
+        """Makes Ctrl-C and SIGTERM stop the steps too."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, self._stop) for number in numbers]
         try:
@@ -230,7 +230,7 @@ class _Processes(Steps):
             stderr=output and subprocess.STDOUT,
             text=True,
             env=os.environ | self._environment | environment,
-            process_group=0,  # so that what a step starts is stopped with it, and by us, not by the terminal
+            process_group=0,  # so that this module, not the terminal, stops a step together with its children
             pass_fds=[self._lock],
         ) as process:
             self._live.add(process)
@@ -239,7 +239,7 @@ class _Processes(Steps):
                     self.show(line)
                 return process.wait()
             finally:
-                process.wait()  # a stopped step tidies up while its standard input is open
+                process.wait()  # a stopped step cleans up while its standard input is open
                 self._live.discard(process)
 
     def kill(self, number: int) -> None:
@@ -249,8 +249,8 @@ class _Processes(Steps):
 
 
 def _with_this_python(script: str) -> str:
-    """KFP's shell script of a step, with this interpreter and our executor.
+    """Makes KFP's shell script of a step use this interpreter and our executor.
 
-    `exec` puts it in the shell's place, because an interrupted shell ends before its child.
+    `exec` replaces the shell, because an interrupted shell ends before its child.
     """
     return script.replace(KFP_EXECUTOR, f"exec {shlex.quote(sys.executable)} -m pipelines.step_process")

@@ -1,7 +1,7 @@
-"""Kubeflow Pipelines' HTTP API, as far as submitting, following and scheduling runs needs it.
+"""A client of Kubeflow Pipelines' HTTP API that submits, follows and schedules runs.
 
-`kfp.Client` has neither logs nor the workflow's nodes, gives up a wait of hours at the first lost connection, follows a
-redirect to a login page and takes that for an empty run, and ignores REQUESTS_CA_BUNDLE and HTTPS_PROXY.
+`kfp.Client` reads neither logs nor the workflow's nodes, gives up a wait of hours at the first lost connection, follows
+a redirect to a login page and takes that for an empty run, and ignores REQUESTS_CA_BUNDLE and HTTPS_PROXY.
 """
 
 import base64
@@ -37,7 +37,7 @@ LOGIN = (301, 302, 303, 307, 308, 401)
 
 
 class ApiError(InputError):
-    """The server refused a request; `code` is HTTP's."""
+    """The server refused a request with the HTTP status `code`."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -45,16 +45,16 @@ class ApiError(InputError):
 
 
 class Api:
-    """A server of Kubeflow Pipelines. Its methods raise ApiError, or InputError if it does not answer in time.
+    """A Kubeflow Pipelines server. Methods raise ApiError, or InputError if the server does not answer in time.
 
     Args:
         endpoint: its address, such as http://localhost:8888 or https://kubeflow.example.com/pipeline.
-        token: returns the bearer token, "" for none; called for each request, because Kubernetes' tokens live an hour.
+        token: returns the bearer token, or "" without one; called for each request, as Kubernetes' tokens live an hour.
         namespace: of the user, in a Kubeflow with several users; else "".
-        patience: seconds for which requests to a server that does not answer are retried.
+        patience: seconds for which to retry requests while the server does not answer.
 
     Attributes:
-        patience: may be changed, for a wait of hours.
+        patience: may be raised to wait for hours.
     """
 
     def __init__(
@@ -73,20 +73,20 @@ class Api:
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    # Requests. A path is below /apis/v2beta1/ unless it begins with a slash.
+    # Requests. Paths are relative to /apis/v2beta1/ unless they begin with a slash.
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of an answer."""
+        """Sends a GET request; returns the answer's JSON."""
         return self._send("GET", path, params=query).json()
 
     def post(self, path: str, body: Any = None, file: tuple[str, bytes] | None = None, **query: Any) -> Any:
-        """Sends JSON or a file; returns the answer's JSON."""
+        """Sends a POST request with JSON or a file; returns the answer's JSON."""
         content: dict[str, Any] = {"files": {"uploadfile": file}} if file else {"json": body}
         answer = self._send("POST", path, params=query, **content)
         return answer.json() if answer.content else {}
 
     def _send(self, method: str, path: str, **content: Any) -> requests.Response:
-        """Sends a request, and retries it while the server does not answer."""
+        """Sends a request, with retries while the server does not answer."""
         told = False
 
         def say(error: BaseException, wait: float) -> None:
@@ -100,30 +100,30 @@ class Api:
             return attempts(self._send_once, method, path, **content)
         except TemporaryError as error:
             raise InputError(
-                f"{self.endpoint}: Kubeflow Pipelines does not answer ({error}); is {ENDPOINT} right and the "
-                "server up, is `kubectl port-forward` still running?"
+                f"{self.endpoint}: Kubeflow Pipelines does not answer ({error}); is {ENDPOINT} right, the server up, "
+                "and `kubectl port-forward` still running?"
             ) from error
 
     def _send_once(self, method: str, path: str, **content: Any) -> requests.Response:
-        """Sends a request; raises TemporaryError if it may be sent again: never a POST that may have arrived."""
+        """Sends a request once; raises TemporaryError if a retry is safe, so not after a POST that may have arrived."""
         url = self.endpoint + (path if path.startswith("/") else f"/apis/v2beta1/{path}")
         try:
             answer = self.session.request(method, url, timeout=TIMEOUT, allow_redirects=False, **content)
         except exceptions.SSLError as error:
             raise InputError(
                 f"{self.endpoint}: its certificate is not trusted ({_innermost(error)}); "
-                "give the authority's file in REQUESTS_CA_BUNDLE"
+                "set REQUESTS_CA_BUNDLE to the authority's file"
             ) from error
         except (exceptions.ConnectionError, exceptions.Timeout) as error:
             late = isinstance(error, exceptions.ReadTimeout)
             trouble = f"no answer in {TIMEOUT:.0f} s" if late else _innermost(error)
             if method == "POST" and "refused" not in trouble and "resol" not in trouble:
                 raise InputError(
-                    f"{self.endpoint}: the connection was lost ({trouble}) while {path} was sent, which may have "
+                    f"{self.endpoint}: the connection was lost ({trouble}) while sending {path}, which may have "
                     "arrived; see `make runs` before you send it again"
                 ) from error
             raise TemporaryError(trouble) from error
-        if answer.status_code in RETRIED:  # from a proxy that found no server, so the request did not arrive
+        if answer.status_code in RETRIED:  # from a proxy that did not reach the server, so a retry is safe
             raise TemporaryError(f"HTTP {answer.status_code}")
         if answer.status_code >= 300:
             raise self._refusal(answer, path)
@@ -134,8 +134,8 @@ class Api:
         text = f"{path}: HTTP {code}{said}"
         if code in LOGIN:
             text = (
-                f"it wants a login (HTTP {code}{said}); give a token that it takes in {TOKEN}, or the name of a file "
-                f"with one in {TOKEN_FILE}"
+                f"it requires a login (HTTP {code}{said}); set {TOKEN} to a valid token, or {TOKEN_FILE} to the path "
+                "of a file with one"
             )
         elif code == 403:
             text = (
@@ -145,16 +145,16 @@ class Api:
         return ApiError(code, f"{self.endpoint}: {text}")
 
     def check(self) -> None:
-        """Checks that the server answers and takes the token.
+        """Checks that the server answers and accepts the token.
 
         Raises:
-            InputError: it does not; or it has several users' namespaces and none is given.
+            InputError: it does not, or it requires a user's namespace.
         """
         try:
             health = self.get("healthz")
         except ValueError as error:
             raise InputError(
-                f"{self.endpoint}: answers, but is no API of Kubeflow Pipelines; look at {ENDPOINT}"
+                f"{self.endpoint}: answers, but is not Kubeflow Pipelines' API; check {ENDPOINT}"
             ) from error
         if health.get("multi_user") and not self.namespace:
             raise InputError(
@@ -165,7 +165,7 @@ class Api:
     # Pipelines and their versions
 
     def pipeline(self, name: str, description: str) -> str:
-        """The identifier of the pipeline of that name, which is made without a version if there is none."""
+        """Finds a pipeline by name, or creates it without a version; returns its identifier."""
         try:
             return self.get(f"pipelines/names/{_quoted(name)}", **self._of_user)["pipeline_id"]
         except ApiError as error:
@@ -175,7 +175,7 @@ class Api:
         return self.post("pipelines", body)["pipeline_id"]
 
     def version(self, pipeline: str, name: str) -> dict[str, Any] | None:
-        """The version of that name with its `pipeline_spec`, if there is one."""
+        """Finds a version by name, with its `pipeline_spec`; None if it does not exist."""
         found = self.get(f"pipelines/{pipeline}/versions", page_size=10, filter=_equal("display_name", name))
         versions = found.get("pipeline_versions", [])
         return self.get(f"pipelines/{pipeline}/versions/{versions[0]['pipeline_version_id']}") if versions else None
@@ -188,7 +188,7 @@ class Api:
     # Experiments and runs
 
     def experiment(self, name: str) -> str:
-        """The identifier of the experiment of that name, which is made if there is none."""
+        """Finds or creates an experiment by name; returns its identifier."""
         found = self.get("experiments", filter=_equal("display_name", name), **self._of_user).get("experiments")
         made = found[0] if found else self.post("experiments", {"display_name": name, **self._of_user})
         return made["experiment_id"]
@@ -202,7 +202,7 @@ class Api:
         return self.get(f"runs/{_quoted(identifier)}")
 
     def runs(self, count: int, schedule: str = "") -> list[dict[str, Any]]:
-        """The newest runs, newest first; of one schedule if it is given."""
+        """The newest runs, newest first, of all or of one schedule."""
         query: dict[str, Any] = {"page_size": count, "sort_by": "created_at desc", **self._of_user}
         if schedule:
             query["filter"] = _equal("recurring_run_id", schedule)
@@ -213,48 +213,45 @@ class Api:
         self.post(f"runs/{_quoted(identifier)}:terminate")
 
     def workflow(self, identifier: str) -> dict[str, Any]:
-        """The run's workflow, which alone knows the pods, why one waits, and whether the run was stopped.
-
-        Empty if it is unknown.
-        """
+        """The run's Argo workflow, empty if unknown: the only source of pods, of reasons to wait and of a stop."""
         with contextlib.suppress(InputError, KeyError, ValueError):
             runtime = self.get(f"/apis/v1beta1/runs/{_quoted(identifier)}")["pipeline_runtime"]
             return json.loads(runtime["workflow_manifest"])
         return {}
 
     def nodes(self, identifier: str) -> list[dict[str, Any]]:
-        """The nodes of the run's workflow; [] if they are unknown."""
+        """The nodes of the run's workflow; [] if unknown."""
         status = self.workflow(identifier).get("status", {})
         if packed := status.get("compressedNodes"):  # Argo compresses the nodes of a workflow above 1 MB
             return list(json.loads(gzip.decompress(base64.b64decode(packed))).values())
         return list((status.get("nodes") or {}).values())
 
     def log(self, identifier: str, pod: str) -> str:
-        """What a pod printed; "" if neither the pod nor an archive of its log is left."""
+        """The log of a pod; "" if neither the pod nor an archive of its log exists."""
         with contextlib.suppress(InputError):
             path = f"/apis/v1alpha1/runs/{_quoted(identifier)}/nodes/{_quoted(pod)}/log"
             return self._send("GET", path).content.decode(errors="replace")
         return ""
 
-    # Schedules, which Kubeflow calls recurring runs
+    # Schedules (Kubeflow's recurring runs)
 
     def schedules(self, name: str = "") -> list[dict[str, Any]]:
-        """All recurring runs, or those of one name; Kubeflow allows several of the same name."""
+        """All recurring runs, or those with one name, which need not be unique."""
         query: dict[str, Any] = {"page_size": 100, **self._of_user}
         if name:
             query["filter"] = _equal("display_name", name)
         return self.get("recurringruns", **query).get("recurringRuns", [])
 
     def schedule(self, recurring: dict[str, Any]) -> str:
-        """Makes a recurring run; returns its identifier."""
+        """Creates a recurring run; returns its identifier."""
         return self.post("recurringruns", recurring)["recurring_run_id"]
 
     def unschedule(self, identifier: str) -> None:
-        """Removes a recurring run if it is there, and leaves its runs, which Kubeflow would remove by default."""
+        """Removes a recurring run if it exists, but keeps its runs, which Kubeflow would remove by default."""
         try:
             self._send("DELETE", f"recurringruns/{_quoted(identifier)}", params={"propagation_policy": "ORPHAN"})
         except ApiError as error:
-            if error.code != 404:  # then an earlier attempt removed it, but its answer was lost
+            if error.code != 404:  # 404: an earlier attempt removed it, but its answer was lost
                 raise
 
 
@@ -267,7 +264,7 @@ def _equal(key: str, value: str) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """The message of the innermost of requests' nested errors."""
+    """The message of the innermost error among requests' nested errors."""
     while error.args and isinstance(error.args[0], BaseException):
         error = error.args[0]
     reason = getattr(error, "reason", None)
@@ -275,7 +272,7 @@ def _innermost(error: BaseException) -> str:
 
 
 def _message(answer: requests.Response) -> str:
-    """The server's message about an error, in one short line that begins with a colon; "" without one."""
+    """The server's error message as one short line that begins with a colon; "" without a message."""
     try:
         document = answer.json()
         text = document.get("message") or document.get("error_message") or document.get("error") or ""
@@ -285,13 +282,13 @@ def _message(answer: requests.Response) -> str:
 
 
 def connect(namespace: str = "") -> Api:
-    """The server that the environment names.
+    """Connects to the server that the environment names.
 
-    KF_PIPELINES_ENDPOINT with KF_PIPELINES_TOKEN or KF_PIPELINES_TOKEN_FILE; without it, in a cluster its service with
-    the pod's own token; else the current context of kubectl, through Kubernetes' API server.
+    This is KF_PIPELINES_ENDPOINT with KF_PIPELINES_TOKEN or KF_PIPELINES_TOKEN_FILE; else, in a cluster, its service
+    with the pod's token; else the cluster of kubectl's current context, through Kubernetes' API server.
 
     Raises:
-        InputError: none is named, or it does not answer.
+        InputError: the environment names no server, or the server does not answer.
     """
     namespace = namespace or os.environ.get(NAMESPACE, "")
     endpoint = os.environ.get(ENDPOINT, "")
@@ -323,8 +320,8 @@ def _through_kubernetes(namespace: str) -> Api:
         config.load_kube_config(client_configuration=found)
     except config.ConfigException as error:
         raise InputError(
-            f"no Kubeflow Pipelines is named: set {ENDPOINT}, such as http://localhost:8888 after "
-            "`kubectl -n kubeflow port-forward svc/ml-pipeline 8888`, or have a kubeconfig"
+            f"no address of Kubeflow Pipelines: set {ENDPOINT}, such as http://localhost:8888 after "
+            "`kubectl -n kubeflow port-forward svc/ml-pipeline 8888`, or provide a kubeconfig"
         ) from error
     service = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 

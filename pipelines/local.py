@@ -1,7 +1,7 @@
 """Runs the DAG on this machine, in place or in containers: `python -m pipelines.local`, or `make run`.
 
-It is the same DAG as on a cluster; KFP's local runner starts each step in a process or in a container. Without data it
-draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected by the verdict.
+The DAG is the same as on a cluster; KFP's local runner starts each step in a process or a container. Without data, the
+command draws a sample data set and trains a small network on it. Exit code: 0 accepted, 1 failed, 3 rejected.
 """
 
 import os
@@ -26,8 +26,8 @@ from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.training import training
 
-# With these a network learns the sample in minutes on two cores: a small input that the drawn people fill, little
-# rotation, and many small steps.
+# These parameters train a network on the sample in minutes on two cores: a small input that the drawn people fill,
+# little rotation, and many small steps.
 SAMPLE: dict[str, Any] = {
     "width": 0.75,
     "stages": 2,
@@ -43,7 +43,7 @@ SAMPLE: dict[str, Any] = {
     "ap_images": 50,
 }
 
-# The command's own options decide these. `only_new` is for clusters: a run here finds finished work in seconds anyway.
+# The command's options set these. `only_new` is for clusters: a run here finds finished work in seconds anyway.
 _NOT_FLAGS = ("source", "root", "revision", "only_new")
 PARAMETERS = {name: each for name, each in dag_parameters().items() if name not in _NOT_FLAGS}
 
@@ -53,18 +53,18 @@ class Options:
     """Runs the whole pipeline on this machine."""
 
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
-    """Folder with COCO's official layout, an address of one, or coco2017; without it a sample is drawn."""
+    """Folder or address with COCO's official layout, or coco2017; by default a drawn sample."""
     out: Path = Path("out")
-    """Folder for everything that is written."""
+    """Folder for all output."""
     runner: Literal["in-place", "docker"] = "in-place"
-    """Where the steps run: as processes, or in containers of the image that `make images` built."""
+    """How to run the steps: as processes, or in containers of the image that `make images` built."""
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, dict[str, Any]]:
-    """The command's options and the DAG's parameters; without data the sample's defaults count."""
+    """The command's options and the DAG's parameters; without data, the sample's defaults apply."""
     words = command.with_config(PARAMETERS, arguments)
     sample = not any(word.partition("=")[0] in ("--data", "--help", "-h") for word in words)
-    notes = {name: f"The sample: {value}." for name, value in SAMPLE.items()}
+    notes = {name: f"For the sample: {value}." for name, value in SAMPLE.items()}
     flags = command.flags(Options, PARAMETERS.values(), SAMPLE if sample else {}, notes)
     description = f"{Options.__doc__}\n\n{command.CONFIG_NOTE}"
     options: Options = tyro.cli(flags, prog="python -m pipelines.local", description=description, args=words)
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, in_place.Stopped) as stopped:
-        print("stopped; finished work is kept, and the same command goes on from there", file=sys.stderr)
+        print("stopped; finished work is kept, and the same command resumes from there", file=sys.stderr)
         return stopped.exit_code if isinstance(stopped, in_place.Stopped) else 130
 
 
@@ -96,7 +96,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
         out: the storage root.
         parameters: of the DAG.
         lock: from `in_place.alone`.
-        image: the steps run in containers of it; None for processes.
+        image: for the steps' containers; None runs them as processes.
 
     Returns:
         The exit code.
@@ -107,7 +107,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     storage.sweep(out)
     for old in ("status", "kfp"):
         shutil.rmtree(out / old, ignore_errors=True)
-    for old in ("summary.json", "report.html"):  # an older result must not stay if this run fails
+    for old in ("summary.json", "report.html"):  # so that no old result remains if this run fails
         (out / old).unlink(missing_ok=True)
     source = data_source.absolute(data or str(out / "sample"))
     arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
@@ -126,7 +126,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
 
 
 def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> in_place.Outcome:
-    from pipelines import in_docker  # most runs do not need Docker's package
+    from pipelines import in_docker  # here because most runs do not need Docker's package
 
     if arguments.get("init") and Path(arguments["init"]).exists():
         arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # as a container sees it
@@ -138,13 +138,13 @@ def built_image() -> str:
     """The CPU image that `make images` built from the present code.
 
     Raises:
-        InputError: none was built, or the code has changed since.
+        InputError: the image was not built, or the code has changed since.
     """
     built = images.read(images.BUILT)["cpu"]
     if built["digest"] is None:
-        raise InputError(f"{images.BUILT}: no image for CPUs was built yet; run `make images VARIANT=cpu` first")
+        raise InputError(f"{images.BUILT}: the CPU image is not built yet; run `make images VARIANT=cpu` first")
     if built["code"] != revision.fingerprint():
-        raise InputError(f"{built['image']}: the code was changed since it was built; run `make images` again")
+        raise InputError(f"{built['image']}: the code has changed since the build; run `make images` again")
     return str(built["image"])
 
 
@@ -159,7 +159,7 @@ def describe(summary: Summary, out: Path, seconds: float) -> str:
 
 
 def _short(path: str) -> str:
-    """A path, relative to the current folder if that is shorter."""
+    """Shortens a path to one relative to the current folder, if that is shorter."""
     return min(path, os.path.relpath(path), key=len)
 
 

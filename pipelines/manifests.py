@@ -1,6 +1,6 @@
-"""Renders what the pipeline needs on a cluster: `python -m pipelines.manifests`, or `make manifests`.
+"""Renders the pipeline's Kubernetes objects: `python -m pipelines.manifests`, or `make manifests`.
 
-Runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
+It runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
 """
 
 import subprocess
@@ -34,16 +34,16 @@ def render(overlay: str, image: str) -> str:
     """The objects of an overlay, as YAML.
 
     Raises:
-        InputError: the overlay does not exist, or kubectl cannot be run or refuses it.
+        InputError: the overlay does not exist, kubectl is missing, or kubectl refuses the overlay.
     """
     folder = OVERLAYS / overlay
     if not folder.is_dir():
         known = ", ".join(sorted(path.name for path in OVERLAYS.iterdir()))
-        raise InputError(f"overlay {overlay!r}: there is none of that name; choose one of: {known}")
+        raise InputError(f"unknown overlay {overlay!r}; choose one of: {known}")
     try:
         done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
     except OSError as error:
-        raise InputError("there is no `kubectl`, which renders the manifests; install it") from error
+        raise InputError("`kubectl`, which renders the manifests, was not found; install it") from error
     if done.returncode:
         raise InputError(f"{folder}: {' '.join(done.stderr.split())}")
     return done.stdout.replace(IMAGE, f"image: {image}\n")

@@ -1,4 +1,4 @@
-"""Runs on a cluster: `python -m pipelines.runs list`, `cancel RUN`, `logs RUN [STEP]` and `follow RUN`."""
+"""Manages runs on a cluster: `python -m pipelines.runs list`, `cancel RUN`, `logs RUN [STEP]` and `follow RUN`."""
 
 import sys
 from collections.abc import Sequence
@@ -41,21 +41,21 @@ class Follow:
 
 @dataclass(frozen=True)
 class Logs:
-    """Show what the steps of a run printed."""
+    """Show the logs of a run's steps."""
 
     run: Run
     """Identifier of the run, as list prints it."""
     step: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="STEP")] = ""
-    """Only this step."""
+    """Show only this step."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Runs on a cluster."""
+    """Manages runs on a cluster."""
 
     command: List | Cancel | Follow | Logs
     namespace: str = ""
-    """Namespace of the user, in a Kubeflow with several."""
+    """Namespace of the user, in a Kubeflow with several users."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,10 +99,10 @@ def _list(api: Api, count: int) -> int:
 
 
 def _logs(api: Api, run: str, wanted: str) -> int:
-    api.run(run)  # raises if there is no such run
+    api.run(run)  # raises if the run does not exist
     found = [step for step in steps(api.nodes(run)) if wanted in ("", step.name)]
     if wanted and not found:
-        raise InputError(f"run {run} has no step {wanted!r}; leave it out to see all")
+        raise InputError(f"run {run} has no step {wanted!r}; leave out the step to see all logs")
     for step in found:
         print(f"== {step.name}: {step.state} {step.why}".rstrip())
         print("\n".join(own_lines(api.log(run, step.pod))) if step.pod else "")

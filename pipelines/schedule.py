@@ -1,7 +1,7 @@
 """Runs the DAG at fixed times: `python -m pipelines.schedule`, or `make schedule` and `make unschedule`.
 
-A schedule is a recurring run of Kubeflow Pipelines, with the version of this git revision. A new schedule replaces the
-one of the same name. Runs of a schedule never overlap, and missed runs are not made up for.
+A schedule is a recurring run of Kubeflow Pipelines, with the pipeline's version for this git revision. A new schedule
+replaces the old one of the same name. Runs of a schedule never overlap, and missed runs are not repeated.
 """
 
 import sys
@@ -25,7 +25,7 @@ class Create(submit.Request):
     """Run the pipeline at fixed times."""
 
     cron: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CRON")]
-    """Minute hour day month weekday, such as '0 3 * * *' for 3:00 every day."""
+    """Time as: minute hour day month weekday, such as '0 3 * * *' for 3:00 every day."""
     name: str = submit.PIPELINE
     """Name of the schedule."""
 
@@ -35,13 +35,13 @@ class Remove:
     """Remove a schedule."""
 
     namespace: str = ""
-    """Namespace of the user, in a Kubeflow with several."""
+    """Namespace of the user, in a Kubeflow with several users."""
     name: str = submit.PIPELINE
     """Name of the schedule."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes or removes a schedule; returns the exit code."""
+    """Creates or removes a schedule; returns the exit code."""
     options = tyro.extras.subcommand_cli_from_dict(
         {"create": Create, "remove": Remove}, prog="python -m pipelines.schedule", description=__doc__, args=arguments
     )
@@ -57,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def create(options: Create) -> None:
-    """Makes a schedule, then removes the old one of the same name.
+    """Creates a schedule, then removes the old one of the same name.
 
-    After an interruption there are two, and the next call removes one. In the other order there would be none, and
-    nobody would notice.
+    After an interruption, both exist until the next call removes the old one. In the opposite order, an interruption
+    would leave none, which nobody would notice.
 
     Raises:
-        InputError: an option cannot be used, the server refuses it, or a run of the old schedule is at work.
+        InputError: an option cannot be used, the server refuses it, or a run of the old schedule is not finished.
     """
     times = next_times(options.cron, 3)
     plan = submit.planned(options, only_new=True)  # else each run would judge and export the same model again
@@ -71,8 +71,8 @@ def create(options: Create) -> None:
     old = [schedule["recurring_run_id"] for schedule in api.schedules(options.name)]
     if run := _at_work(api, old):
         raise InputError(
-            f"run {run} of the schedule {options.name} is at work, and one of the new schedule could overlap it; wait "
-            f"for its end, or stop it with `make cancel RUN={run}`"
+            f"run {run} of the schedule {options.name} is not finished, and a run of the new one could overlap it; "
+            f"wait until it ends, or stop it with `make cancel RUN={run}`"
         )
     made = api.schedule(
         submit.sendable(api, plan, options.experiment)
@@ -86,7 +86,7 @@ def create(options: Create) -> None:
     )
     for identifier in old:
         _replace(api, identifier)
-    done = "changed" if old else "made"
+    done = "changed" if old else "created"
     print(f"{done} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
     print(f"next: {', '.join(f'{time:%a %Y-%m-%d %H:%M}' for time in times)}")
     print("in the time zone of Kubeflow's scheduler: UTC, unless its CRON_SCHEDULE_TIMEZONE says otherwise")
@@ -101,7 +101,7 @@ def remove(api: Api, name: str) -> None:
     found = [schedule["recurring_run_id"] for schedule in api.schedules(name)]
     if not found:
         known = sorted({schedule["display_name"] for schedule in api.schedules()})
-        raise InputError(f"there is no schedule {name}; there are: {', '.join(known) or 'none'}")
+        raise InputError(f"unknown schedule {name}; existing schedules: {', '.join(known) or 'none'}")
     run = _at_work(api, found)
     for identifier in found:
         api.unschedule(identifier)
@@ -112,7 +112,7 @@ def next_times(cron: str, count: int) -> list[datetime]:
     """The next times of a cron expression, in UTC.
 
     Raises:
-        InputError: it does not have five fields, or one of them is wrong.
+        InputError: the expression does not have five fields, or a field is wrong.
     """
     try:
         if len(cron.split()) != 5:
@@ -123,7 +123,7 @@ def next_times(cron: str, count: int) -> list[datetime]:
 
 
 def _at_work(api: Api, schedules: Sequence[str]) -> str:
-    """A run of the schedules that has not ended; empty if there is none. Only a schedule's newest run can be."""
+    """An unfinished run of the schedules, else empty. Only a schedule's newest run can be unfinished."""
     runs = [run for schedule in schedules for run in api.runs(1, schedule)]
     return next((run["run_id"] for run in runs if run.get("state") not in OVER), "")
 
@@ -133,8 +133,8 @@ def _replace(api: Api, old: str) -> None:
         api.unschedule(old)
     except InputError as error:
         raise InputError(
-            f"the new schedule is there, but so is the old one, {old}, and both would start runs ({error}); run the "
-            "same command again"
+            f"the new schedule was created, but the old one, {old}, was not removed ({error}), and both would start "
+            "runs; run the same command again"
         ) from error
 
 

@@ -5,7 +5,7 @@
     train: {cpu: "8", memory: 32Gi, accelerator: nvidia.com/gpu, shm: 8Gi}
     parameters: {root: /data/openpose, gpus: 4}
 
-Everything has a default; `pipelines/clusters/` holds complete examples.
+All settings have defaults; `pipelines/clusters/` has complete examples.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from components.train.machine import MACHINE, POD, Machine
 from openpose.errors import InputError
 
 CLUSTERS = Path(__file__).resolve().parent / "clusters"
-MOUNT = "/data"  # where the claim is mounted
+MOUNT = "/data"  # mount path of the claim
 
 _QUANTITY = re.compile(r"\d+(\.\d+)?([KMGT]i?|m)?")
 
@@ -34,20 +34,20 @@ Kind = TypeVar("Kind", "Pod", "Settings")
 
 @dataclass(frozen=True)
 class Pod:
-    """What a step's pod requests, and where it may run.
+    """The resources of a step's pod, and the nodes on which it may run.
 
     Attributes:
         cpu: cores, request and limit, such as "2" or "500m".
         memory: bytes, request and limit, such as 8Gi.
-        hours: time limit of the pod; then the step fails.
+        hours: time limit of the pod, after which the step fails.
         shm: size of /dev/shm, which counts as memory; Kubernetes' default is 64 MiB.
-        accelerator: resource that a training's pod requests, in the number of the parameter `gpus`.
+        accelerator: resource of which a training's pod requests as many as the parameter `gpus` says.
         node_selector: labels that the node must have.
         tolerations: as in a pod's specification.
-        queue: Kueue's local queue, which holds the pod back until the cluster has room (with several machines all of
-            their pods together); empty for none.
-        wait_minutes: how long the pods of several machines may wait for room or for their image before the training
-            gives up; time in a queue does not count.
+        queue: Kueue's local queue, which holds back the pod until the cluster has room (with several machines, until
+            it has room for all of their pods); empty for none.
+        wait_minutes: how long the pods of several machines may wait for a free node or for their image before the
+            training gives up; time in a queue does not count.
     """
 
     cpu: str
@@ -76,14 +76,14 @@ class Settings:
     """Settings of a cluster.
 
     Attributes:
-        claim: PersistentVolumeClaim with the storage root, mounted at /data; empty for a root gs://….
-        service_account: that the pods run as; empty for the one of Kubeflow Pipelines.
-        retries: how often a lost pod is started again; first after 30 s, then after twice the last pause.
+        claim: PersistentVolumeClaim with the storage root, mounted at /data; empty for a gs:// root.
+        service_account: of the pods; empty for Kubeflow Pipelines' own.
+        retries: number of restarts of a lost pod, the first after 30 s, the others after twice the last pause.
         secrets: environment variables from secrets: name of the secret -> {its key: the variable}.
         pull_secrets: secrets for the images' registry.
         light: pod of the steps that compute little: check, collect_records, register, finish.
         data: pod of coco_download and of the workers that write records.
-        train: pod of the training; of each machine if there are several, and then the step's own pod is `light`.
+        train: pod of the training. With several machines, each has such a pod, and the step itself has a `light` one.
         evaluate: pod of evaluation and export.
         parameters: defaults of the pipeline's parameters on this cluster.
     """
@@ -110,13 +110,13 @@ class Settings:
             task: of the pipeline.
             part: name of its pod here: light, data, train or evaluate.
             images: from `pipelines.images.read`.
-            retried: whether a lost pod is started again.
+            retried: whether to restart a lost pod.
         """
         pod: Pod = getattr(self, part)
         task.set_container_image(images[_variant(pod)]["image"])
         task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
         task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
-        # A stock Kubeflow Pipelines 2.17 starts a lost pod again, but does not repeat a step that ended with an error.
+        # A stock Kubeflow Pipelines 2.17 restarts a lost pod, but does not retry a step that ended with an error.
         if retried:
             task.set_retry(self.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
         kubernetes.set_timeout(task, int(pod.hours * 3600))
@@ -137,7 +137,7 @@ class Settings:
             kubernetes.set_image_pull_secrets(task, self.pull_secrets)
 
     def place_training(self, task: dsl.PipelineTask, asked: Mapping[str, Any]) -> None:
-        """Sets the resources of the training's pod from the check's outputs, and tells it those of other machines.
+        """Sets the resources of the training's pod from the check's outputs, and passes on those for other machines.
 
         Args:
             task: of the pipeline, after `place`.
@@ -158,7 +158,7 @@ def _variant(pod: Pod) -> str:
 
 
 def read(name: str) -> Settings:
-    """Reads settings from a file, or by the name of a file of `pipelines/clusters/`.
+    """Reads settings from a file, given by its path or by its name in `pipelines/clusters/`.
 
     Raises:
         InputError: the file does not exist, or a field cannot be used; the message names it.
@@ -187,7 +187,7 @@ def _changed(settings: Kind, values: Any, where: str) -> Kind:
     known = [each.name for each in dataclasses.fields(settings)]
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"{where}there is no setting {name!r}; choose from {', '.join(known)}")
+            raise InputError(f"{where}unknown setting {name!r}; choose one of: {', '.join(known)}")
         wanted = type(getattr(settings, name))
         if not isinstance(value, (int, float) if wanted is float else wanted):
             raise InputError(f"{where}{name} is {value!r}; it must be of type {wanted.__name__}")

@@ -1,8 +1,8 @@
 """Runs the DAG on a cluster: `python -m pipelines.submit`, or `make submit`.
 
-Compiles it for the cluster's settings, uploads it as the version of this git revision, starts it and follows it to
-its end. Without a source it trains on the drawn sample. Exit code: 0 accepted or nothing new, 3 rejected by the
-verdict, 1 failed or not started, 4 cancelled or not done in time, 130 after Ctrl-C when the run was left running.
+The command compiles the DAG for the cluster's settings, uploads it as the version of this git revision, starts it and
+follows it to its end. Without a source, it trains on the drawn sample. Exit code: 0 accepted or nothing new, 3 rejected
+by the verdict, 1 failed or not started, 4 cancelled or not finished in time, 130 if Ctrl-C left the run running.
 """
 
 import json
@@ -35,12 +35,12 @@ LEFT_RUNNING = 130
 
 @dataclass(frozen=True)
 class Plan:
-    """What is sent to the cluster.
+    """The content of a request to the cluster.
 
     Attributes:
         version: name of the pipeline's version.
         content: the compiled pipeline.
-        run: the API's request that starts a run, without the identifiers of version and experiment.
+        run: the API request that starts a run, without the identifiers of version and experiment.
     """
 
     version: str
@@ -50,24 +50,24 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """What is run, and where."""
+    """The version and the parameters of a run, and its cluster."""
 
     settings: str = "pvc"
-    """Settings of the cluster: a .yaml file, or a name of pipelines/clusters."""
+    """Settings of the cluster: a .yaml file, or the name of one in pipelines/clusters."""
     images: Path = built_images.BUILT
-    """The file that make images wrote."""
+    """File with the built images, as make images writes it."""
     param: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """A parameter as NAME=VALUE; may be repeated."""
+    """A parameter of the pipeline; may be repeated."""
     params_file: Annotated[Path | None, tyro.conf.arg(aliases=["--config"], metavar="FILE")] = None
-    """YAML or JSON file with parameters; those of --param win."""
+    """YAML or JSON file with parameters; --param overrides them."""
     experiment: str = "openpose"
-    """Experiment that the run belongs to."""
+    """Experiment of the run."""
     version: str = ""
     """Name of the pipeline's version; by default the git revision."""
     namespace: str = ""
-    """Namespace of the user, in a Kubeflow with several."""
+    """Namespace of the user, in a Kubeflow with several users."""
     allow_dirty: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Submit files that are not committed."""
+    """Allow uncommitted changes."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,17 @@ class Options(Request):
     name: str = ""
     """Name of the run; by default the version and the time."""
     hours: float = 168.0
-    """Hours to follow it at most."""
+    """Follow the run for at most this many hours."""
     no_wait: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Start it, and do not follow it."""
+    """Start the run without following it."""
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print what would be sent."""
+    """Print the request and the compiled pipeline, and send nothing."""
     summary: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Add to this file, as Markdown, how the run went."""
+    """Append the run's summary to this file, as Markdown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Submits; returns the exit code."""
+    """Submits the run; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.submit", args=arguments)
     try:
         return submit(options)
@@ -97,10 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def submit(options: Options) -> int:
-    """Submits as the options say; returns the exit code.
+    """Submits a run and follows it; returns the exit code.
 
     Raises:
-        InputError: something cannot be used, or the server refuses it.
+        InputError: an option cannot be used, or the server refuses it.
     """
     plan = planned(options)
     plan.run["display_name"] = options.name or f"{plan.version} {time.strftime('%Y-%m-%d %H:%M:%S')}"
@@ -126,11 +126,11 @@ def submit(options: Options) -> int:
 
 
 def planned(request: Request, **defaults: Any) -> Plan:
-    """What is sent for a request.
+    """Compiles the pipeline and checks the parameters of a request.
 
     Args:
-        request: what is run, and where.
-        defaults: of parameters, in place of the DAG's own.
+        request: to plan.
+        defaults: of parameters, instead of the DAG's.
 
     Raises:
         InputError: a setting, an image or a parameter cannot be used.
@@ -145,7 +145,7 @@ def planned(request: Request, **defaults: Any) -> Plan:
 
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
-    """The request that starts a run; makes its pipeline, version and experiment if they do not exist."""
+    """The request that starts a run; creates its pipeline, version and experiment if they do not exist."""
     pipeline = api.pipeline(PIPELINE, "Trains OpenPose and exports it.")
     version = ensure_version(api, pipeline, plan.version, plan.content)
     return plan.run | {
@@ -155,7 +155,7 @@ def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
 
 
 def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
-    """The identifier of the version of that name, which is uploaded if there is none.
+    """Finds a version by name, or uploads it; returns its identifier.
 
     Raises:
         InputError: the version exists with other content.
@@ -165,14 +165,14 @@ def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
         return api.upload_version(pipeline, name, content)
     if not _same(found["pipeline_spec"], content):
         raise InputError(
-            f"version {name} of {PIPELINE} is there already with other content (other images, settings or KFP); commit "
-            "what changed, or give another name with --version"
+            f"version {name} of {PIPELINE} already exists with other content (other images, settings or KFP); commit "
+            "your changes, or give another name with --version"
         )
     return found["pipeline_version_id"]
 
 
 def _same(spec: dict[str, Any], content: bytes) -> bool:
-    """Whether the server's version has this content; the server keeps both YAML documents in one object."""
+    """Whether the server's version has this content; the server stores both YAML documents in one object."""
     documents = list(yaml.safe_load_all(content))
     ours = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if len(documents) > 1 else {})}
     theirs = spec if "pipeline_spec" in spec else {"pipeline_spec": spec}
@@ -180,7 +180,7 @@ def _same(spec: dict[str, Any], content: bytes) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A document in one form: a server leaves out empty parts, and may write 5 as 5.0."""
+    """Normalises a document, because the server leaves out empty parts, and may write 5 as 5.0."""
     if isinstance(value, dict):
         parts = {name: _plain(part) for name, part in value.items()}
         return {name: part for name, part in parts.items() if part not in ({}, [], "", None)}
@@ -192,9 +192,9 @@ def _plain(value: Any) -> Any:
 
 
 def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """The run's parameters from a file and from texts NAME=VALUE, which win; with the code's revision.
+    """The run's parameters: those of a file, overridden by texts NAME=VALUE, and the code's revision.
 
-    Without a source, those of the drawn sample are added.
+    Without a source, it adds those of the drawn sample.
 
     Raises:
         InputError: a parameter is unknown, is missing or has another type.
@@ -210,9 +210,9 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
     values = {"revision": revision.fingerprint()} | values
     for name in values:
         if name not in PARAMETERS:
-            raise InputError(f"the pipeline has no parameter {name!r}; it has: {', '.join(sorted(PARAMETERS))}")
+            raise InputError(f"unknown parameter {name!r}; choose one of: {', '.join(sorted(PARAMETERS))}")
     if not (values | settings.parameters).get("root"):
-        raise InputError("`root`, the storage root that all pods see, is missing; give --param root=gs://bucket/prefix")
+        raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")
     return {name: PARAMETERS[name].convert(value) for name, value in values.items()}
 
 
@@ -220,26 +220,26 @@ def _version(settings: str, allow_dirty: bool) -> str:
     """Name of the pipeline's version: the commit, and the settings' name unless they are the default."""
     described = revision.commit(12)
     if described is None:
-        raise InputError("this is no git checkout, so the version has no name; give one with --version")
+        raise InputError("this is not a git checkout, so the version has no name; give one with --version")
     if described.endswith("-dirty"):
         if not allow_dirty:
-            raise InputError("files were changed since the last commit; commit them, or give --allow-dirty")
-        described += f"-{int(time.time())}"  # what is not committed may change again
+            raise InputError("files have changed since the last commit; commit them, or give --allow-dirty")
+        described += f"-{int(time.time())}"  # uncommitted files may change again
     stem = Path(settings).stem
     return described if stem == "pvc" else f"{described}-{stem}"
 
 
 def _images(file: Path, settings: Settings) -> dict[str, Any]:
-    """The built images.
+    """Reads the built images.
 
     Raises:
-        InputError: one that the settings need was not built.
+        InputError: an image that the settings need is not built.
     """
     images = built_images.read(file)
     for variant in sorted(settings.variants()):
         if images[variant]["image"] == built_images.PLACEHOLDER:
             raise InputError(
-                f"{file}: no image {variant!r} was built, and pods cannot run without; run `make images` "
+                f"{file}: no image {variant!r} was built, which the pods need; run `make images` "
                 "(with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
             )
     return images
@@ -257,14 +257,14 @@ def _interrupted(api: Api, run: str) -> int:
     answer = ""
     if sys.stdin.isatty():
         try:
-            answer = input("\nterminate the run? Else it goes on. [y/N] ")
+            answer = input("\nterminate the run? Otherwise it continues. [y/N] ")
         except (KeyboardInterrupt, EOFError):
             answer = ""
     if answer.strip().lower() in ("y", "yes"):
         api.terminate(run)
-        print("terminated; finished work is kept, and the same command goes on from there")
+        print("terminated; finished work is kept, and the same command resumes from there")
         return ENDED
-    print(f"\nit goes on: make logs RUN={run}, make cancel RUN={run}")
+    print(f"\nthe run continues: make logs RUN={run}, make cancel RUN={run}")
     return LEFT_RUNNING
 
 

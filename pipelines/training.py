@@ -1,4 +1,4 @@
-"""The DAG: check, download, records, train, evaluate, and export and register, or a report that says why not.
+"""The DAG: check, download, records, train, evaluate, then export and register, or a report on the rejection.
 
 `python -m pipelines.training` compiles it to build/training.yaml.
 """
@@ -37,8 +37,8 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
     """The DAG for a cluster, or for this machine.
 
     Args:
-        settings: of the cluster; None here, where KFP would wait minutes before it repeats a step that failed.
-        images: of `pipelines.images.read`.
+        settings: of the cluster; None on this machine, where retries would make KFP wait minutes after a failure.
+        images: from `pipelines.images.read`.
 
     Returns:
         KFP's pipeline.
@@ -46,7 +46,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
     check = check_component.component({name: parameter.kind for name, parameter in PARAMETERS.items()})
 
     def asked(part: str) -> dict[str, str]:
-        """What the pods of a part ask for; nothing here."""
+        """The resources that a part's pods request; empty on this machine."""
         pod = getattr(settings, part, None)
         return {"cpu": pod.cpu, "memory": pod.memory, "accelerator": pod.accelerator} if pod else {}
 
@@ -56,11 +56,11 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         return task.set_caching_options(cached)
 
     def training(**inputs: Any) -> None:
-        """Trains OpenPose on COCO-format data and exports the network when it is good enough."""
+        """Trains OpenPose on data in COCO's format, and exports the network if it is good enough."""
         root, revision, registry = (inputs[name] for name in ("root", "revision", "registry"))
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
             checked = check(machine=asked("train"), watcher=asked("light"), **inputs)
-            placed(checked, "light", cached=False, retried=False)  # the same parameters are wrong again
+            placed(checked, "light", cached=False, retried=False)  # wrong parameters stay wrong
             parameters = checked.outputs
             downloaded = coco_download(
                 source=inputs["source"],
@@ -71,7 +71,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 registry=registry,
                 only_new=inputs["only_new"],
             )
-            # KFP's cache does not see that the files behind an address changed; the step does.
+            # KFP's cache does not notice changed files behind an address; the step does.
             placed(downloaded, "data", cached=False)
             data = {"data": downloaded.outputs["data"], "root": root, "parameters": parameters["records"]}
             with dsl.If(downloaded.outputs["Output"] == NEW, name="new"):
@@ -80,7 +80,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 collected = placed(collect_records(**data).after(written), "light")
                 records = {name: collected.outputs[name] for name in ("train_records", "valid_records")}
                 trained = train(**records, root=root, parameters=parameters["train"], revision=revision)
-                placed(trained, "train", cached=False)  # finds its finished run itself, also when the root was emptied
+                placed(trained, "train", cached=False)  # KFP's cache would miss an emptied root; the step does not
                 if settings:
                     settings.place_training(trained, parameters)
                 model = {"run": trained.outputs["run"], "valid_records": records["valid_records"], "root": root}
@@ -111,7 +111,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
 
 
 def _with_inputs(body: Callable[..., None]) -> Callable[..., None]:
-    """The body as a function with all parameters of the DAG, which is where KFP finds inputs, defaults and words."""
+    """Gives the body the DAG's parameters as signature and docstring, from which KFP reads inputs and their help."""
     parts = [
         inspect.Parameter(
             name,
@@ -136,9 +136,9 @@ def _with_inputs(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_choices(made: Any) -> Any:
-    """The pipeline with the choices of its inputs: Kubeflow's form shows a list, and its server refuses other values.
+    """Adds the choices of its inputs to a pipeline: Kubeflow's form lists them, and its server refuses other values.
 
-    KFP's SDK has no way to say this.
+    KFP's SDK cannot express this.
     """
     inputs = made.pipeline_spec.root.input_definitions.parameters
     for name, each in PARAMETERS.items():
@@ -153,11 +153,11 @@ def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
     """Compiles the DAG to a YAML file.
 
     Raises:
-        InputError: the settings have a parameter that the DAG does not.
+        InputError: the settings have a parameter that the DAG does not have.
     """
     for name in settings.parameters:
         if name not in PARAMETERS:
-            raise InputError(f"settings: parameters: the pipeline has no parameter {name!r}; see make help")
+            raise InputError(f"settings: parameters: unknown parameter {name!r}; see make help")
     out.parent.mkdir(parents=True, exist_ok=True)
     made = pipeline(settings, images)
     compiler.Compiler().compile(made, str(out), pipeline_parameters=settings.parameters or None)
@@ -168,11 +168,11 @@ class Options:
     """Compiles the DAG to YAML."""
 
     out: Path = Path("build/training.yaml")
-    """The file to write."""
+    """File to write."""
     settings: str = "pvc"
-    """Settings of the cluster: a .yaml file, or a name of pipelines/clusters."""
+    """Settings of the cluster: a .yaml file, or the name of one in pipelines/clusters."""
     images: Path = built_images.BUILT
-    """The file that make images wrote."""
+    """File with the built images, as make images writes it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""Before anything starts: parameters that cannot work are refused in seconds."""
+"""The step before all others: refuses parameters that cannot work, within seconds."""

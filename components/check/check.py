@@ -1,4 +1,4 @@
-"""Before the first step: refuses in seconds what would fail after hours."""
+"""Checks a run's parameters within seconds, before they fail after hours."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,13 +14,13 @@ from openpose.training.parameters import DeviceParameters, TrainParameters
 
 
 class Checked(NamedTuple):
-    """What the steps after this one get.
+    """The check's outputs for the other steps.
 
     Attributes:
         cpu: cores of the training's pod.
         memory: of the training's pod.
-        accelerators: GPUs of the training's pod. A text, because KFP 2.17's driver takes a number for none.
-        recipe: fingerprint of everything that decides the result, besides the data.
+        accelerators: GPUs of the training's pod, as text because KFP 2.17's driver ignores a number.
+        recipe: fingerprint of everything that decides the result, except the data.
         data: the parameters of each step, as `components.parameters` has them.
         records: see data.
         train: see data.
@@ -44,11 +44,11 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
 
     Args:
         values: all parameters of the DAG, by name.
-        machine: what the pod of a training asks for: cpu, memory, accelerator; empty where the DAG runs here.
-        watcher: what a pod asks for that only watches over the training's pods on several machines.
+        machine: cpu, memory and accelerator that a training's pod requests; empty outside of a cluster.
+        watcher: the same for the pod that only watches the training's pods on several machines.
 
     Raises:
-        InputError: parameters cannot be used; the message names all of them.
+        InputError: parameters cannot be used; the message lists all of them.
     """
     folder = storage.open_root(values["root"])
     with status.step(folder, "check"):
@@ -79,16 +79,16 @@ def _add_step(structs: dict[str, dict[str, Any]], step: str, values: Mapping[str
 
 
 def recipe(values: Mapping[str, Any]) -> str:
-    """Fingerprint of the code's revision and of all parameters that decide the result, besides the data.
+    """Fingerprint of the code's revision and of all parameters that decide the result, except the data's.
 
-    What only says where and how fast the training runs is left out, and so is what decides the data.
+    It leaves out parameters that only decide where and how fast the training runs.
     """
     decides = {step: of_step(step, values) for step in ("records", "evaluate", "export")}
     return storage.fingerprint([decides, TrainParameters.select(values).as_dict(), values["revision"]])
 
 
 def _complaint(check: Callable[[], object]) -> list[str]:
-    """The message of a check that fails, so that the user can mend all faults at once."""
+    """The message of a failed check, in a list, so that the user sees all faults at once."""
     try:
         check()
     except InputError as error:
@@ -107,8 +107,8 @@ def _check_gpus(gpus: int, accelerator: str) -> None:
 def _check_machines(machines: int, on_a_cluster: bool) -> None:
     if machines > 1 and not on_a_cluster:
         raise InputError(
-            f"machines is {machines}, but this DAG runs here and not on a cluster; submit it (make submit), or give "
-            "each machine the command python -m components.train with its TF_CONFIG"
+            f"machines is {machines}, but this DAG runs here and not on a cluster; submit it (make submit), or run "
+            "python -m components.train on each machine with its TF_CONFIG"
         )
 
 

@@ -1,7 +1,7 @@
-"""KFP's declaration of the step, whose inputs are all parameters of the DAG.
+"""KFP's declaration of the step, with all parameters of the DAG as inputs.
 
-KFP ships a component's source, and reads its inputs from the function's signature, so this function is written out by
-a template: a parameter of the DAG then needs no second copy here.
+KFP ships a component's source and reads its inputs from the function's signature. A template writes this function, so
+that the DAG's parameters need no second copy here.
 """
 
 import linecache
@@ -27,7 +27,7 @@ def check(
     evaluate=dict,
     export=dict,
 ):
-    """Refuses parameters that cannot work, in seconds; hands on each step's parameters in one struct."""
+    """Refuses parameters that cannot work, within seconds; passes on each step's parameters in one struct."""
     values = dict(
 {values}
     )

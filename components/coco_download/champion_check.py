@@ -1,4 +1,4 @@
-"""After the data is known: whether the champion was made of all that this run would be made of."""
+"""After the data step: checks whether this run would only make the champion again."""
 
 from components import status
 from openpose import storage
@@ -9,23 +9,23 @@ NEW, NOTHING_NEW = "new", "nothing new"
 
 
 def made_of(recipe: str, data: DataManifest) -> str:
-    """Fingerprint of all that decides what a run makes: code, parameters and data; the registry keeps the champion's.
+    """Fingerprint of a run's code, parameters and data; the registry keeps the champion's.
 
     Args:
-        recipe: fingerprint of code and parameters, of the step before.
+        recipe: fingerprint of code and parameters, from the check step.
         data: the data set's manifest.
     """
     return storage.fingerprint([recipe, {split: part.fingerprint for split, part in data.splits.items()}])
 
 
 def is_made_already(root: str, data: DataManifest, made_of: str, registry: str) -> bool:
-    """Whether the data set's champion was made of the same; notes it, for the end of the run to say.
+    """Checks whether the data set's champion was made of the same inputs; records it for the run's summary.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         data: The data set's manifest.
-        made_of: As the function of this name says it.
-        registry: Name of the registry of the champions.
+        made_of: This run's fingerprint, from the function `made_of`.
+        registry: Name of the champions' registry.
     """
     folder = storage.open_root(root)
     with status.step(folder, "champion") as step:
@@ -33,5 +33,5 @@ def is_made_already(root: str, data: DataManifest, made_of: str, registry: str) 
         champion = entries.champion(data.splits["val"].fingerprint)
         if champion is not None and champion.made_of == made_of:
             step.manifest_path, step.found = entries.folder / champion.entry, True
-            print(f"nothing new: {step.manifest_path} is of this code, these parameters and this data", flush=True)
+            print(f"nothing new: {step.manifest_path} has the same code, parameters and data", flush=True)
         return step.found

@@ -1,4 +1,4 @@
-"""The first step: fetches a data set, or finds it, checks it, and describes it in a manifest."""
+"""The first step: fetches or finds a data set, checks it, and describes it in a manifest."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from openpose.report.data_page import Sample, data_page
 from openpose.skeleton import OPENPOSE18, Skeleton
 
 SAMPLES = 12  # pictures in the report
-SUMS = "data/.checksums.json"  # of annotation files, so that a repeat need not read them again
+SUMS = "data/.checksums.json"  # of annotation files, so that later runs need not read them again
 
 
 def coco_download(
@@ -32,13 +32,13 @@ def coco_download(
         source: coco2017 for COCO's own archives; or a folder, or an address (http://, https://, gs://, file://) below
             which the files have COCO's official names, as folders (train2017/, annotations/) or as zip archives.
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
-        parameters: what decides the data set, besides its files.
+        parameters: of the data set.
 
     Returns:
-        The manifest: for each split where its images and pictures are, counts, and a fingerprint.
+        The manifest: for each split the paths of its index and pictures, counts, and a fingerprint.
 
     Raises:
-        InputError: something is missing or cannot be used; the message names the file and the field.
+        InputError: a file is missing or cannot be used; the message names the file and the field.
     """
     folder = storage.open_root(root)
     val_share, seed = parameters.val_share, parameters.data_seed
@@ -55,7 +55,7 @@ def coco_download(
         if parameters.unpack:
             files = _unpacked(files, folder, signatures)
         inputs = DataInputs(
-            # Where the pictures are counts here, because they stay there; a split's own fingerprint is of content only.
+            # The manifest names the pictures' paths, so they count here, but not in a split's fingerprint.
             pictures={split: str(place) for split, place in files.pictures.items()},
             content={split: [sums[split], signatures[split]] for split in shares},
             val_share=val_share,
@@ -91,8 +91,8 @@ def _names(parameters: DataParameters) -> Names:
 
 
 def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str]) -> Files:
-    """The files with their archives of pictures unpacked under the root, in a folder that goes with their content."""
-    root = storage.require_local(root, "archives are unpacked in folders only; leave `unpack` out for a bucket")
+    """Unpacks the picture archives under the root, in folders named by their content; returns the new paths."""
+    root = storage.require_local(root, "archives can be unpacked only to a folder; leave out `unpack` for a bucket")
     places: dict[str, storage.StoragePath] = {}
     for split, place in files.pictures.items():
         places[split] = place
@@ -102,10 +102,10 @@ def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str
 
 
 class _Sums:
-    """Checksums of annotation files; those that did not change since an earlier run are not read again.
+    """Checksums of annotation files, cached between runs as long as a file does not change.
 
     Attributes:
-        used: for the next run: name of a file -> its state and checksum.
+        used: the cache for the next run: file name -> state and checksum.
     """
 
     def __init__(self, known: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class _Sums:
 def _known_sums(root: storage.StoragePath) -> _Sums:
     try:
         return _Sums(storage.read_json(root / SUMS))
-    except InputError:  # there are none yet
+    except InputError:  # the first run
         return _Sums({})
 
 
@@ -136,7 +136,7 @@ def _signature(place: storage.StoragePath) -> str:
 
 
 def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, str]) -> list[DataFile]:
-    """What the data set consists of: each file or folder with its size and checksum."""
+    """The data set's files and folders, each with its size and checksum."""
     if files.fetched:
         return [
             DataFile(place=file.place, name=file.name, bytes=file.bytes, sha256=file.sha256, url=file.url)
@@ -164,7 +164,7 @@ def _index(
     seed: int,
     fingerprints: dict[str, str],
 ) -> dict[str, DataSplit]:
-    """Writes the indexes of all splits and the report into the work's folder; describes the splits."""
+    """Writes the indexes of all splits and the report to the output's folder; returns the splits' descriptions."""
     skeleton = OPENPOSE18
     described: dict[str, DataSplit] = {}
     samples: dict[str, list[Sample]] = {}
@@ -192,26 +192,26 @@ def _index(
 
 
 def _missing(split: index.Split, store: PictureStore, annotations: str, skeleton: Skeleton) -> MissingPictures:
-    """How many of a split's pictures are missing, and the names of some.
+    """Counts a split's missing pictures, and names some.
 
     Raises:
-        InputError: all of them are.
+        InputError: all of them are missing.
     """
-    from openpose.records import schema  # here, as it imports TensorFlow
+    from openpose.records import schema  # here because it imports TensorFlow
 
     missing = np.flatnonzero(split.picture_bytes == 0).tolist()
     names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
     if len(missing) == len(split):
         raise InputError(
-            f"{store.place}: none of the {len(split)} pictures of {annotations} is there; "
-            f"looked for {', '.join(names[:3])}; there is: {', '.join(store.some(3)) or 'nothing'}"
+            f"{store.place}: all {len(split)} pictures of {annotations} are missing; "
+            f"looked for {', '.join(names[:3])}; found {', '.join(store.some(3)) or 'nothing'}"
         )
     return MissingPictures(missing=len(missing), names=names)
 
 
 def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
-    """The first pictures of a split's shuffled order that can be read, those with people first."""
-    from openpose.records import schema  # here, as it imports TensorFlow
+    """Sample pictures from the start of a split's shuffled order: readable ones, those with people first."""
+    from openpose.records import schema  # here because it imports TensorFlow
 
     found: list[Sample] = []
     pictures_ = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
@@ -227,7 +227,7 @@ def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> lis
 
 
 def _summary(splits: dict[str, DataSplit]) -> str:
-    """What the splits hold, as a table."""
+    """A table of the splits' counts."""
     lines = [" " * 24 + "".join(f"{split:>12}" for split in splits)]
     counts = {split: described.counts for split, described in splits.items()}
     for name in next(iter(counts.values())):

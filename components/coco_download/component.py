@@ -6,7 +6,7 @@ from kfp import dsl
 from kfp.dsl import HTML, Dataset, Output
 
 
-# KFP's local runner knows what an If without an Else asks for only when it is called `Output`.
+# The name `Output` is required: otherwise KFP's local runner cannot resolve it in an If without an Else.
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def coco_download(
     source: str,
@@ -19,7 +19,7 @@ def coco_download(
     data: Output[Dataset],
     page: Output[HTML],
 ) -> NamedTuple("Found", Output=str, shares=list[dict], made_of=str):  # type: ignore[valid-type]
-    """Fetches or finds a data set in COCO's format, and checks it; says what is new, and plans the workers' shares."""
+    """Fetches or finds a data set in COCO's format, checks it, and plans the workers' shares; tells if it is new."""
     from typing import NamedTuple
 
     from components import artifacts

@@ -18,7 +18,7 @@ def evaluate(
     page: Output[HTML],
     detections: Output[Artifact],
 ) -> NamedTuple("Judged", verdict=str, reason=str):  # type: ignore[valid-type]
-    """Measures a trained model on the whole validation split, shows it, and judges it."""
+    """Measures a trained model on the whole validation split, judges it, and reports on it."""
     from pathlib import Path
     from typing import NamedTuple
 

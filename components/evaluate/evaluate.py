@@ -21,7 +21,7 @@ from openpose.training.manifest import RunManifest
 from openpose.training.parameters import TrainParameters
 
 if TYPE_CHECKING:
-    # Imported where a model is measured: TensorFlow takes ten seconds, and a step that finds its work done needs none.
+    # At runtime it is imported only to measure: TensorFlow takes ten seconds, which a cached step should not spend.
     from openpose.evaluation.measure import Measured
 
 EXAMPLES = 12  # of the best pictures, and of the worst
@@ -36,7 +36,7 @@ class Subject:
         name: shown in the report's title.
         file: the model's file or folder.
         checksum: SHA-256 of its content.
-        run: manifest of the training that made it; None if unknown.
+        run: manifest of its training; None if unknown.
     """
 
     name: str
@@ -58,16 +58,16 @@ def evaluate(
     parameters: EvaluateParameters = EvaluateParameters(),
     revision: str = "",
 ) -> EvaluationManifest:
-    """Measures a model on the whole validation split, shows it, and judges it.
+    """Measures a model on the whole validation split, judges it, and reports on it.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         valid_records: Manifest of the validation split's records.
         run: Manifest of the training run that made the model.
-        model: The model's file instead, of ours or of tf-pose-estimation.
-        pixels: Order of the channels that the model takes, rgb or bgr; by default what its file says.
-        parameters: how it is measured, and what it must reach.
-        revision: Revision of the code; another one evaluates anew.
+        model: Instead of run: the model's file, from this project or from tf-pose-estimation.
+        pixels: Channel order that the model expects, rgb or bgr; by default the one that its file states.
+        parameters: of the evaluation.
+        revision: Revision of the code; a new revision evaluates again.
 
     Returns:
         The evaluation's manifest: figures, verdict (accepted or rejected), reason, report, detections.
@@ -82,7 +82,7 @@ def evaluate(
         if parameters.max_valid_loss and not has_all_stages(subject.file):
             raise InputError(
                 f"max_valid_loss is {parameters.max_valid_loss}, but {subject.file} gives only the last stage's maps; "
-                "give the Keras model (.keras) that it was made from, or leave max_valid_loss out"
+                "give the Keras model (.keras) that it was made from, or leave out max_valid_loss"
             )
         trained = subject.parameters()
         person = skeleton.get(split.skeleton)
@@ -123,7 +123,7 @@ def _subject(run: str, model: str) -> Subject:
 
 
 def _checksum(place: storage.StoragePath) -> str:
-    """SHA-256 of a model's file, or of all files of its folder."""
+    """SHA-256 of a model's file, or of all files in its folder."""
     names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
     if not names:
         raise InputError(f"{place}: no such model file")
@@ -144,7 +144,7 @@ def _finish(
     demands: AcceptanceThresholds,
     champion: Champion | None,
 ) -> EvaluationManifest:
-    """Judges what was measured; writes report, detections and manifest."""
+    """Judges the measured figures; writes report, detections and manifest."""
     from openpose.training.log import read_steps
 
     best = champion.figures if champion else None
@@ -192,20 +192,20 @@ def _finish(
 
 
 def _notes(network: model_files.Model, measured: "Measured", champion: Champion | None, revision: str) -> list[str]:
-    """Sentences that a reader of the figures should know."""
+    """Notes for the readers of the figures."""
     notes = []
     if not has_all_stages(network.path):
         notes.append(
-            "The model's file gives only the maps of its last stage. The losses shown are those of that stage; "
+            "The model's file outputs only the maps of its last stage. The losses shown are those of that stage; "
             "valid_loss, which sums over all stages, cannot be computed."
         )
     if measured.figures["AP"] is None:
-        notes.append("Nobody in the validation split has a labelled keypoint: COCO's figures are undefined.")
+        notes.append("No person in the validation split has a labelled keypoint, so COCO's figures are undefined.")
     if champion and champion.revision != revision:
         notes.append("The champion's figures were measured by another revision of the code.")
     if measured.nan_pictures:
         notes.append(
-            f"The maps of {len(measured.nan_pictures)} pictures hold NaN or infinity; nobody counts as found in them: "
+            f"The maps of {len(measured.nan_pictures)} pictures contain NaN or infinity; their people count as missed: "
             f"{', '.join(measured.nan_pictures[:5])}{', …' if len(measured.nan_pictures) > 5 else ''}"
         )
     return notes

@@ -1,4 +1,4 @@
-"""How a model is measured, and what it must reach."""
+"""Parameters of an evaluation."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,14 +8,14 @@ from openpose.parameters import Limits, Parameters
 
 @dataclass(frozen=True)
 class AcceptanceThresholds(Parameters):
-    """What a model must reach to be accepted."""
+    """The thresholds that a model must reach to be accepted."""
 
     min_ap: Annotated[float, Limits(least=0)] = 0.0
-    """The verdict needs at least this COCO AP."""
+    """Lowest COCO AP that the verdict accepts."""
     max_valid_loss: Annotated[float, Limits(least=0)] = 0.0
-    """The verdict needs at most this validation loss; 0 for any."""
+    """Highest validation loss that the verdict accepts; 0 accepts any."""
     tolerance: Annotated[float, Limits(least=0)] = 0.01
-    """The verdict allows a COCO AP that is lower than the champion's by at most this."""
+    """How far the COCO AP may be below the champion's for the verdict to accept the model."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,6 @@ class EvaluateParameters(AcceptanceThresholds):
     """How a model is measured, and what it must reach."""
 
     height: Annotated[int, Limits(least=0)] = 0
-    """Height in pixels to which pictures are resized for COCO AP; 0 for the height that was trained."""
+    """Height in pixels to which pictures are resized to measure COCO AP; 0 uses the training's input height."""
     registry: str = "openpose"
-    """Name of the registry of the champions, the models that were accepted last (registry/<name>/)."""
+    """Name of the registry (registry/<name>/), which holds the last accepted model of each data set: the champion."""

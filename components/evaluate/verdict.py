@@ -1,4 +1,4 @@
-"""The verdict on a model: whether it reaches the thresholds and keeps up with the champion."""
+"""The verdict on a model: compares its figures with the thresholds and with the champion's."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,36 +19,36 @@ def judge(
         figures: of the model (`measure.Measured`).
         champion: figures of the champion; None without one.
         thresholds: what the model must reach.
-        nan_pictures: names of the pictures whose maps hold NaN or infinity.
+        nan_pictures: names of the pictures with NaN or infinity in their maps.
     """
     ap, name, loss = figures["AP"], "validation loss", figures.get("valid_loss")
     if "valid_loss" not in figures:
         name, loss = "validation loss of the last stage", figures["valid_loss_lastlayer"]
     if nan_pictures:
         count = f"{len(nan_pictures)} {'picture' if len(nan_pictures) == 1 else 'pictures'}"
-        return "rejected", f"The network's maps hold NaN or infinity in {count}, such as {nan_pictures[0]}."
+        return "rejected", f"The network's maps contain NaN or infinity in {count}, such as {nan_pictures[0]}."
     if loss is None:
         return "rejected", f"The {name} is NaN or infinite."
     if ap is None and thresholds.min_ap > 0:
         needed = f"at least {thresholds.min_ap:.3f} is required"
-        return "rejected", f"COCO AP is undefined because nobody is labelled, but {needed}."
+        return "rejected", f"COCO AP is undefined because no person is labelled, but {needed}."
     if ap is not None and ap < thresholds.min_ap:
-        return "rejected", f"COCO AP {ap:.3f} is below the {thresholds.min_ap:.3f} asked for."
+        return "rejected", f"COCO AP {ap:.3f} is below the required {thresholds.min_ap:.3f}."
     if thresholds.max_valid_loss and loss > thresholds.max_valid_loss:
-        return "rejected", f"The {name} {loss:.2f} is above the {thresholds.max_valid_loss:.2f} allowed."
+        return "rejected", f"The {name} {loss:.2f} is above the allowed {thresholds.max_valid_loss:.2f}."
     if ap is None:
-        return "accepted", f"COCO AP is undefined (nobody is labelled), the {name} {loss:.2f} passes."
+        return "accepted", f"COCO AP is undefined (no person is labelled); the {name} {loss:.2f} passes."
     best = champion["AP"] if champion else None
     if best is not None and ap < best - thresholds.tolerance:
         difference = f"{best - ap:.3f} below the champion's {best:.3f}"
-        return "rejected", f"COCO AP {ap:.3f} is {difference}, more than the {thresholds.tolerance:.3f} tolerated."
+        return "rejected", f"COCO AP {ap:.3f} is {difference}, more than the tolerance of {thresholds.tolerance:.3f}."
     return "accepted", f"COCO AP is {ap:.3f}{_compared(ap, best)}; the {name} is {loss:.2f}; both pass."
 
 
 def _compared(ap: float, best: float | None) -> str:
-    """Compares an AP that passes with the champion's."""
+    """Compares an accepted AP with the champion's."""
     if best is None:
         return ", the first on this data set"
     if ap < best:
-        return f", {best - ap:.3f} below the champion's {best:.3f}, which is tolerated"
+        return f", {best - ap:.3f} below the champion's {best:.3f}, which is within the tolerance"
     return f", {ap - best:.3f} above the champion's {best:.3f}"

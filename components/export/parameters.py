@@ -12,8 +12,9 @@ class ExportParameters(Parameters):
     """What is exported, and how."""
 
     pixels: Pixels = "bgr"
-    """Order of the channels that the exported files take: bgr (tf-pose-estimation's clients) or rgb."""
+    """Channel order that the exported files expect: bgr (as tf-pose-estimation's clients send) or rgb."""
     formats: str = "all"
-    """Formats besides graph.pb: all, or names with commas, such as onnx,tflite; a wrong name lists all of them."""
+    """Formats to write along with graph.pb: all, or names separated by commas, such as onnx,tflite. A wrong name lists
+    all of them."""
     images: Annotated[int, Limits(least=1), CommandOnly] = 50
-    """Pictures of the validation split on which the formats are compared with the Keras model."""
+    """Number of validation pictures on which each format is compared with the Keras model."""

@@ -1,1 +1,1 @@
-"""After everything, also when a step failed: how the run went."""
+"""The last step, which runs also after a failure: sums up the run."""

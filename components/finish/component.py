@@ -1,4 +1,4 @@
-"""KFP's declaration of the step: the exit handler, which runs in any case."""
+"""KFP's declaration of the step: the exit handler, which always runs."""
 
 from kfp import dsl
 from kfp.dsl import Markdown, Output, PipelineTaskFinalStatus
@@ -6,7 +6,7 @@ from kfp.dsl import Markdown, Output, PipelineTaskFinalStatus
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def finish(root: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
-    """Sums up how the run went, also when a step failed."""
+    """Sums up the run, also after a failed step."""
     from pathlib import Path
 
     from components.finish.finish import finish

@@ -1,4 +1,4 @@
-"""The last step, also after a failure: sums up how the run went."""
+"""The last step, which runs also after a failure: sums up the run."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from openpose.errors import InputError
 
 
 def finish(root: str, state: str, message: str = "") -> Summary:
-    """Sums up how the run went, prints it on a cluster, and writes `<root>/summaries/<run>.json`.
+    """Sums up the run, writes the summary to `<root>/summaries/<run>.json`, and prints it on a cluster.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         state: The run's state as Kubeflow names it, such as SUCCEEDED, COMPLETE or FAILED.
-        message: What Kubeflow says about it, if anything.
+        message: Kubeflow's error message, if any.
     """
     try:
         folder = storage.open_root(root)

@@ -1,4 +1,4 @@
-"""The summary of a run: made once from what the steps left, and shown as JSON, as Markdown and as text."""
+"""The summary of a run: made from the steps' status files and manifests, and shown as JSON, Markdown and text."""
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +15,10 @@ from openpose.evaluation.registry import Champion, read_champion
 from openpose.model_files.manifest import ModelManifest
 from openpose.training.manifest import RunManifest
 
-MARK = "openpose-summary: "  # begins the line of the last step's log that holds the summary as JSON
+MARK = "openpose-summary: "  # begins the line with the summary's JSON in the last step's log
 ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
 
-# KFP's state of a run at its end. A run that has not failed may be SUCCEEDED, COMPLETE or still RUNNING.
+# KFP's names for a failed run. At the exit handler, the state of a good run is SUCCEEDED, COMPLETE or still RUNNING.
 _FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
 
 
@@ -27,12 +27,12 @@ AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 
 @dataclass(frozen=True)
 class StepSummary:
-    """How one step of the DAG went, over all its workers.
+    """The outcome of one step of the DAG, over all its workers.
 
     Attributes:
-        state: done, found (its result was there already), failed or skipped.
+        state: done, found (its result already existed), failed or skipped.
         seconds: from the start of its first worker to the end of its last.
-        error: why it failed, in one line; empty otherwise.
+        error: cause of a failure, in one line; else empty.
     """
 
     state: str
@@ -42,18 +42,18 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run went.
+    """The outcome of a run.
 
     Attributes:
         verdict: accepted, rejected, nothing new or failed.
-        reason: why.
-        step: that failed, if one did.
+        reason: for the verdict.
+        step: name of the failed step, if any.
         error: of the step or of the run, in one line; empty if nothing failed.
         ap: COCO AP.
         valid_loss: validation loss.
         figures: all figures of the evaluation; an undefined one is None.
-        losses: of the weights that were saved, for training and validation.
-        steps: name -> how it went.
+        losses: of the saved weights, for training and validation.
+        steps: name -> outcome.
         graph: file of the exported network.
         champion: name of its entry in the registry.
         report: page of the evaluation.
@@ -88,7 +88,7 @@ class Summary:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Summary":
-        """A summary from its document; what an older image did not write is None."""
+        """Reads a summary from its document; a field that an older image did not write is None."""
         values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(cls)}
         values["verdict"] = document["state"]
         values["steps"] = {
@@ -99,11 +99,11 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """For a command that ran the DAG."""
+        """The exit code of a command that ran the DAG."""
         return {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}.get(self.verdict, FAILED)
 
     def step_lines(self) -> list[str]:
-        """How the steps went, for a terminal."""
+        """The steps' outcomes, for a terminal."""
         lines = []
         for name, step in self.steps.items():
             took = progress.duration(step.seconds) if step.state in ("done", "failed") else ""
@@ -122,11 +122,11 @@ class Summary:
         return lines
 
     def place_lines(self, shown: Callable[[str], str] = str, **more: str | None) -> list[str]:
-        """Where the results are, for a terminal.
+        """The paths of the results, for a terminal.
 
         Args:
-            shown: how to write a path.
-            more: other things and their paths.
+            shown: formats a path.
+            more: further names and paths.
         """
         places = {
             "report": self.report,
@@ -169,9 +169,9 @@ def summarise(
     Args:
         root: the storage root; None if it cannot be used.
         state: of the run as KFP names it, such as SUCCEEDED, COMPLETE or FAILED.
-        message: what KFP says about it, if anything.
-        exit_codes: of components whose process failed, where they are known.
-        seconds: that components took, where they are known; else the status files say it.
+        message: KFP's error message, if any.
+        exit_codes: of the components whose process failed, if known.
+        seconds: durations of the components; by default those in the status files.
 
     Raises:
         InputError: a file under the root cannot be read.
@@ -234,10 +234,10 @@ def _span(statuses: Sequence[Status]) -> float:
 def _step(workers: Sequence[Status], exit_codes: Sequence[int], seconds: float) -> StepSummary:
     states = {each.state for each in workers}
     errors = [each.error or "it left no message; see its log" for each in workers if each.state == "failed"]
-    if not errors and exit_codes:  # the process was killed before it could say anything
+    if not errors and exit_codes:  # the process was killed before it could record an error
         errors = [f"its process ended with {_exit_text(exit_codes[0])}"]
     elif not errors and "running" in states:
-        errors = ["it ended without a message: it was stopped, or killed because its memory was full"]
+        errors = ["it ended without a message: it was stopped, or killed because it ran out of memory"]
     state = "failed" if errors else next((each for each in ("done", "found") if each in states), "skipped")
     return StepSummary(state, round(seconds, 1), " ".join(" ".join(errors).split()))
 
@@ -245,12 +245,12 @@ def _step(workers: Sequence[Status], exit_codes: Sequence[int], seconds: float) 
 def _exit_text(code: int) -> str:
     """An exit code in words; a shell gives 128 + the signal's number for a process that was killed."""
     if code == 128 + signal.SIGKILL:
-        return "signal SIGKILL; the system does that when the memory is full: try a smaller batch or input"
-    return f"exit code {code}; what it said last is above"
+        return "signal SIGKILL, probably because it ran out of memory: try a smaller batch or input"
+    return f"exit code {code}; see its last output above"
 
 
 def _made(step: Status | None) -> str | None:
-    """Where the manifest is that a step made or found; None if it failed or there is none."""
+    """Path of the manifest that a step made or found; None if the step failed or did not run."""
     return step.manifest if step and step.state in ("done", "found") else None
 
 
@@ -265,28 +265,28 @@ def _champion(step: Status | None) -> Champion | None:
 
 
 def _missing(exported: object, champion: object) -> str:
-    """The step that did not run for an accepted model; empty if both did."""
+    """The step (export or register) that did not run for an accepted model; empty if both ran."""
     return "export" if not exported else "register" if not champion else ""
 
 
 def _fault(
     steps: Mapping[str, StepSummary], state: str, message: str, verdict: str, missing: str
 ) -> tuple[str | None, str]:
-    """The step that failed, None if no status file shows it, and the error; empty if nothing failed."""
+    """The failed step (None if no status file shows it) and the error (empty if nothing failed)."""
     for name, step in steps.items():
         if step.state == "failed":
             return name, step.error
     message = " ".join(message.split())
     if missing:
-        error = f"the model was accepted, but the step {missing} did not start; its driver's log says why"
+        error = f"the model was accepted, but the step {missing} did not start; see its driver's log"
         return None, message or error
     if state in _FAILED_STATES or not verdict:
-        return None, message or "no step left a message; see the log of the failed one"
+        return None, message or "no step left a message; see the failed step's log"
     return None, ""
 
 
 def _losses(trained: RunManifest | None, figures: Mapping[str, float | None]) -> dict[str, float] | None:
-    """The losses of the weights that were saved; with early stopping these are not the last epoch's."""
+    """The losses of the saved weights, which with early stopping are not the last epoch's."""
     if not trained:
         return None
     measured = {name: value for name, value in figures.items() if name in trained.losses and value is not None}

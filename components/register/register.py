@@ -1,4 +1,4 @@
-"""After the last step: the exported model becomes the champion that the next ones are compared with."""
+"""The step after the export: makes the model the champion, with which later models are compared."""
 
 import time
 
@@ -13,14 +13,14 @@ from openpose.model_files.manifest import ModelManifest
 def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champion:
     """Makes an accepted and exported model the champion of its data set.
 
-    When another model has become champion since the evaluation, and this one is worse than that by more than the
+    If another model has become champion since the evaluation, and this model's COCO AP is lower by more than the
     evaluation's tolerance, the champion stays.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         evaluation: Manifest of the evaluation that accepted the model.
         model: Manifest of its export.
-        made_of: Fingerprint of code, parameters and data, by which a later run knows that it would be this one again.
+        made_of: Fingerprint of code, parameters and data, by which a later run notices that it would repeat this one.
 
     Returns:
         The champion's entry in the registry.
@@ -35,7 +35,7 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champ
         if judged.verdict != "accepted":
             raise InputError(f"{evaluation}: the model was rejected: {judged.reason}")
         if exported.inputs.evaluation != judged.fingerprint:
-            raise InputError(f"{model}: is of another evaluation than {evaluation}; give those of one model")
+            raise InputError(f"{model}: belongs to another evaluation than {evaluation}; give two that match")
         registry = Registry(folder, judged.inputs.registry)
         champion = registry.champion(judged.inputs.data)
         if champion and _is_same(champion, exported, made_of):
@@ -55,12 +55,12 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champ
 
 
 def _is_same(champion: Champion, exported: ModelManifest, made_of: str) -> bool:
-    """Whether the registry has all of it already; a step that was called by hand says nothing of `made_of`."""
+    """Whether the registry already has this export; `made_of` is empty if the step is called by hand."""
     return champion.export.fingerprint == exported.fingerprint and made_of in ("", champion.made_of)
 
 
 def _is_better(champion: Champion, judged: EvaluationManifest) -> bool:
-    """Whether the champion is another one than the model was compared with, and better by more than is tolerated."""
+    """Whether a champion newer than the evaluation beats the model by more than the tolerance."""
     compared = judged.inputs.champion
     if champion.model == judged.inputs.model or (compared and compared.entry == champion.entry):
         return False

@@ -1,4 +1,4 @@
-"""KFP's declarations of the step: one worker's share, and the manifests after all of them."""
+"""KFP's declarations of the step: one for each worker's share, and one that collects the manifests."""
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output
@@ -23,7 +23,7 @@ def collect_records(
     train_records: Output[Dataset],
     valid_records: Output[Dataset],
 ) -> None:
-    """Hands on the manifests of both splits' records after all workers are done."""
+    """Collects the manifests of both splits' records after all workers have finished."""
     from components import artifacts
     from components.command import call
     from components.tfrecord_targets.tfrecord_targets import collect_records

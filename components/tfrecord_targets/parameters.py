@@ -1,4 +1,4 @@
-"""What decides a split's records, besides the data."""
+"""Parameters of the records step."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,13 +6,13 @@ from typing import Literal
 from openpose.records.parameters import RecordParameters
 from openpose.training.parameters import InputSize
 
-#: The splits whose records carry dense targets, by the values of `dense`.
+#: Value of `dense` -> the splits whose records hold dense targets.
 DENSE_SPLITS = {"val": ("val",), "both": ("train", "val"), "none": ()}
 
 
 @dataclass(frozen=True)
 class SplitParameters(RecordParameters, InputSize):
-    """What decides a split's records, besides the data."""
+    """The parameters that decide a split's records, together with the data."""
 
     dense: Literal["val", "both", "none"] = "val"
-    """Splits that carry heatmap, vectmap and mask, made once: val, both (then nothing is augmented) or none."""
+    """Splits whose records store heatmap, vectmap and mask: val, both (which turns augmentation off) or none."""

@@ -1,4 +1,4 @@
-"""The second step: a data set's images, people and masks as sharded TFRecords, made by one worker or several."""
+"""The second step: writes a data set's images, people and masks to sharded TFRecords, with one worker or several."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,15 +30,15 @@ def tfrecord_targets(
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
-        parameters: what decides the records, besides the data.
+        parameters: of the records.
         worker: This worker's number, from 0.
-        workers: How many share the split.
+        workers: Number of workers that share the split.
 
     Returns:
-        The records' manifest when all shards of the split are there now, else None.
+        The records' manifest if all shards of the split now exist, else None.
 
     Raises:
-        InputError: something cannot be used; the message names the file and the field.
+        InputError: the input cannot be used; the message names the file and the field.
     """
     folder = storage.open_root(root)
     if not 0 <= worker < workers:
@@ -47,7 +47,7 @@ def tfrecord_targets(
         work = _SplitWork(folder, split, data, parameters)
         manifest = step.cached(work.work)
         if manifest is None:
-            from openpose.records.write import write_shards  # here, as it imports TensorFlow
+            from openpose.records.write import write_shards  # here because it imports TensorFlow
 
             with PictureStore(work.source.pictures) as pictures:
                 write_shards(
@@ -63,16 +63,16 @@ def collect_records(
     data: str = "",
     parameters: SplitParameters = SplitParameters(),
 ) -> RecordsManifest:
-    """The manifest of a split's records after all workers are done.
+    """Collects the manifest of a split's records after all workers have finished.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
-        parameters: what decides the records, besides the data.
+        parameters: of the records.
 
     Raises:
-        InputError: shards are missing, or too many images were bad over all workers.
+        InputError: shards are missing, or all workers together found too many bad images.
     """
     folder = storage.open_root(root)
     with status.step(folder, f"tfrecord_targets-{split}-collect") as step:
@@ -82,21 +82,21 @@ def collect_records(
         manifest = manifest or work.finish()
         if manifest is None:
             raise InputError(
-                f"{work.work.folder}: not all shards of {split} are there; run tfrecord_targets for each worker again"
+                f"{work.work.folder}: some shards of {split} are missing; run tfrecord_targets for each worker again"
             )
         return manifest
 
 
 def plan(workers: int) -> list[dict[str, Any]]:
-    """The pieces of work that the pipeline spreads over its workers: the validation split, and shares of the other."""
+    """The shares of work that the pipeline runs in parallel: the validation split, and parts of the training split."""
     if workers < 1:
-        raise InputError(f"workers is {workers}; at least 1 is needed")
+        raise InputError(f"workers is {workers}; it must be at least 1")
     train = [{"split": "train", "worker": worker, "workers": workers} for worker in range(workers)]
     return [{"split": "val", "worker": 0, "workers": 1}, *train]
 
 
 class _SplitWork:
-    """A split's records: what they are made of, and how."""
+    """The work on one split: its data, its parameters and the place of its records."""
 
     def __init__(self, root: storage.StoragePath, split: str, data: str, parameters: SplitParameters) -> None:
         manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), DataManifest)
@@ -121,15 +121,15 @@ class _SplitWork:
         return Split(self.source.people, self.source.index)
 
     def dense(self) -> Callable[[bytes], bytes] | None:
-        """What makes an image's dense targets, when the split has them."""
+        """The function that makes an image's dense targets; None if the split has no dense targets."""
         if self._input is None:
             return None
-        from openpose.input import dense  # here, as it imports TensorFlow
+        from openpose.input import dense  # here because it imports TensorFlow
 
         return dense.make_targets(self.skeleton, self._input)
 
     def finish(self) -> RecordsManifest | None:
-        """Writes the manifest when all shards are there. Whichever worker sees that first does it."""
+        """Writes the manifest if all shards exist, else returns None. The worker that finishes last does this."""
         planned = plan_shards(self.split, self.people().picture_bytes, self.parameters)
         shards = finished_shards(self.work.folder, planned)
         if len(shards) < len(planned):
@@ -138,7 +138,7 @@ class _SplitWork:
         images = self.source.counts["images"]
         check_bad_images(merged["bad_images"], images, self.parameters.max_bad_share)
         if merged["counts"]["images"] == 0:
-            raise InputError(f"the {self.split} split has no image that can be used")
+            raise InputError(f"the {self.split} split has no usable image")
         print(f"records of {self.split} in {self.work.folder}", flush=True)
         for bad in merged["bad_images"]:
             print(f"left out {bad.file_name}: {bad.reason}", flush=True)

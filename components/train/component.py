@@ -15,7 +15,7 @@ def train(
     metrics: Output[Metrics],
     page: Output[HTML],
 ) -> None:
-    """Trains a network, going on from the newest checkpoint of the same training."""
+    """Trains a network, or resumes the same training from its newest checkpoint."""
     from components import artifacts
     from components.command import call
     from components.train.train import train

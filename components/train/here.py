@@ -1,4 +1,4 @@
-"""A training in this process, and what it leaves in the run's folder."""
+"""Trains in this process, and writes the results to the run's folder."""
 
 import platform
 from pathlib import Path
@@ -31,15 +31,15 @@ def train_here(
     """Trains on this machine's devices, alone or as one of several workers.
 
     Args:
-        work: the run's folder, with what decides the training.
+        work: the run's folder and inputs.
         training: manifest of the training split's records.
         validation: manifest of the validation split's records.
-        run: how it is run.
+        run: how the training runs.
         gpus: GPUs that share the work; 0 for one device.
-        command: shell command that trains the same again.
+        command: shell command that repeats the training.
 
     Returns:
-        The run's manifest; None for workers other than the first, which writes it.
+        The run's manifest, which only the first worker writes; None for the others.
     """
     strategy = devices.strategy(gpus)
     chief = devices.is_chief(strategy)
@@ -75,7 +75,7 @@ def _finish(
 
 
 def _about(inputs: RunInputs, command_line: str) -> dict[str, Any]:
-    """What a person needs to know about a run in order to repeat it: `run.json`."""
+    """The content of `run.json`: what a person needs to repeat the run."""
     training, validation = inputs.records
     return storage.to_json(inputs) | {
         "records": {"train": training, "valid": validation},

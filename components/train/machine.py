@@ -1,4 +1,4 @@
-"""The resources of the pod on each machine of a training; the cluster's settings hand them to the train step."""
+"""The resources of the pod on each machine of a training; the cluster's settings pass them to the train step."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ class Machine:
         cpu: cores, such as "16".
         memory: bytes, such as 64Gi.
         accelerator: the resource that `gpus` counts, such as nvidia.com/gpu.
-        wait_minutes: how long pods may wait for room or for their image before the training gives up.
+        wait_minutes: how long a pod may wait for a free node or for its image before the training gives up.
     """
 
     cpu: str

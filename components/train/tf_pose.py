@@ -1,7 +1,7 @@
-"""The flags of tf-pose-estimation's train.py, with their meaning: `python -m components.train.tf_pose --help`.
+"""Trains with the flags of tf-pose-estimation's train.py: `python -m components.train.tf_pose --help`.
 
-`python -m components.train` takes them too. From raw COCO (`--datapath`, `--imgpath`) it makes the records first, then
-it trains. Everything is written below `<modelpath>/<tag>`; the same command again goes on from there.
+`python -m components.train` accepts them too. The command makes records from raw COCO (`--datapath`, `--imgpath`), then
+trains. It writes everything below `<modelpath>/<tag>`; the same command resumes from there.
 """
 
 import sys
@@ -22,7 +22,7 @@ from openpose.training.parameters import DeviceParameters, RunParameters, TrainP
 
 PROGRAM = "python -m components.train.tf_pose"
 
-#: tf-pose's names of networks that have another name here.
+#: tf-pose's names of networks -> their names here.
 NAMES = {"mobilenet_v2_1.4": "mobilenet_v2_large", "mobilenet_v2_0.5": "mobilenet_v2_small"}
 
 
@@ -30,33 +30,33 @@ NAMES = {"mobilenet_v2_1.4": "mobilenet_v2_large", "mobilenet_v2_0.5": "mobilene
 class Flags:
     """Trains with the flags of tf-pose-estimation's train.py.
 
-    The defaults are tf-pose's where they do not depend on its authors' machines.
+    The defaults are tf-pose's, except those that depend on its authors' machines.
     """
 
     datapath: str
-    """Folder of person_keypoints_train2017.json and …_val2017.json."""
+    """Folder with person_keypoints_train2017.json and person_keypoints_val2017.json."""
     imgpath: str
-    """Folder of train2017 and val2017."""
+    """Folder with train2017 and val2017."""
     model: str = "mobilenet_v2_1.4"
-    """Network, by tf-pose's name or ours."""
+    """Name of the network, in tf-pose or in this project."""
     batchsize: int = 64
-    """Samples in a step, over all GPUs."""
+    """Samples per step, in total over all GPUs."""
     gpus: int = -1
-    """GPUs that share the work; 0 for one device, -1 for all."""
+    """Number of GPUs to use; 0 uses one device, -1 all GPUs."""
     max_epoch: int = 600
-    """How often each sample is seen."""
+    """Number of passes over the training data."""
     lr: str = "0.001"
-    """One rate, which decays exponentially; or one for each 5 epochs."""
+    """One learning rate, which decays exponentially; or several separated by commas, each for 5 epochs."""
     modelpath: str = "models/train"
     """Folder for all trainings."""
     logpath: str = "models/train"
     """Folder for TensorBoard's files of all trainings."""
     checkpoint: str = ""
-    """Folder of a training to go on from, or a file of weights."""
+    """Folder of a training to resume from, or a file with initial weights."""
     tag: str = "test"
     """Name of the training, and of its folder in modelpath and logpath."""
     remote_data: str = ""
-    """Address grpc://host:port of a data service that makes the batches."""
+    """Address (grpc://host:port) of a data service that makes the batches."""
     input_width: int = 432
     """Width of the network's input in pixels."""
     input_height: int = 368
@@ -64,7 +64,7 @@ class Flags:
 
 
 def are_meant(arguments: Sequence[str]) -> bool:
-    """Whether a command line has the flags that each of tf-pose's needs."""
+    """Whether a command line is for tf-pose's train.py, by the flags that it requires."""
     return any(argument.partition("=")[0] in ("--datapath", "--imgpath") for argument in arguments)
 
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(flags: Flags) -> RunManifest | None:
-    """Makes the records, if they are not there yet, and trains; returns the run's manifest."""
+    """Makes the records unless they exist, and trains; returns the run's manifest."""
     root = str(Path(flags.modelpath, flags.tag))
     folder_given = bool(flags.checkpoint) and Path(flags.checkpoint).is_dir()
     parameters = TrainParameters(
@@ -106,13 +106,13 @@ def run(flags: Flags) -> RunManifest | None:
 
 
 def _all_gpus() -> int:
-    import tensorflow as tf  # here, because --help needs none of it
+    import tensorflow as tf  # here because --help does not need it
 
     return len(tf.config.list_physical_devices("GPU"))
 
 
 def make_records(root: str, datapath: str, imgpath: str) -> dict[str, str]:
-    """Makes records of raw COCO below the root; returns their manifests `train_records` and `valid_records`."""
+    """Makes records from raw COCO below the root; returns the paths of `train_records` and `valid_records`."""
     names = {split: str(Path(datapath, f"person_keypoints_{split}2017.json").absolute()) for split in ("train", "val")}
     data = DataParameters(train_annotations=names["train"], val_annotations=names["val"])
     coco_download(str(Path(imgpath).absolute()), root, data)

@@ -23,20 +23,20 @@ def train(
     devices: DeviceParameters = DeviceParameters(),
     revision: str = "",
 ) -> RunManifest | None:
-    """Trains a network, going on from the newest checkpoint of the same training.
+    """Trains a network, or resumes the same training from its newest checkpoint.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         train_records: Manifest of the training split's records.
         valid_records: Manifest of the validation split's records.
-        parameters: what decides the training, besides the data.
-        run: how it is run.
-        devices: the machines and GPUs that share it.
-        revision: Revision of the code; another revision trains again.
+        parameters: those that decide the result.
+        run: how the training runs.
+        devices: the machines and GPUs that share the training.
+        revision: Revision of the code; a new revision trains again.
 
     Returns:
-        The run's manifest: where its model, logs and checkpoints are, its losses and its history. Of several workers
-        only the first writes and returns it, the others return None.
+        The run's manifest: paths of its model, logs and checkpoints, its losses and its history. With several workers,
+        only the first one writes and returns it; the others return None.
 
     Raises:
         InputError: parameters or records cannot be used; the message says which and why.
@@ -53,19 +53,19 @@ def train(
         values = {**places, **parameters.as_dict(), **run.as_dict(), **devices.as_dict(), "revision": revision}
         if devices.machines > 1:
             return _train_on_machines(work, devices, command.line(train, PROGRAM, {**values, "machines": 1}))
-        from components.train.here import train_here  # here, as TensorFlow takes seconds to import
+        from components.train.here import train_here  # here because TensorFlow takes seconds to import
 
         return train_here(work, training, validation, run, devices.gpus, command.line(train, PROGRAM, values))
 
 
 def _train_on_machines(work: storage.StepOutput[RunManifest], devices: DeviceParameters, each: str) -> RunManifest:
-    """Runs the command `each` in a pod for each machine; returns the manifest that the first pod has written."""
-    from components.train import group  # here, as Kubernetes' client takes seconds to import
+    """Runs the command `each` in one pod per machine; returns the manifest that the first pod writes."""
+    from components.train import group  # here because Kubernetes' client takes seconds to import
 
     group.train(shlex.split(each), devices.machines, devices.gpus)
     deadline = time.monotonic() + storage.ATTRIBUTE_CACHE_SECONDS
     while (manifest := work.cached()) is None and time.monotonic() < deadline:
         time.sleep(1)
     if manifest is None:
-        raise InputError(f"the pods that trained left no run in {work.folder}; do all of them see that storage root?")
+        raise InputError(f"the training's pods left no run in {work.folder}; do all of them mount that storage root?")
     return manifest

@@ -1,4 +1,4 @@
-"""The network's input: its size, its true maps, and how samples vary. Free of TensorFlow."""
+"""Parameters of the network's input: its size, its target maps and the augmentation. Imports no TensorFlow."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,23 +9,23 @@ from openpose.errors import InputError
 
 @dataclass(frozen=True)
 class AugmentParameters:
-    """How training samples vary: the recipe of Lightweight OpenPose (arXiv:1811.12004), for any input height."""
+    """Augmentation of training samples, as in Lightweight OpenPose (arXiv:1811.12004) but for any input height."""
 
     target_height: float = 0.6
     """Height of the centre person's box at scale 1, as a share of the input's height."""
     min_scale: float = 0.5
-    """Smallest factor on that height."""
+    """Smallest scale."""
     max_scale: float = 1.1
-    """Largest factor on that height."""
+    """Largest scale."""
     max_rotation: float = 40.0
-    """Largest rotation in degrees, either way."""
+    """Largest rotation in degrees, in both directions."""
     max_shift: float = 40 / 368
-    """Largest shift as a share of the input's height, in each direction."""
+    """Largest shift in each direction, as a share of the input's height."""
     flip: float = 0.5
     """Probability of mirroring."""
 
 
-# Centre the person at 0.6 of the input's height and do nothing else: what tests compare with by hand.
+# Centres the person at 0.6 of the input's height and does nothing else. Tests compare it with hand-made results.
 NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
 
 
@@ -34,17 +34,17 @@ class InputParameters:
     """The network's input.
 
     Raises:
-        InputError: a side of the input is no multiple of the stride.
+        InputError: a side of the input is not a multiple of the stride.
     """
 
     size: tuple[int, int]
     """(height, width) in pixels, multiples of the stride."""
     targets: TargetParameters = field(default_factory=TargetParameters)
-    """How the true maps look."""
+    """The target maps."""
     augment: AugmentParameters = field(default_factory=AugmentParameters)
-    """How training samples vary."""
+    """The augmentation of training samples."""
     seed: int = 0
-    """Seed of the order and of the augmentation."""
+    """Random seed of the sample order and the augmentation."""
 
     def __post_init__(self) -> None:
         if any(side < self.targets.stride or side % self.targets.stride for side in self.size):
@@ -53,7 +53,7 @@ class InputParameters:
             )
 
     def described_targets(self) -> dict[str, Any]:
-        """The parameters of dense targets, as a records manifest has them."""
+        """The parameters of dense targets, as in a records manifest."""
         return {"size": list(self.size), **asdict(self.targets)}
 
     @property

@@ -1,4 +1,4 @@
-"""What decides the content of the shards, besides the data. Free of TensorFlow."""
+"""Parameters of the records. This module does not import TensorFlow."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,11 +8,11 @@ from openpose.parameters import Limits, Parameters
 
 @dataclass(frozen=True)
 class RecordParameters(Parameters):
-    """What decides the content of the shards, besides the data."""
+    """The parameters that decide the content of the shards, together with the data."""
 
     shard_mb: Annotated[float, Limits(least=0.001)] = 128.0
-    """Megabytes of pictures in one TFRecord shard."""
+    """Size of one TFRecord shard, in megabytes of pictures."""
     images_per_shard: Annotated[int, Limits(least=0)] = 0
-    """Images in one TFRecord shard instead; 0 leaves it to shard_mb."""
+    """Number of images in one TFRecord shard; 0 uses shard_mb instead."""
     max_bad_share: Annotated[float, Limits(least=0)] = 0.01
-    """Share of images that may be unreadable; they are left out and named. More are an error."""
+    """Largest share of images that may be unreadable. They are left out and listed; a larger share is an error."""

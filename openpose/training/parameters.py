@@ -1,4 +1,4 @@
-"""What decides a training, and how it is run. Free of TensorFlow, so that the DAG's first step checks at once."""
+"""Parameters of a training. This module does not import TensorFlow, so that the DAG's first step stays fast."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -23,9 +23,9 @@ class InputSize(Parameters):
 
 @dataclass(frozen=True)
 class TrainParameters(InputSize):
-    """What decides a training, besides the data.
+    """The parameters that decide the result of a training, together with the data.
 
-    The defaults are tf-pose-estimation's recipe: Adam at 0.001 that falls in stairs, without weight decay or clipping.
+    The defaults are tf-pose-estimation's: Adam at 0.001 with staircase decay, without weight decay or clipping.
 
     Raises:
         InputError: a value cannot be used.
@@ -34,61 +34,61 @@ class TrainParameters(InputSize):
     FORMER_NAMES: ClassVar[dict[str, str]] = {"batch": "batch_size"}  # in the manifests of older runs
 
     model: Literal[networks.NAMES] = "mobilenet_thin"  # type: ignore[valid-type]
-    """Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists them."""
+    """Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists all names."""
     width: float = 1.0
-    """Factor on the network's number of channels; 1 is the published network."""
+    """Multiplier of the network's channel counts; 1 is the published network."""
     stages: Annotated[int, NotNegative] = 0
-    """Number of the network's stages; 0 for the published number."""
+    """Number of stages of the network; 0 is the published number."""
     init: str = ""
-    """Weights to start from: a model of ours (.keras), a graph of tf-pose-estimation (.pb), imagenet for the backbone,
-    or a file of these (.h5); empty for random ones."""
+    """Initial weights: a model that this project trained (.keras), a graph from tf-pose-estimation (.pb), or ImageNet's
+    weights for the backbone (imagenet, or their .h5 file). Empty: random weights."""
     init_partial: bool = False
-    """Take the weights in init that fit, and print those that do not."""
+    """Load only the weights from init that fit the network, and print the others."""
     input_width: Annotated[int, NotNegative] = 0
-    """Width of the network's input in pixels; 0 for a square."""
+    """Width of the network's input in pixels; 0 makes the input square."""
     batch_size: Annotated[int, Limits(least=1)] = 16
-    """Samples in one step, over all GPUs of all machines."""
+    """Samples per step, in total over all GPUs of all machines."""
     epochs: Annotated[int, Limits(least=1)] = 30
-    """How often each sample is seen."""
+    """Number of passes over the training data."""
     learning_rate: str = "0.001"
-    """One number, or several with commas: one for each 5 epochs."""
+    """One learning rate, or several separated by commas, each for 5 epochs."""
     decay: Literal["exponential", "cosine"] = "exponential"
-    """How a single learning rate falls: exponential (×0.33 every 10000 steps) or cosine (to 0 at the end)."""
+    """Schedule of a single learning rate: exponential (×0.33 every 10000 steps) or cosine (to 0 at the end)."""
     warmup: Annotated[int, NotNegative] = 200
-    """Steps in which the rate rises from 0, because the first gradients are large."""
+    """Steps over which the learning rate rises from 0, because the first gradients are large."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """adam; adamw, which also decays kernels against overfitting; or sgd with Nesterov's momentum."""
+    """adam, adamw (Adam with weight decay) or sgd (with Nesterov momentum and weight decay)."""
     weight_decay: Annotated[float, NotNegative] = 0.0005
-    """Decay of kernels (not of norms and biases) with adamw and sgd."""
+    """Weight decay of adamw and sgd. It applies to kernels, not to norms and biases."""
     momentum: Annotated[float, Limits(least=0, below=1)] = 0.9
-    """Share of the last step that sgd adds to the next."""
+    """Momentum of sgd."""
     clip_norm: Annotated[float, NotNegative] = 0.0
-    """Largest global norm of the gradients; longer ones are shortened to it. 0 leaves them."""
+    """Clip the gradients to this global norm; 0 turns clipping off."""
     backbone_rate: Annotated[float, NotNegative] = 1.0
-    """Factor on the backbone's learning rate; below 1 it keeps more of the weights it started with."""
+    """Multiplier of the backbone's learning rate; below 1, the backbone stays closer to its initial weights."""
     freeze_norms: bool = False
-    """Keep the batch norm statistics of the weights in init: for fine-tuning on few pictures."""
+    """Keep the batch norm statistics from init unchanged, for fine-tuning on few pictures."""
     ema: Annotated[float, Limits(least=0, below=1)] = 0.0
-    """Share of a running average of the weights that each step keeps, such as 0.999. The average is validated and saved
-    in place of the last weights. 0 for none."""
+    """Decay of an exponential moving average of the weights, such as 0.999. The average is validated and saved instead
+    of the last weights. 0 turns it off."""
     accumulate: Annotated[int, Limits(least=1)] = 1
-    """Parts of a batch that go through the network one after the other, to save memory."""
+    """Split each batch into this many parts and accumulate their gradients, to save memory."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """float32; bfloat16 or float16 are faster where the device supports them. The saved model is float32."""
+    """Precision of the training; bfloat16 and float16 are faster where supported. The saved model is always float32."""
     early_stop: Annotated[int, NotNegative] = 0
-    """Stop when the validation loss has not fallen for this many epochs, and keep the best weights. 0: never."""
+    """Stop when the validation loss has not fallen for this many epochs, and keep the best weights; 0 turns it off."""
     min_scale: Annotated[float, Limits(least=0.01)] = AugmentParameters.min_scale
-    """Augmentation: smallest height of the centre person, as a factor on 0.6 of the input's height."""
+    """Augmentation: smallest scale. At scale 1, the centre person fills 0.6 of the input's height."""
     max_scale: float = AugmentParameters.max_scale
-    """Augmentation: largest height of the centre person, as a factor on 0.6 of the input's height."""
+    """Augmentation: largest scale. At scale 1, the centre person fills 0.6 of the input's height."""
     max_rotation: Annotated[float, NotNegative] = AugmentParameters.max_rotation
-    """Augmentation: largest rotation in degrees, either way."""
+    """Augmentation: largest rotation in degrees, in both directions."""
     max_shift: Annotated[float, NotNegative] = AugmentParameters.max_shift
-    """Augmentation: largest shift as a share of the input's height, in each direction."""
+    """Augmentation: largest shift in each direction, as a share of the input's height."""
     sigma: Annotated[float, Limits(least=1)] = TargetParameters.sigma
-    """Standard deviation of the true heatmaps' Gaussians in pixels; 8 to go on from weights of tf-pose-estimation."""
+    """Standard deviation, in pixels, of the target heatmaps' Gaussians; use 8 with weights from tf-pose-estimation."""
     seed: int = 0
-    """Seed of the weights, the order and the augmentation."""
+    """Random seed of the initial weights, the sample order and the augmentation."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,10 +120,10 @@ class DeviceParameters(Parameters):
     """The machines and GPUs that share a training."""
 
     machines: Annotated[int, Limits(least=1)] = 1
-    """Machines of the cluster that share the training; each has a pod of its own. Elsewhere several machines find each
-    other by TF_CONFIG."""
+    """Number of cluster machines that share the training, with one pod each. Without a cluster, leave it at 1 and set
+    TF_CONFIG on each machine."""
     gpus: Annotated[int, NotNegative] = 0
-    """GPUs of each machine that share the work, with synchronised batch norm; 0 for one device."""
+    """Number of GPUs to use on each machine, with synchronised batch norm; 0 uses one device."""
 
     @property
     def replicas(self) -> int:
@@ -133,28 +133,25 @@ class DeviceParameters(Parameters):
 
 @dataclass(frozen=True)
 class RunParameters(Parameters):
-    """How a training is run. The result does not depend on it (over several devices, up to rounding).
-
-    Rollbacks are the exception: without one there would be no result.
-    """
+    """How a training runs. None of this changes its result, except a rollback, which rescues it from a NaN loss."""
 
     checkpoint: Annotated[str, CommandOnly] = ""
-    """Folder of a run, or one checkpoint of it, to go on from when this training has no checkpoint of its own."""
+    """Folder of another run, or one of its checkpoints, to resume from if this training has no checkpoint yet."""
     save_steps: Annotated[int, NotNegative, CommandOnly] = 0
-    """Steps from one checkpoint to the next, besides the one at each epoch's end; 0 for none."""
+    """Steps between checkpoints, in addition to the one after each epoch; 0 turns this off."""
     save_minutes: Annotated[float, NotNegative] = 10.0
-    """Minutes from one checkpoint to the next, besides the one at each epoch's end; 0 for none."""
+    """Minutes between checkpoints, in addition to the one after each epoch; 0 turns this off."""
     keep: Annotated[int, Limits(least=1), CommandOnly] = 2
-    """Newest checkpoints that are kept, besides the one of the best epoch."""
+    """Number of newest checkpoints to keep, in addition to the best epoch's."""
     log_steps: Annotated[int, Limits(least=1), CommandOnly] = 20
-    """Steps from one line of the log to the next."""
+    """Steps between lines of the log."""
     logs: Annotated[str, CommandOnly] = ""
-    """Folder for TensorBoard's files in place of the run's own."""
+    """Folder for TensorBoard's files, instead of the run's own."""
     remote_data: Annotated[str, CommandOnly] = ""
     """Address grpc://host:port of a data service (openpose.data_service) that makes the batches."""
     xla: Annotated[bool, CommandOnly] = False
-    """Compile the step with XLA: faster on a GPU after some minutes of compiling. On one device only."""
+    """Compile the training step with XLA: faster on a GPU after some minutes of compilation. One device only."""
     ap_images: Annotated[int, NotNegative] = 0
-    """Validation images for a COCO AP at the end of each epoch; 0 for none."""
+    """Number of validation images on which COCO AP is measured after each epoch; 0 turns this off."""
     rollbacks: Annotated[int, NotNegative, CommandOnly] = 0
-    """How often a NaN loss may send the training back to its last checkpoint, at half the learning rate. 0: never."""
+    """How many times a NaN loss may return the training to its last checkpoint, at half the learning rate."""

@@ -360,7 +360,7 @@ def make(target: str, *variables: str) -> str:
 def test_schedule_fires_and_its_runs_do_not_overlap(api: Api, champions: str) -> None:
     """Every minute, while a run takes longer than that."""
     asked = f"--name {champions} {flags(champions)}"
-    assert "made the schedule" in make("schedule", "CRON=0 0 1 1 *", f"ARGS={asked}")
+    assert "created the schedule" in make("schedule", "CRON=0 0 1 1 *", f"ARGS={asked}")
     try:
         assert "changed the schedule" in make("schedule", "CRON=* * * * *", f"ARGS={asked}")
         (schedule,) = api.schedules(champions)

@@ -192,7 +192,7 @@ def test_missing_pictures_are_counted_and_named(
     for name in names[:2] + names[3:]:
         (data / "val2017" / name).unlink()
     (data / "val2017/holiday.jpg").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"none of the 6 pictures of .*val2017\.json is there; .* holiday\.jpg"):
+    with pytest.raises(InputError, match=r"all 6 pictures of .*val2017\.json are missing; .* holiday\.jpg"):
         coco_download(str(data), str(tmp_path / "other"))
     assert not list((tmp_path / "other").rglob("manifest.json"))
 

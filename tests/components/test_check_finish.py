@@ -1,4 +1,4 @@
-"""The first step: what is refused before anything starts."""
+"""The first step: refuses parameters that cannot work."""
 
 import re
 from pathlib import Path
@@ -76,6 +76,6 @@ def test_recipe_is_of_what_decides_the_result() -> None:
 def test_step_that_only_watches_other_pods_asks_for_little(
     machines: int, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """What the check's outputs make the training's pod ask for."""
+    """The resources of the training's pod, from the check's outputs."""
     training = {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}
     assert checked(tmp_path, training, machines=float(machines), gpus=4.0)[:3] == asked

@@ -1,4 +1,4 @@
-"""The download step: every source gives the same data; what could do harm is refused; interruptions cost little."""
+"""The download step: every source gives the same data, harmful input is refused, interruptions cost little."""
 
 import os
 import random
@@ -84,7 +84,7 @@ def test_file_address_and_unpacked_archives(sample_folder: Path, tmp_path: Path)
 
 
 def own_data(sample_folder: Path, folder: Path) -> Path:
-    """The training split of the drawn data under names of its own."""
+    """The training split of the drawn data, with file names that are not COCO's."""
     folder.mkdir()
     with zipfile.ZipFile(sample_folder / "annotations_trainval2017.zip") as archive:
         (folder / "labels.json").write_bytes(archive.read("annotations/person_keypoints_train2017.json"))
@@ -188,7 +188,7 @@ def start(source: str, root: Path) -> subprocess.Popen[str]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Everything with a final name that is not about how the steps went."""
+    """All files with a final name, except the steps' status."""
     files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {
         str(path.relative_to(root)): path.read_bytes() for path in files if path.relative_to(root).parts[0] != "status"

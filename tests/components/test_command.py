@@ -13,12 +13,12 @@ from openpose.parameters import Limits, Parameters
 
 @dataclass(frozen=True)
 class Recipe(Parameters):
-    """What decides the work."""
+    """Parameters of the work."""
 
     epochs: Annotated[int, Limits(least=1)] = 30
     """How often each sample is seen."""
     init_partial: bool = False
-    """Take what fits."""
+    """Load only the weights that fit."""
     name: str = ""
     """Name of the result."""
 
@@ -74,9 +74,9 @@ def test_file_gives_flags_and_flags_win(way: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch: 5", "there is no parameter 'epoch'; there are: root, epochs, init_partial, name, revision"),
+        ("epoch: 5", "unknown parameter 'epoch'; choose one of: root, epochs, init_partial, name, revision"),
         ("epochs: many", "epochs is 'many'; it must be a whole number"),
-        ("- epochs", "must hold names and values of parameters, such as epochs: 5"),
+        ("- epochs", "must contain names and values of parameters, such as epochs: 5"),
         ("epochs: [", "cannot be read as parameters"),
     ],
 )
@@ -95,5 +95,5 @@ def test_call_takes_values_as_kubeflow_hands_them_on() -> None:
     values: dict[str, Any] = {"root": "/data", "epochs": 5.0, "init_partial": False}
     command.call(work, values)
     assert [("/data", Recipe(5), "")] == SEEN
-    with pytest.raises(InputError, match="there is no parameter 'epoch'"):
+    with pytest.raises(InputError, match="unknown parameter 'epoch'"):
         command.call(work, {"root": "/data", "epoch": 5})

@@ -1,4 +1,4 @@
-"""The steps as commands: what they say about data and parameters that cannot be used, and what they leave behind."""
+"""The steps as commands: their messages about wrong data and parameters, and the files that they write."""
 
 import functools
 import json
@@ -64,7 +64,7 @@ def unpacked(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def data(unpacked: Path, tmp_path: Path) -> Path:
-    """A copy of the drawn data set as folders, to be spoilt."""
+    """A copy of the drawn data set as folders, which a test may damage."""
     return shutil.copytree(unpacked, tmp_path / "data")
 
 
@@ -82,7 +82,7 @@ def run(step: Callable[..., Any], capsys: pytest.CaptureFixture[str], **argument
 
 
 def refused(step: Callable[..., Any], capsys: pytest.CaptureFixture[str], **arguments: Any) -> str:
-    """Runs a step that must be refused; returns its message, the one line that it prints as an error."""
+    """Runs a step that must fail; returns its one-line error message."""
     code, _, errors = run(step, capsys, **arguments)
     assert code == 1
     *progress, message = errors.splitlines()
@@ -92,7 +92,7 @@ def refused(step: Callable[..., Any], capsys: pytest.CaptureFixture[str], **argu
 
 
 def finished_files(root: Path) -> list[str]:
-    """What lies under the root, besides how the steps went."""
+    """The files under the root, except the steps' status."""
     files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
     return sorted(str(path) for path in files if path.parts[0] != "status")
 
@@ -136,13 +136,13 @@ def test_workers_write_what_one_writes(sample_folder: Path, tmp_path: Path) -> N
 def test_collecting_before_all_workers_are_done_is_refused(sample_folder: Path, root: Path) -> None:
     coco_download(str(sample_folder), str(root))
     assert tfrecord_targets(str(root), "train", parameters=SMALL_SHARDS, worker=0, workers=2) is None
-    with pytest.raises(InputError, match="not all shards of train are there; run tfrecord_targets for each worker"):
+    with pytest.raises(InputError, match="some shards of train are missing; run tfrecord_targets for each worker"):
         collect_records(str(root), "train", parameters=SMALL_SHARDS)
 
 
 @pytest.mark.slow
 def test_numbers_from_kubeflow_are_those_of_the_command() -> None:
-    """A training's fingerprint is the same in a step and by the command that the step gives other machines."""
+    """A training's fingerprint is the same in a step and in the command that the step runs on other machines."""
     values = {"epochs": 3.0, "seed": 0.0, "max_rotation": 40, "width": 1, "model": "cmu"}
     expected = TrainParameters(epochs=3, seed=0, max_rotation=40.0, width=1.0, model="cmu")
     assert repr(TrainParameters.select(values)) == repr(expected)
@@ -282,7 +282,7 @@ def test_records_before_data_and_of_an_unknown_split(
 
 @pytest.fixture(scope="module")
 def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A root with records: the arguments that every training needs."""
+    """The arguments that every training needs: a root with records."""
     root = str(tmp_path_factory.mktemp("prepared"))
     coco_download(str(sample_folder), root)
     manifests = {}
@@ -380,21 +380,21 @@ def judged(
             "accepted: COCO AP is 0.500, the first on this data set; the validation loss is 10.00; both pass.",
         ),
         (judged(0.0), "accepted: COCO AP is 0.000, the first on this data set"),
-        (judged(0.39, min_ap=0.4), "rejected: COCO AP 0.390 is below the 0.400 asked for."),
-        (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the 20.00 allowed."),
-        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because nobody is labelled, but at least 0.400 is"),
-        (judged(None), "accepted: COCO AP is undefined (nobody is labelled), the validation loss 10.00 passes."),
+        (judged(0.39, min_ap=0.4), "rejected: COCO AP 0.390 is below the required 0.400."),
+        (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the allowed 20.00."),
+        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because no person is labelled, but at least 0.4"),
+        (judged(None), "accepted: COCO AP is undefined (no person is labelled); the validation loss 10.00 passes."),
         (judged(0.5, None), "rejected: The validation loss is NaN or infinite."),
         (judged(0.5, champion=0.45), "accepted: COCO AP is 0.500, 0.050 above the champion's 0.450; the validation"),
-        (judged(0.445, champion=0.45), "accepted: COCO AP is 0.445, 0.005 below the champion's 0.450, which is tol"),
+        (judged(0.445, champion=0.45), "accepted: COCO AP is 0.445, 0.005 below the champion's 0.450, which is wit"),
         (
             judged(0.4, champion=0.45, tolerance=0.02),
-            "rejected: COCO AP 0.400 is 0.050 below the champion's 0.450, more than the 0.020 tolerated.",
+            "rejected: COCO AP 0.400 is 0.050 below the champion's 0.450, more than the tolerance of 0.020.",
         ),
         (judged(0.4, champion=0.45, tolerance=0.06), "accepted: "),
         (
             judged(0.5, nan_pictures=("7.jpg", "8.jpg")),
-            "rejected: The network's maps hold NaN or infinity in 2 pictures, such as 7.jpg.",
+            "rejected: The network's maps contain NaN or infinity in 2 pictures, such as 7.jpg.",
         ),
         (
             judge({"AP": 0.5, "valid_loss_lastlayer": 5.0}, None, AcceptanceThresholds()),
@@ -429,7 +429,7 @@ def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
 
 
 def of_file(prepared: dict[str, str], root: Path, model: Path, **more: Any) -> dict[str, Any]:
-    """What evaluate is given for a file."""
+    """The arguments of evaluate for a model file."""
     records = prepared["valid_records"]
     return {"root": root, "valid_records": records, "model": model, "height": 64, **more}
 
@@ -454,7 +454,7 @@ def test_evaluation_of_a_file_and_again(
     assert "nothing to do" in capsys.readouterr().out
     code, printed, _ = run(evaluate, capsys, **of_file(prepared, root, plain_model, min_ap=0.5))
     assert code == 0
-    assert "verdict: rejected: COCO AP 0.000 is below the 0.500 asked for." in printed
+    assert "verdict: rejected: COCO AP 0.000 is below the required 0.500." in printed
     assert finished_files(root) == sorted(
         f"evaluations/{folder.name}/{name}"
         for folder in (root / "evaluations").iterdir()
@@ -523,7 +523,7 @@ def test_validation_split_without_people(
     figures, said = manifest.figures, capsys.readouterr().out
     assert {figures[name] for name in score.METRICS} == {None}
     assert set(manifest.parts.values()) == {None}
-    assert "COCO AP is undefined (nobody is labelled), the validation loss" in said
+    assert "COCO AP is undefined (no person is labelled); the validation loss" in said
     assert "COCO's figures are undefined." in manifest.notes[0]
     assert "-1.0" not in Path(manifest.report).read_text()
 
@@ -539,7 +539,7 @@ def test_nan_maps_are_rejected(
     (place,) = root.glob("evaluations/*/manifest.json")
     manifest = json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     assert manifest["verdict"] == "rejected"
-    assert manifest["reason"].startswith("The network's maps hold NaN or infinity in 6 pictures, such as ")
+    assert manifest["reason"].startswith("The network's maps contain NaN or infinity in 6 pictures, such as ")
     assert manifest["figures"]["valid_loss"] is None
 
 
@@ -547,7 +547,7 @@ def test_nan_maps_are_rejected(
 
 
 def accepted(root: Path, model: str, ap: float, **inputs: Any) -> dict[str, Any]:
-    """An accepted evaluation and its export, as `register` is given them."""
+    """An accepted evaluation and its export, as arguments of `register`."""
     wanted = {"data": "coco", "model": model * 64, "run": model, "registry": "people"}
     judged = manifests.evaluation(root, ap, **wanted | inputs)
     return {"root": root, "evaluation": judged.path, "model": manifests.model(root, judged.fingerprint, model).path}
@@ -572,7 +572,7 @@ def test_champion_and_its_history(root: Path, capsys: pytest.CaptureFixture[str]
 
 
 def data_manifest(**fingerprints: str) -> DataManifest:
-    """A data set with splits of these fingerprints."""
+    """A data set whose splits have these fingerprints."""
     nothing: dict[str, Any] = {"counts": {}, "keypoints": {}, "bad": MissingPictures(missing=0, names=[])}
     places: dict[str, Any] = dict.fromkeys(("people", "index", "pictures"), "")
     splits = {split: DataSplit(**places, **nothing, fingerprint=given) for split, given in fingerprints.items()}
@@ -614,7 +614,7 @@ def test_who_was_overtaken_in_the_meantime_is_not_registered(root: Path, capsys:
 def test_what_cannot_be_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = accepted(root, "a", 0.5), accepted(root, "b", 0.5)
     said = refused(register, capsys, **one | {"model": other["model"]})
-    assert said == f"{other['model']}: is of another evaluation than {one['evaluation']}; give those of one model"
+    assert said == f"{other['model']}: belongs to another evaluation than {one['evaluation']}; give two that match"
     change(one["evaluation"], lambda document: document.update(verdict="rejected", reason="AP is too low."))
     assert refused(register, capsys, **one) == f"{one['evaluation']}: the model was rejected: AP is too low."
     assert not (root / "registry").exists()
@@ -627,7 +627,7 @@ def test_challenger_that_is_worse_than_the_champion(
     register(*map(str, accepted(root, "a", 0.5, data=data, registry="openpose").values()))
     manifest = evaluate(str(root), prepared["valid_records"], model=str(plain_model), parameters=AT_64)
     assert manifest.verdict == "rejected"
-    assert manifest.reason == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the 0.010 tolerated."
+    assert manifest.reason == "COCO AP 0.000 is 0.500 below the champion's 0.500, more than the tolerance of 0.010."
     assert "champion 0.500" in Path(manifest.report).read_text()
     assert manifest.notes == ["The champion's figures were measured by another revision of the code."]
     manifest = evaluate(

@@ -1,4 +1,4 @@
-"""The export as a user has it: files that load elsewhere, a card that says what they are, nothing when one is wrong."""
+"""The export as a user gets it: files that load elsewhere, and a model card; nothing if one file is wrong."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ TITLES = ["frozen graph", "SavedModel", "SavedModel, from JPEG", "ONNX"] + [
 
 @pytest.fixture(scope="module")
 def steps(sample_records: dict[str, RecordsManifest], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the steps before leave: records, a network that gives maps of some size, its evaluation."""
+    """The earlier steps' results: records, a network with maps of realistic size, its evaluation."""
     root = tmp_path_factory.mktemp("root")
     splits = {}
     for split, described in sample_records.items():
@@ -77,7 +77,7 @@ def steps(sample_records: dict[str, RecordsManifest], tmp_path_factory: pytest.T
 
 
 def write_model(path: Path, spoil: float = 1.0) -> None:
-    """A network with random weights whose values are about as large as a trained one's."""
+    """A network with random weights, scaled so that its maps are about as large as a trained network's."""
     keras.utils.set_random_seed(0)
     model = networks.build("mobilenet_thin", OPENPOSE, width=0.2, stages=2)
     norms = [layer for layer in model.layers if isinstance(layer, Norm)]
@@ -130,7 +130,7 @@ def test_card_says_what_a_user_needs(exported: ModelManifest, steps: dict[str, A
 
 
 def maps_of_example(manifest: ModelManifest, title: str, titles: Sequence[str] = TITLES) -> np.ndarray:
-    """What a format's program in the card finds in a photograph that lies beside the files."""
+    """The people that a format's program from the card finds in a photograph next to the files."""
     folder = Path(manifest.folder)
     programs = re.findall(r"### (.*?)\n\n```python\n(.*?)```", Path(manifest.card).read_text(), re.DOTALL)
     assert [name for name, _ in programs] == titles

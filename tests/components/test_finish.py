@@ -1,4 +1,4 @@
-"""The last step: what a run's summary says."""
+"""The last step: the summary of a run."""
 
 import contextlib
 import json
@@ -47,11 +47,11 @@ def test_killed_step_is_named(tmp_path: Path) -> None:
     with status.step(tmp_path, "train"):
         summary = finish(str(tmp_path), "FAILED")  # what a pod leaves that was killed here
     assert summary.step == "train"
-    assert "killed because its memory was full" in summary.error
+    assert "killed because it ran out of memory" in summary.error
 
 
 def made(root: Path, name: str, manifest: storage.StoragePath) -> None:
-    """Says of a step that it is done, and where its manifest is."""
+    """Records a step as done, with its manifest."""
     with status.step(root, name) as step:
         step.manifest_path = manifest
 
@@ -88,7 +88,7 @@ def test_accepted_model_that_did_not_become_the_champion(ended: list[str], missi
         made(tmp_path, name, manifests.model(tmp_path).path)
     summary = finish(str(tmp_path), "COMPLETE")
     assert summary.verdict == "failed"
-    assert summary.error == (f"the model was accepted, but the step {missing} did not start; its driver's log says why")
+    assert summary.error == (f"the model was accepted, but the step {missing} did not start; see its driver's log")
 
 
 def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_root_that_cannot_be_used_is_said_and_no_second_failure(tmp_path: Path) 
 
 
 def test_process_that_was_killed_here_is_named(tmp_path: Path) -> None:
-    """Its last word was that it began."""
+    """Its status file still says that it is running."""
     with status.step(tmp_path, "tfrecord_targets-train-0"):
         summary = summarise(
             tmp_path, "FAILED", exit_codes={"tfrecord_targets": 137}, seconds={"tfrecord_targets": 2.04}
@@ -128,7 +128,7 @@ def test_step_took_from_its_first_workers_start_to_its_lasts_end(tmp_path: Path)
 
 
 def test_summary_of_an_older_image_is_read() -> None:
-    """As the log of a run has it whose schedule was made before the summary had more fields."""
+    """A schedule keeps its image, so an older image may print a summary with fewer fields."""
     older = {
         **{"state": "accepted", "step": None, "error": "", "reason": "Because.", "figures": {"AP": 0.5}},
         **{"graph": "graph.pb", "report": "r.html", "champion": "00001-a.json", "logs": None, "root": "/data"},

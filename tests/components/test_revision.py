@@ -1,4 +1,4 @@
-"""The fingerprint of the code: whatever decides results changes it, nothing else does."""
+"""The fingerprint of the code changes with the files that decide results, and with no others."""
 
 from pathlib import Path
 

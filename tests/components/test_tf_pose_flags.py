@@ -1,4 +1,4 @@
-"""Whoever knows tf-pose-estimation's train.py types the same flags here."""
+"""The flags of tf-pose-estimation's train.py work here."""
 
 import dataclasses
 import json

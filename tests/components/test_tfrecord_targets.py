@@ -1,4 +1,4 @@
-"""The records step when it is disturbed: killed at any moment, run twice at once, with a full disk."""
+"""The records step under disturbances: killed at any moment, run twice at once, with a full disk."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ def start(root: Path, **options: object) -> subprocess.Popen[str]:
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Checksums of all records under the root, and of nothing else."""
+    """Checksums of all records under the root."""
     files = (path for path in (root / "records").rglob("[!.]*.tfrecord"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 

@@ -137,7 +137,7 @@ def test_tag_is_the_revision_and_no_two_contents_share_it(checkout: Path) -> Non
 
 def test_copy_without_git_has_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revision, "REPOSITORY", tmp_path)
-    with pytest.raises(InputError, match="no git checkout"):
+    with pytest.raises(InputError, match="not a git checkout"):
         images.tag()
 
 
@@ -164,7 +164,7 @@ def test_containers_run_the_code_that_is_here(tmp_path: Path, monkeypatch: pytes
     images.BUILT.write_text(json.dumps({"cpu": entry}))
     assert local.built_image() == "a:1"
     images.BUILT.write_text(json.dumps({"cpu": entry | {"code": "other"}}))
-    with pytest.raises(InputError, match="a:1: the code was changed since"):
+    with pytest.raises(InputError, match="a:1: the code has changed since"):
         local.built_image()
 
 
@@ -256,13 +256,13 @@ def test_pips_settings_are_secrets(docker: Path, tmp_path: Path, monkeypatch: py
 def test_failed_build_leaves_what_was_there(docker: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images.BUILT.write_text("{}")
     assert images.main(["--fail"]) == 1
-    assert "error: docker build failed with exit code 1; what it said is above" in capsys.readouterr().err
+    assert "error: docker build failed with exit code 1; see its output above" in capsys.readouterr().err
     assert images.BUILT.read_text() == "{}"
 
 
 def test_first_docker_with_buildkit_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    with pytest.raises(InputError, match="there is no `docker`"):
+    with pytest.raises(InputError, match="`docker`, which builds the images, was not found"):
         images.client()
     new = write_docker(tmp_path / "new", version="28.2.2", no_buildx=1)
     monkeypatch.setenv("PATH", str(tmp_path / "new"))

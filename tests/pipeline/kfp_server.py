@@ -1,4 +1,4 @@
-"""A small HTTP server that behaves as Kubeflow Pipelines' API does, and misbehaves as asked."""
+"""A small HTTP server that imitates Kubeflow Pipelines' API, and misbehaves on request."""
 
 import base64
 import gzip
@@ -70,22 +70,22 @@ def ended(summary: Summary) -> tuple[list[dict[str, Any]], dict[str, str]]:
 
 @dataclass
 class Server:
-    """What the server has and was sent.
+    """The server's state, and the requests that it received.
 
     Attributes:
-        states: of the run, one for each time that it is asked for; the last one stays.
-        nodes: of its workflow.
-        compressed: whether they are handed out as Argo does with very many.
+        states: the run's states, one per request; the last one stays.
+        nodes: of the run's workflow.
+        compressed: whether to send the nodes compressed, as Argo does with large workflows.
         logs: by pod.
-        token: that it wants; empty for none.
+        token: the required token; empty for none.
         multi_user: whether each user has a namespace.
-        away: so many requests get no answer, from now on or from the start of a run on (`away_once_started`).
+        away: number of requests that get no answer, from now on or after a run's start (`away_once_started`).
         versions: name -> compiled pipeline.
-        started: the runs that were sent.
-        schedules: identifier -> the recurring run that was sent.
-        scheduled: of a schedule's identifier the newest run that it started.
+        started: the runs that it received.
+        schedules: identifier -> the recurring run that it received.
+        scheduled: identifier of a schedule -> the newest run that it started.
         terminated: whether a run was stopped.
-        tokens: that were sent.
+        tokens: the tokens that it received.
     """
 
     states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
@@ -175,7 +175,7 @@ class Server:
 
 
 def _wanted(query: dict[str, str]) -> str:
-    """The value that a list is filtered by; empty for none."""
+    """The value of a list's filter; empty without a filter."""
     return json.loads(query["filter"])["predicates"][0]["string_value"] if "filter" in query else ""
 
 
@@ -207,7 +207,7 @@ def serving(server: Server) -> Iterator[Server]:
         do_GET = do_POST = do_DELETE = _handle
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Not to the test's output."""
+            """Keeps the log out of the test's output."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=http.serve_forever, daemon=True)

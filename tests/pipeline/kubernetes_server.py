@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as Kubernetes' API does about the pods of a training, as a test tells it."""
+"""A small HTTP server that imitates Kubernetes' API for the pods of a training."""
 
 import json
 import re
@@ -17,19 +17,19 @@ Look = dict[int, dict[str, Any]]  # status of each machine's pod
 
 @dataclass
 class Server:
-    """What the server has and was sent.
+    """The server's state, and the requests that it received.
 
     Attributes:
         step: the pod of the training's step.
-        tries: of each Job that is made what its pods are, one for each time that they are asked for; the last stays.
-        logs: of the first machine, one for each time that it is asked for; the last stays.
-        warnings: by the name of what they are about, without the Job's name before it.
-        refused: the kind of object that may not be made.
-        suspended: for so many looks a queue holds the Job back.
-        away: so many requests get no answer.
-        jobs: that are there.
-        made: all objects that were sent.
-        leases: of the Job, as they were renewed.
+        tries: for each Job, its pods at each request; the last ones stay.
+        logs: of the first machine, one per request; the last one stays.
+        warnings: object's name, without the Job's name as prefix -> its warning events.
+        refused: the kind of object that may not be created.
+        suspended: number of requests during which a queue holds the Job back.
+        away: number of requests that get no answer.
+        jobs: the present Jobs.
+        made: all objects that it received.
+        leases: the renewals of the Job's lease.
     """
 
     step: dict[str, Any]

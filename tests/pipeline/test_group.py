@@ -1,6 +1,6 @@
-"""How a step watches over the machines that train: what it says, when it starts them anew and when it gives up.
+"""The step that watches a training on several machines: its messages, when it restarts pods and when it gives up.
 
-Against a server that answers as Kubernetes does; tests/cluster/test_group.py has the same on a real one.
+These tests use a server that imitates Kubernetes; tests/cluster/test_group.py uses a real cluster.
 """
 
 import threading

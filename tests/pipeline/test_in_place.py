@@ -1,4 +1,4 @@
-"""Steps that run here behave: their output, their paths, and their end when the run is stopped."""
+"""Steps in processes on this machine: their output, their paths, and their end when the run is stopped."""
 
 import os
 import pty
@@ -74,7 +74,7 @@ print("failed:", outcome.failed, *(name for name, seconds in outcome.seconds.ite
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder whose name is hard on shell scripts."""
+    """A folder with a name that breaks careless shell scripts."""
     folder = tmp_path / "my python3 'data'"
     folder.mkdir()
     (folder / "dag.py").write_text(DAG)
@@ -161,7 +161,7 @@ def _read(terminal: int) -> Iterator[bytes]:
 def test_stopped_run_leaves_no_process_and_no_lock(folder: Path, number: signal.Signals, code: int) -> None:
     run = start(folder, "sleep")
     step = _pid_of_sleeper(run)
-    with pytest.raises(InputError, match="another run is at work there"), in_place.alone(folder):
+    with pytest.raises(InputError, match="another run is using this folder"), in_place.alone(folder):
         pass
     os.kill(run.pid, number)
     rest = run.communicate(timeout=20)[0]

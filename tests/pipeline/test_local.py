@@ -36,7 +36,7 @@ TINY = [
 
 
 def run(*arguments: str | Path, expect: int = 0) -> str:
-    """Runs the pipeline as a user does; returns what it prints."""
+    """Runs the pipeline as a user does; returns its output."""
     command = [sys.executable, "-m", "pipelines.local", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == expect, done.stdout

@@ -1,4 +1,4 @@
-"""The pods of a training on several machines, as they are made from the pod of its step."""
+"""The pods of a training on several machines, made from the pod of its step."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def container(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_two_machines_with_four_gpus_are_the_golden_ones(tmp_path: Path) -> None:
-    """After a wanted change: copy the file that the message names over the golden one."""
+    """After an intended change, copy the file that the message names over the golden file."""
     file = tmp_path / "two_machines.yaml"
     file.write_text(yaml.safe_dump_all(made(), sort_keys=False))
     golden = HERE / "golden/two_machines.yaml"

@@ -1,4 +1,4 @@
-"""The manifests as they are rendered: what a cluster's administrator relies on."""
+"""The rendered manifests: the properties that a cluster's administrator relies on."""
 
 import shutil
 from typing import Any

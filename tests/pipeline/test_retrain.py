@@ -1,4 +1,4 @@
-"""The retrain workflow against a server: its own commands, exit codes and summary; and the example for GitLab."""
+"""The retrain workflow against a server: its commands, exit codes and summary; and the example for GitLab."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""`make schedule` against a server: one schedule of a name, when it runs next, and no two runs at once."""
+"""`make schedule` against a server: one schedule per name, its next times, and no two runs at once."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def test_schedule_is_what_kubeflow_needs(server: Server, create: Any, capsys: py
     assert (parameters["epochs"], parameters["source"]) == (3, "sample")
     assert parameters["only_new"] is True
     said = capsys.readouterr().out
-    assert "made the schedule openpose-training (schedule-1), version abc: 30 3 * * *" in said
+    assert "created the schedule openpose-training (schedule-1), version abc: 30 3 * * *" in said
     assert said.count(" 03:30") == 3
     assert "in the time zone of Kubeflow's scheduler: UTC, unless its CRON_SCHEDULE_TIMEZONE says otherwise" in said
 
@@ -89,7 +89,7 @@ def test_old_one_that_stays_is_said(
     with monkeypatch.context() as patch:
         patch.setattr(server, "answer", refuse)
         assert create("0 4 * * *") == 1
-    assert "so is the old one, schedule-1, and both would start runs" in capsys.readouterr().err
+    assert "the old one, schedule-1, was not removed (" in capsys.readouterr().err
     assert create("0 4 * * *") == 0
     assert len(server.schedules) == 1
 
@@ -102,7 +102,7 @@ def test_removed_without_its_run(server: Server, capsys: pytest.CaptureFixture[s
     assert "removed the schedule openpose-training; its run run-7 goes on" in capsys.readouterr().out
     server.schedules["2"] = {"display_name": "nightly"}
     assert schedule.main(["remove"]) == 1
-    assert "there is no schedule openpose-training; there are: nightly" in capsys.readouterr().err
+    assert "unknown schedule openpose-training; existing schedules: nightly" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

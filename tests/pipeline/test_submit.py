@@ -1,4 +1,4 @@
-"""`make submit` against a server: what it sends, what it says, and its exit codes."""
+"""`make submit` against a server: its requests, its messages and its exit codes."""
 
 import io
 import json
@@ -84,7 +84,7 @@ def test_same_version_is_reused_and_another_of_its_name_refused(
     other = tmp_path / "images.json"
     other.write_text('{"cpu": {"image": "openpose@sha256:2"}}')
     assert call("--no-wait", "--images", str(other)) == 1
-    assert "version abc of openpose-training is there already with other content" in capsys.readouterr().err
+    assert "version abc of openpose-training already exists with other content" in capsys.readouterr().err
     assert len(server.started) == 2
 
 
@@ -116,7 +116,7 @@ def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -
 
 
 def test_summary_for_ci_of_a_failure_that_the_last_step_did_not_see(server: Server, call: Any, tmp_path: Path) -> None:
-    """The model was accepted, then the driver of its export died, which leaves no note."""
+    """The model was accepted, then the driver of its export died without a status file."""
     server.nodes, server.logs = ended(SUMMARY)
     failed = node(f"{PART}.export-driver", "Failed", message="Error (exit code 1)")
     server.nodes.append(failed)
@@ -211,7 +211,7 @@ def test_pod_that_waits_says_why(server: Server, call: Any, capsys: pytest.Captu
     assert call("--hours", "0") == follow.ENDED
     said = capsys.readouterr().out
     assert f"train                    waiting               {why}" in said
-    assert "not done after 0 hours" in said
+    assert "not finished after 0 hours" in said
 
 
 def test_connection_lost_while_waiting(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,11 +277,11 @@ def test_namespace_is_asked_for(server: Server, call: Any, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--param", "epoch=3"], "the pipeline has no parameter 'epoch'"),
+        (["--param", "epoch=3"], "unknown parameter 'epoch'"),
         (["--param", "epochs"], "--param epochs: give NAME=VALUE"),
         (["--param", "epochs=many"], "epochs is 'many'; it must be a whole number"),
         (["--param", "unpack=maybe"], "unpack is 'maybe'; it must be true or false"),
-        (["--settings", "gcs"], "`root`, the storage root that all pods see, is missing"),
+        (["--settings", "gcs"], "`root`, the storage root for all pods, is missing"),
         (["--settings", "gpu"], "no image 'gpu' was built"),
         (["--images", "nowhere.json"], "no image 'cpu' was built"),
         (["--params-file", "nowhere.yaml"], "nowhere.yaml: cannot be read as parameters"),

@@ -1,4 +1,4 @@
-"""The DAG as it is compiled: what a user and a cluster rely on."""
+"""The compiled DAG: the properties that a user and a cluster rely on."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +60,7 @@ def tasks_of(compiled: list[dict[str, Any]], part: str) -> dict[str, Any]:
 
 
 def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Of each step its container and what kfp-kubernetes adds."""
+    """Each step's container, and the settings that kfp-kubernetes adds."""
     executors = compiled[0]["deploymentSpec"]["executors"]
     placed = compiled[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return {name: (executor["container"], placed.get(name, {})) for name, executor in executors.items()}
@@ -68,12 +68,12 @@ def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict
 
 @pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines"])
 def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
-    """After a wanted change: copy the file that the message names over the golden one."""
+    """After an intended change, copy the file that the message names over the golden file."""
     assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"{name}.yaml"
 
 
 def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, Any]]) -> None:
-    """Kubeflow's driver hands on what the loop declares, and fails where the step declares another type."""
+    """Kubeflow's driver passes on the loop's declared type, and fails if the step declares another type."""
     types = {
         name: component["inputDefinitions"]["parameters"][parameter]["parameterType"]
         for name, component in compiled[0]["components"].items()
@@ -171,10 +171,10 @@ def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("claims: x", "there is no setting 'claims'; choose from claim, "),
+        ("claims: x", "unknown setting 'claims'; choose one of: claim, "),
         ("train: {memory: lots}", "train: memory is 'lots'; give a quantity such as"),
         ("train: {cpu: 4}", "train: cpu is 4; it must be of type str"),
-        ("train: {gpu: 4}", "train: there is no setting 'gpu'"),
+        ("train: {gpu: 4}", "train: unknown setting 'gpu'"),
         ("train: 4", "train: 4 must be a mapping"),
         ("data: {hours: 0}", "data: hours is 0; it must be more than 0"),
         ("train: {wait_minutes: 0}", "train: wait_minutes is 0; it must be more than 0"),
