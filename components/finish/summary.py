@@ -245,7 +245,7 @@ def _step(workers: Sequence[Status], exit_codes: Sequence[int], seconds: float) 
 def _exit_text(code: int) -> str:
     """An exit code in words; a shell gives 128 + the signal's number for a process that was killed."""
     if code == 128 + signal.SIGKILL:
-        return "signal SIGKILL, probably because it ran out of memory: try a smaller batch or input"
+        return "signal SIGKILL; it probably ran out of memory: try a smaller batch or input"
     return f"exit code {code}; see its last output above"
 
 
