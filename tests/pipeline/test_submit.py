@@ -256,7 +256,7 @@ def test_wrong_token_and_one_that_changes(
     monkeypatch.setenv(kfp_api.TOKEN_FILE, str(file))
     assert call() == 1
     said = capsys.readouterr()
-    assert "wants a login (HTTP 401: Unauthenticated); give a token" in said.err
+    assert "requires a login (HTTP 401: Unauthenticated); set KF_PIPELINES_TOKEN to" in said.err
     assert "old-secret" not in said.out + said.err
     file.write_text("new-secret\n")
     assert call() == ACCEPTED
