@@ -1,1 +1,1 @@
-"""The pipeline's steps: what each reads, does and writes. Each is a plain function, a command and a KFP component."""
+"""The pipeline's steps. Each is a plain function, a command and a KFP component."""

@@ -46,7 +46,7 @@ def dag_parameters() -> dict[str, Parameter]:
 
 
 def of_step(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Selects and checks one step's parameters, for the struct in which KFP hands them on.
+    """Selects and checks one step's parameters, for the struct in which KFP passes them on.
 
     Raises:
         InputError: a value cannot be used.

@@ -14,7 +14,7 @@ from openpose import progress
 from openpose.errors import InputError
 from pipelines.kfp_api import Api
 
-ENDED = 4  # exit code: cancelled, or not finished in time; the summary has the others
+ENDED = 4  # exit code: cancelled, or not finished in time
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 PATIENCE = 1800.0  # seconds for which the server may be unreachable while following a run
 LOG_LINES = 15  # lines to show of the failed step's log

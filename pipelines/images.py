@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = in_registry(name) if options.push and "-dirty-" not in name else None
             made[variant] = found or build(variant, name, options, flags)
             print(f"{'found' if found else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
-        # The other variant stays listed if it was built from the same code.
+        # Keeps the other variant if it was built from the same code.
         kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision.fingerprint()}
         storage.write_json(BUILT, kept | made)
     except InputError as error:

@@ -79,8 +79,8 @@ class _Containers(Steps):
             "image": image,
             "mounts": mounts,
             "labels": {LABEL: root},
-            "user": f"{os.getuid()}:{os.getgid()}",  # so that the files they write belong to the caller
-            "network_mode": "host",  # a source may be an address that only this machine knows
+            "user": f"{os.getuid()}:{os.getgid()}",  # so that output files belong to the caller
+            "network_mode": "host",  # a source may be an address that only this machine can reach
             "read_only": True,
             "tmpfs": {"/tmp": ""},
             "cap_drop": ["ALL"],

@@ -129,7 +129,7 @@ def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> in_place
     from pipelines import in_docker  # here because most runs do not need Docker's package
 
     if arguments.get("init") and Path(arguments["init"]).exists():
-        arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # as a container sees it
+        arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # the path in a container
     seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
     return in_docker.run(training, arguments, out / "kfp", image, out, seen)
 

@@ -66,7 +66,7 @@ def create(options: Create) -> None:
         InputError: an option cannot be used, the server refuses it, or a run of the old schedule is not finished.
     """
     times = next_times(options.cron, 3)
-    plan = submit.planned(options, only_new=True)  # else each run would judge and export the same model again
+    plan = submit.planned(options, only_new=True)  # otherwise each run would evaluate and export the same model again
     api = kfp_api.connect(options.namespace)
     old = [schedule["recurring_run_id"] for schedule in api.schedules(options.name)]
     if run := _at_work(api, old):
@@ -78,7 +78,7 @@ def create(options: Create) -> None:
         submit.sendable(api, plan, options.experiment)
         | {
             "display_name": options.name,
-            "trigger": {"cron_schedule": {"cron": f"0 {options.cron}"}},  # Kubeflow's has seconds before the minutes
+            "trigger": {"cron_schedule": {"cron": f"0 {options.cron}"}},  # Kubeflow's cron starts with seconds
             "mode": "ENABLE",
             "no_catchup": True,
             "max_concurrency": "1",
@@ -93,7 +93,7 @@ def create(options: Create) -> None:
 
 
 def remove(api: Api, name: str) -> None:
-    """Removes a schedule; its current run goes on.
+    """Removes a schedule; its current run continues.
 
     Raises:
         InputError: no schedule has that name.
@@ -105,7 +105,7 @@ def remove(api: Api, name: str) -> None:
     run = _at_work(api, found)
     for identifier in found:
         api.unschedule(identifier)
-    print(f"removed the schedule {name}{f'; its run {run} goes on' if run else ''}")
+    print(f"removed the schedule {name}{f'; its run {run} continues' if run else ''}")
 
 
 def next_times(cron: str, count: int) -> list[datetime]:

@@ -1,7 +1,7 @@
 """Settings of a cluster: a small YAML file that becomes part of the compiled pipeline.
 
     claim: openpose             # PersistentVolumeClaim, mounted at /data in every pod; "" for a gs:// root
-    service_account: openpose   # the pods run as it
+    service_account: openpose   # of the pods
     train: {cpu: "8", memory: 32Gi, accelerator: nvidia.com/gpu, shm: 8Gi}
     parameters: {root: /data/openpose, gpus: 4}
 
@@ -41,7 +41,7 @@ class Pod:
         memory: bytes, request and limit, such as 8Gi.
         hours: time limit of the pod, after which the step fails.
         shm: size of /dev/shm, which counts as memory; Kubernetes' default is 64 MiB.
-        accelerator: resource of which a training's pod requests as many as the parameter `gpus` says.
+        accelerator: resource that a training's pod requests; the parameter `gpus` gives the amount.
         node_selector: labels that the node must have.
         tolerations: as in a pod's specification.
         queue: Kueue's local queue, which holds back the pod until the cluster has room (with several machines, until
@@ -144,7 +144,7 @@ class Settings:
             asked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
         """
         pod = self.train
-        task.register_pipeline_channels(list(asked.values()))  # KFP does not pass them into an If by itself
+        task.register_pipeline_channels(list(asked.values()))  # otherwise KFP does not pass them into an If
         task.set_cpu_request(asked["cpu"]).set_cpu_limit(asked["cpu"])
         task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
         if pod.accelerator:

@@ -50,7 +50,7 @@ def component(inputs: Mapping[str, type]) -> Any:
         values="\n".join(f"        {name}={name}," for name in inputs),
     )
     file = "<check>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # where KFP finds the source
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # KFP reads the source here
     namespace: dict[str, Any] = {"NamedTuple": NamedTuple}
     exec(compile(source, file, "exec"), namespace)
     return dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)(namespace["check"])

@@ -72,7 +72,7 @@ def coco_download(
                     fingerprints[split] = storage.fingerprint(content | part)
             described = _index(work, files, shares, seed, fingerprints)
             manifest = work.finish(
-                source=remote_files.public(source),  # without a password
+                source=remote_files.public(source),  # without its password
                 files=_described_files(files, sums, signatures),
                 splits=described,
                 report=str(work.folder / "report.html"),

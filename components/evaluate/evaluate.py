@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # At runtime it is imported only to measure: TensorFlow takes ten seconds, which a cached step should not spend.
     from openpose.evaluation.measure import Measured
 
-EXAMPLES = 12  # of the best pictures, and of the worst
+EXAMPLES = 12  # number of best and of worst pictures in the report
 CURVE_POINTS = 200
 
 
@@ -176,7 +176,7 @@ def _finish(
     person = network.skeleton
     page = evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
     storage.write_text(work.folder / "report.html", page)
-    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # without indents: it is large
+    storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # it is large: no indents
     return work.finish(
         figures=measured.figures,
         images_per_second=measured.images_per_second,

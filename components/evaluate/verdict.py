@@ -13,7 +13,7 @@ def judge(
     thresholds: AcceptanceThresholds,
     nan_pictures: Sequence[str] = (),
 ) -> Verdict:
-    """Accepts or rejects a model, and says why in one sentence.
+    """Accepts or rejects a model, and gives the reason in one sentence.
 
     Args:
         figures: of the model (`measure.Measured`).

@@ -23,7 +23,7 @@ def finish(root: str, state: str, message: str = "") -> Summary:
         storage.write_json(folder / "summaries" / f"{os.environ.get(status.RUN) or 'last'}.json", summary.document())
     except InputError as error:  # this step reports it instead of failing too
         summary = summarise(None, state, message or str(error))
-    if status.RUN in os.environ:  # on this machine, `pipelines.local` prints it
+    if status.RUN in os.environ:  # elsewhere `pipelines.local` prints it
         print(summary.markdown())
         print(f"{MARK}{json.dumps(summary.document())}", flush=True)
     return summary

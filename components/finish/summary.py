@@ -84,7 +84,7 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The summary for programs."""
-        return asdict(self) | {"state": self.verdict}  # the verdict's name in logs of older images
+        return asdict(self) | {"state": self.verdict}  # older images call the verdict `state`
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Summary":

@@ -23,7 +23,7 @@ def train(
     with artifacts.clear_errors():
         places = {"root": root, "train_records": train_records.path, "valid_records": valid_records.path}
         manifest = call(train, {**places, **parameters, "revision": revision})
-        assert manifest is not None  # the first worker
+        assert manifest is not None  # because this is the first worker
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest.losses)
         artifacts.write_page(page, manifest.report)

@@ -86,7 +86,7 @@ def run(flags: Flags) -> RunManifest | None:
     parameters = TrainParameters(
         model=NAMES.get(flags.model, flags.model),
         init="" if folder_given else flags.checkpoint,
-        init_partial=True,  # as tf-pose did when a file had only the backbone
+        init_partial=True,  # as tf-pose did for a file with only the backbone
         size=flags.input_height,
         input_width=flags.input_width,
         batch_size=flags.batchsize,
@@ -119,7 +119,7 @@ def make_records(root: str, datapath: str, imgpath: str) -> dict[str, str]:
     places = {}
     for split, name in (("train", "train_records"), ("val", "valid_records")):
         manifest = tfrecord_targets(root, split, parameters=SplitParameters(dense="none"))
-        assert manifest is not None  # one worker makes all of it
+        assert manifest is not None  # because one worker makes all shards
         places[name] = f"{manifest.folder}/manifest.json"
     return places
 

@@ -39,7 +39,7 @@ def train(
         only the first one writes and returns it; the others return None.
 
     Raises:
-        InputError: parameters or records cannot be used; the message says which and why.
+        InputError: parameters or records cannot be used; the message names the parameter or the file.
     """
     folder = storage.open_root(root)
     with status.step(folder, f"train{worker_suffix()}") as step:

@@ -130,7 +130,7 @@ def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) 
     assert shards[0]["shards"] == shards[1]["shards"]  # type: ignore[index]
 
 
-# Archives that could do harm
+# Harmful archives
 
 
 def entry(name: str, mode: int = 0) -> zipfile.ZipInfo:
@@ -202,7 +202,7 @@ def test_killed_at_any_moment_and_repeated_gives_the_same_bytes(server: FaultySe
     whole = contents(tmp_path)
     shutil.rmtree(tmp_path)
     for file in server.files.values():
-        file.rate = len(file.content) / 2  # so that there is something to interrupt
+        file.rate = len(file.content) / 2  # slow enough to interrupt
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     moments = random.Random(seed)

@@ -103,7 +103,7 @@ def change(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(document))
 
 
-# The whole way
+# All steps
 
 
 def test_zip_archives_and_folders_are_the_same_data(
@@ -594,14 +594,14 @@ def test_registry_knows_what_a_champion_was_made_of(root: Path, capsys: pytest.C
     more = data_manifest(val="coco", train="more pictures")
     for other in (champion_check.made_of("another recipe", data), champion_check.made_of("recipe", more)):
         assert not champion_check.is_made_already(**champion | {"made_of": other})
-    # The same model, made in another way, say with other files exported, is known by that from then on.
+    # The same model, exported or made in another way, gets a new entry.
     run(register, capsys, **first, made_of=champion_check.made_of("recipe", more))
     assert champion_check.is_made_already(**champion | {"made_of": champion_check.made_of("recipe", more)})
     assert storage.read_json(root / "registry/people/00002-aaaaaaaaaaaa.json")["beaten"] is None
 
 
 def test_who_was_overtaken_in_the_meantime_is_not_registered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    slow, quick = accepted(root, "a", 0.5), accepted(root, "b", 0.6)  # both were compared with nobody
+    slow, quick = accepted(root, "a", 0.5), accepted(root, "b", 0.6)  # both evaluated before the first champion
     run(register, capsys, **quick)
     code, printed, _ = run(register, capsys, **slow)
     assert code == 0

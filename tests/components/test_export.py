@@ -150,7 +150,7 @@ def maps_of_example(manifest: ModelManifest, title: str, titles: Sequence[str] =
 @pytest.mark.slow
 def test_examples_of_the_card_run(exported: ModelManifest, steps: dict[str, Any]) -> None:
     found = {title: maps_of_example(exported, title) for title in TITLES}
-    assert found["SavedModel, from JPEG"].shape == (1, 8, 7, 57)  # padded, the others cut off
+    assert found["SavedModel, from JPEG"].shape == (1, 8, 7, 57)  # padded; the other formats crop
     expected = found["frozen graph"]
     assert expected.shape == (1, 8, 6, 57)
     for title, largest in (("SavedModel", 1e-4), ("ONNX", 1e-4), ("TFLite float32", 1e-4), ("TFLite float16", 0.05)):

@@ -28,7 +28,7 @@ def test_failed_step_and_its_error_in_one_line(
     monkeypatch.setenv(status.RUN, "run-1")
     run_step(tmp_path, "coco_download")
     run_step(tmp_path, "train", InputError("the batch\nis too large"))
-    monkeypatch.setenv(status.RUN, "run-2")  # another run with the same root is none of this one's business
+    monkeypatch.setenv(status.RUN, "run-2")  # another run with the same root must not count
     run_step(tmp_path, "train")
     monkeypatch.setenv(status.RUN, "run-1")
     summary = finish(str(tmp_path), "FAILED")
@@ -45,7 +45,7 @@ def test_failed_step_and_its_error_in_one_line(
 
 def test_killed_step_is_named(tmp_path: Path) -> None:
     with status.step(tmp_path, "train"):
-        summary = finish(str(tmp_path), "FAILED")  # what a pod leaves that was killed here
+        summary = finish(str(tmp_path), "FAILED")  # the state that a killed pod leaves
     assert summary.step == "train"
     assert "killed because it ran out of memory" in summary.error
 

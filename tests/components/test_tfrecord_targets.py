@@ -65,7 +65,7 @@ def test_killed_at_any_moment_and_repeated_gives_the_same_bytes(
     kept: set[str] = set()
     for _ in range(20):
         process = start(tmp_path)
-        # Its start-up takes some seconds; what matters begins when the first shard appears.
+        # Start-up takes some seconds; the work begins when the first shard appears.
         deadline = time.monotonic() + 60
         while process.poll() is None and set(contents(tmp_path)) <= kept and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -100,7 +100,7 @@ def test_full_disk_is_one_clear_line_and_the_repeat_goes_on(
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead, as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails, as on a full disk
 
     process = start(tmp_path, preexec_fn=limit)
     printed, _ = process.communicate()

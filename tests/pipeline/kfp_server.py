@@ -142,7 +142,7 @@ class Server:
             return 200, {"recurring_run_id": name}
         if method == "DELETE":
             if query.get("propagation_policy") != "ORPHAN":
-                self.terminated = True  # what it has started is removed with it
+                self.terminated = True  # which also removes the schedule's runs
             self.schedules.pop(rest.removeprefix("recurringruns/"))
             return 200, {}
         wanted = _wanted(query)

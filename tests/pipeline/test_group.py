@@ -97,7 +97,7 @@ TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "preempted for
 def test_third_failure_is_the_end_and_says_why(
     pod: dict[str, Any], said: str, kubernetes: Server, train: Callable[..., None]
 ) -> None:
-    told_to_end = failed(143) | {"deleted": "2026-01-01T00:11:00Z"}  # by the Job, when the other one had failed
+    told_to_end = failed(143) | {"deleted": "2026-01-01T00:11:00Z"}  # by the Job, after another pod failed
     kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: RUNS}, {0: told_to_end, 1: pod}] for _ in range(3)]
     with pytest.raises(InputError) as ended:
         train()

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 pytestmark = pytest.mark.slow
 
-# A DAG with a loop, run as `python dag.py <folder> <what the last step does>`.
+# A DAG with a loop, run as `python dag.py <folder> <action of the last step>`.
 DAG = """
 import sys
 from pathlib import Path
@@ -153,7 +153,7 @@ def _read(terminal: int) -> Iterator[bytes]:
     try:
         while part := os.read(terminal, 4096):
             yield part
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # on Linux: the other end is closed
         os.close(terminal)
 
 

@@ -71,9 +71,9 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     assert again["steps"].pop("check")["state"] == "done"
     assert {step["state"] for step in again["steps"].values()} == {"found"}
     assert again["graph"] == summary["graph"]
-    assert printed.count("nothing to do") == 8  # of them three shares of the records
+    assert printed.count("nothing to do") == 8  # three of them for the records' shares
 
-    # Asked for news only, the DAG ends after the data, with a registry that knows what its champion was made of.
+    # With `only_new`, the DAG ends after the data step if the champion has the same code, data and parameters.
     shutil.rmtree(tmp_path / "out dir/status")
     asked = {
         "source": str(sample_folder),
@@ -100,7 +100,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     )
     rejected = json.loads((tmp_path / "out dir/summary.json").read_text())
     assert rejected["verdict"] == "rejected"
-    assert "below the 0.990 asked for" in rejected["reason"]
+    assert "below the required 0.990" in rejected["reason"]
     assert rejected["graph"] is None
     assert rejected["steps"]["train"]["state"] == "found"
     assert rejected["steps"]["export"]["state"] == rejected["steps"]["register"]["state"] == "skipped"

@@ -56,7 +56,7 @@ def test_accounts_may_no_more_than_they_need(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_everything_can_be_found_again_and_nothing_of_others_is_removed(overlay: str) -> None:
     for (kind, name), each in rendered(overlay).items():
-        assert name.startswith("openpose"), (kind, name)  # above all no namespace
+        assert name.startswith("openpose"), (kind, name)  # in particular no namespace
         if kind not in ("ResourceFlavor", "ClusterQueue"):
             assert each["metadata"]["namespace"] == "kubeflow", (kind, name)
 

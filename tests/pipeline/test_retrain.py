@@ -60,7 +60,7 @@ def test_by_hand_parameters_go_before_the_repositorys_variables(server: Server, 
 
 
 def test_what_starts_the_workflow() -> None:
-    starts = workflow.DOCUMENT[True]  # YAML's reading of `on`
+    starts = workflow.DOCUMENT[True]  # YAML reads `on` as True
     assert set(starts) == {"push", "schedule", "workflow_dispatch"}
     assert starts["push"]["branches"] == ["main"]
     for pattern in starts["push"]["paths"]:

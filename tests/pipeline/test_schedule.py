@@ -99,7 +99,7 @@ def test_removed_without_its_run(server: Server, capsys: pytest.CaptureFixture[s
     server.scheduled["1"] = {"run_id": "run-7", "state": "RUNNING"}
     assert schedule.main(["remove"]) == 0
     assert (server.schedules, server.terminated) == ({}, False)
-    assert "removed the schedule openpose-training; its run run-7 goes on" in capsys.readouterr().out
+    assert "removed the schedule openpose-training; its run run-7 continues" in capsys.readouterr().out
     server.schedules["2"] = {"display_name": "nightly"}
     assert schedule.main(["remove"]) == 1
     assert "unknown schedule openpose-training; existing schedules: nightly" in capsys.readouterr().err

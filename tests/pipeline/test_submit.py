@@ -21,7 +21,7 @@ from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
 from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod, serving
 
-pytestmark = pytest.mark.slow  # each one compiles the pipeline
+pytestmark = pytest.mark.slow  # each test compiles the pipeline
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -144,7 +144,7 @@ def test_failed_names_the_task_and_its_error(server: Server, call: Any, capsys: 
     assert "noise" not in said
 
 
-# As Kubeflow Pipelines 2.17 printed it, shortened.
+# Printed by Kubeflow Pipelines 2.17, shortened.
 STEP_LOG = """time="2026-11-26T11:22:54.018Z" level=info msg="capturing logs" argo=true
 I1126 11:22:54.275485      16 main.go:67] Setting log level to: '1'
 [KFP Executor 2026-11-26 11:22:54,719 INFO]: Got executor_input:
@@ -306,7 +306,7 @@ def test_parameters_of_a_file_and_over_them_those_given(
     about = json.loads(first.removeprefix("# "))
     parameters = about["run"]["runtime_config"]["parameters"]
     assert (parameters["epochs"], parameters["batch_size"], parameters["source"]) == (9, 8, "coco2017")
-    assert "width" not in parameters  # only the sample has its own
+    assert "width" not in parameters  # only the sample sets it
     assert about["experiment"] == "e"
     assert "# Name: openpose-training" in rest
 
@@ -336,7 +336,7 @@ def test_control_c_asks(server: Server, images: Path, answer: str, code: int) ->
         stderr=theirs,
         cwd=ROOT,
         start_new_session=True,
-        # Whoever runs these tests in the background has them ignore it.
+        # A process in the background inherits that it ignores Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
@@ -344,7 +344,7 @@ def test_control_c_asks(server: Server, images: Path, answer: str, code: int) ->
     process.send_signal(signal.SIGINT)
     _read_until(ours, "[y/N]")
     os.write(ours, f"{answer}\n".encode())
-    said = _read_until(ours, "goes on")
+    said = _read_until(ours, "resumes" if answer == "y" else "the run continues")
     assert process.wait(timeout=60) == code, said
     assert server.terminated == (answer == "y")
     os.close(ours)

@@ -99,7 +99,7 @@ def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: 
     for part in compiled[0]["components"].values():
         for task, spec in part.get("dag", {}).get("tasks", {}).items():
             if task == "check":
-                assert "retryPolicy" not in spec  # what is wrong with the parameters is wrong again
+                assert "retryPolicy" not in spec  # wrong parameters stay wrong
             elif f"exec-{task}" in pods(compiled):
                 assert spec["retryPolicy"]["maxRetryCount"] == 3, task
                 assert spec["retryPolicy"]["backoffDuration"] == "30s", task
@@ -119,7 +119,7 @@ def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folde
         assert (container["image"] == IMAGES["gpu"]["image"]) == (step == "exec-train"), step
         if accelerator:
             assert accelerator["resourceType"] == "nvidia.com/gpu"
-            # The driver takes a number from a text only, and the check's output is one.
+            # The driver reads the number only from text, which is the type of the check's output.
             assert "check-accelerators" in accelerator["resourceCount"]
             assert placed["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     outputs = compiled[0]["components"]["comp-check"]["outputDefinitions"]["parameters"]
@@ -258,7 +258,7 @@ def test_inputs_of_the_dag_are_the_steps_parameters(compiled: list[dict[str, Any
     for name, declared in inputs.items():
         assert " ".join(declared["description"].split()) == parameters[name].words, name
         assert declared.get("literals", []) == list(parameters[name].choices), name
-        if name != "root":  # the cluster's settings say where it is
+        if name != "root":  # the cluster's settings have it
             assert declared.get("defaultValue", REQUIRED) == parameters[name].default, name
 
 
