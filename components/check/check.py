@@ -68,7 +68,7 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
                 wrong += _complaint(each)
         if wrong:
             raise InputError("; ".join(wrong))
-        print(f"the parameters can be used; everything will be in {folder}", flush=True)
+        print(f"the parameters are valid; all output goes to {folder}", flush=True)
     pod = machine if devices.machines == 1 else watcher
     gpus = devices.gpus if devices.machines == 1 else 0
     return Checked(pod.get("cpu", ""), pod.get("memory", ""), str(gpus), recipe(values), **structs)
@@ -100,7 +100,7 @@ def _check_gpus(gpus: int, accelerator: str) -> None:
     if gpus and not accelerator:
         raise InputError(
             f"gpus is {gpus}, but this pipeline was compiled for a cluster without accelerators; "
-            "submit it with settings that have one (train: {accelerator: nvidia.com/gpu}), or leave gpus out"
+            "submit it with settings that have one (train: {accelerator: nvidia.com/gpu}), or leave out gpus"
         )
 
 

@@ -20,7 +20,7 @@ class AcceptanceThresholds(Parameters):
 
 @dataclass(frozen=True)
 class EvaluateParameters(AcceptanceThresholds):
-    """How a model is measured, and what it must reach."""
+    """The parameters of an evaluation."""
 
     height: Annotated[int, Limits(least=0)] = 0
     """Height in pixels to which pictures are resized to measure COCO AP; 0 uses the training's input height."""
