@@ -18,11 +18,13 @@ COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and
 
 HANDING_ON = {"networks", "model_files", "storage"}  # wings whose __init__ has names; all others have a docstring only
 # Steps and commands that start without TensorFlow; those that compute import it when they find no finished work.
-QUICK = [f"components.{step}.{step}" for step in ("check", "coco_download", "evaluate", "export", "finish", "register")]
-QUICK += ["components.tfrecord_targets.tfrecord_targets", "pipelines.local", "pipelines.submit", "pipelines.schedule"]
-QUICK += [
-    "pipelines.runs",
-    *(f"openpose.{wing}.__main__" for wing in ("drawn_people", "evaluation", "networks", "predict")),
+STEPS = ("check", "coco_download", "tfrecord_targets", "train", "evaluate", "export", "register", "finish")
+QUICK = [
+    *(f"components.{step}.{step}" for step in STEPS),
+    *(f"pipelines.{command}" for command in ("local", "submit", "schedule", "runs", "images", "manifests", "training")),
+    *(f"openpose.{wing}.__main__" for wing in ("drawn_people", "evaluation", "networks", "predict", "report")),
+    "openpose.data_service",
+    "components.train.tf_pose",
 ]
 
 
