@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, dict[str, Any]]:
     flags = command.flags(Options, PARAMETERS.values(), SAMPLE if sample else {}, notes)
     description = f"{Options.__doc__}\n\n{command.CONFIG_NOTE}"
     options: Options = tyro.cli(flags, prog="python -m pipelines.local", description=description, args=words)
-    return options, {name: each.convert(getattr(options, name)) for name, each in PARAMETERS.items()}
+    return options, {name: getattr(options, name) for name in PARAMETERS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

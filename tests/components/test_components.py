@@ -489,7 +489,7 @@ def test_graph_has_the_losses_of_its_last_stage_and_says_so(
         ({"model": "nowhere.pb"}, "nowhere.pb: no such model file"),
         ({"model": ""}, "give either the training run's manifest (run) or the model's file (model)"),
         ({"run": "run.json"}, "give either the training run's manifest (run) or the model's file (model)"),
-        ({"pixels": "grey"}, "pixels are 'grey'; choose one of: rgb, bgr"),
+        ({"pixels": "grey"}, "pixels are 'grey'; choose one of: bgr, rgb"),
         ({"height": -8}, "height is -8; it must be at least 0"),
         ({"registry": "../other"}, "registry '../other': give a name of letters, digits, dots, dashes and underscores"),
     ],

@@ -354,5 +354,5 @@ def test_whole_dag_and_again(image: str, sample_folder: Path, tmp_path: Path) ->
 
     failed = subprocess.run([*command, "--model", "mobilnet"], cwd=ROOT, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert "error: no network is called 'mobilnet'" in failed.stdout
+    assert "error: model is 'mobilnet'" in failed.stdout
     assert "Traceback" not in failed.stdout

@@ -305,7 +305,9 @@ def refusal(root: str, host: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.slow
 def test_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refusal("gs://bucket/x", "http://localhost:1", monkeypatch)
-    assert said.startswith("gs://bucket/x: the bucket cannot be reached ([Errno 111] Connection refused); look at ")
+    assert said.startswith(
+        "gs://bucket/x: the bucket cannot be reached ([Errno 111] Connection refused); check the network "
+    )
 
 
 @pytest.mark.parametrize(
