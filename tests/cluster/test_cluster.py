@@ -141,9 +141,9 @@ def volume(program: str) -> str:
 
 
 def test_wrong_parameter_fails_in_the_first_step_and_is_said(api: Api) -> None:
-    code, said = submit(model="mobilnet")
+    code, said = submit(size="100")
     assert code == FAILED
-    assert "failed: check: no network is called 'mobilnet'; choose one of: " in said
+    assert "failed: check: input size 100×100: both sides must be multiples of 8" in said
     assert "coco-download" not in said
 
 
