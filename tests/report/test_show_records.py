@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from openpose import storage
-from openpose.records.__main__ import main
 from openpose.records.manifest import RecordsManifest
+from openpose.report.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
