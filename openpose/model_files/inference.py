@@ -42,7 +42,7 @@ class Source:
 
     @cached_property
     def graph(self) -> tf.compat.v1.GraphDef:
-        """The network for runtimes other than TensorFlow 1."""
+        """The network for runtimes other than TensorFlow."""
         return graph(self.model, self.pixels, portable=True)
 
     @cached_property

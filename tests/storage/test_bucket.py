@@ -104,8 +104,10 @@ from components.evaluate.evaluate import evaluate
 from components.export.export import export
 from components.register.register import register
 from components.train.train import train
+from openpose.training.parameters import TrainParameters
 root, train_records, valid_records = sys.argv[1:4]
-run = str(train(root, train_records, valid_records, size=64, batch_size=4, width=0.2, stages=2, epochs=2).path)
+parameters = TrainParameters(size=64, batch_size=4, width=0.2, stages=2, epochs=2)
+run = str(train(root, train_records, valid_records, parameters).path)
 judged = str(evaluate(root, valid_records, run).path)
 exported = str(export(root, run, judged, valid_records).path)
 export(root, run, judged, valid_records)
