@@ -144,7 +144,8 @@ class Settings:
             asked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
         """
         pod = self.train
-        task.register_pipeline_channels(list(asked.values()))  # otherwise KFP does not pass them into an If
+        channels = [asked[name] for name in ("cpu", "memory", "accelerators")]
+        task.register_pipeline_channels(channels)  # otherwise KFP does not pass them into an If
         task.set_cpu_request(asked["cpu"]).set_cpu_limit(asked["cpu"])
         task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
         if pod.accelerator:
