@@ -197,7 +197,12 @@ def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict
 
 @pytest.mark.slow
 def test_batch_must_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
-    given = {**sample_records, "folder": str(tmp_path), "parameters": PARAMETERS.as_dict(), "devices": 3}
+    given = {
+        **storage.to_json(sample_records),
+        "folder": str(tmp_path),
+        "parameters": PARAMETERS.as_dict(),
+        "devices": 3,
+    }
     command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "InputError: batch_size 4 does not divide among 3 replicas" in done.stderr
