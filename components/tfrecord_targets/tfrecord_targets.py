@@ -89,8 +89,6 @@ def collect_records(
 
 def plan(workers: int) -> list[dict[str, Any]]:
     """The shares of work that the pipeline runs in parallel: the validation split, and parts of the training split."""
-    if workers < 1:
-        raise InputError(f"workers is {workers}; it must be at least 1")
     train = [{"split": "train", "worker": worker, "workers": workers} for worker in range(workers)]
     return [{"split": "val", "worker": 0, "workers": 1}, *train]
 
