@@ -27,7 +27,9 @@ from components.revision import REPOSITORY
 from openpose import storage
 from openpose.errors import InputError
 
-BUILT = REPOSITORY / "build/images.json"
+IN_CLONE = (REPOSITORY / "images/Dockerfile").is_file()  # an installed package has no files to build images from
+WHERE = "" if IN_CLONE else " in a clone of the repository"  # for messages: `make images` works only there
+BUILT = (REPOSITORY if IN_CLONE else Path()) / "build/images.json"
 VARIANTS = ("cpu", "gpu")
 PLACEHOLDER = "openpose-kubeflow:dev"
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout", "retries")

@@ -216,7 +216,12 @@ class _Processes(Steps):
     def __init__(self, temporary: Path, lock: int) -> None:
         super().__init__()
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        self._environment = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
+        self._environment = {
+            "PYTHONPATH": path,
+            "PYTHONSAFEPATH": "1",  # a folder `components` or `pipelines` of the user's is not ours
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(temporary),
+        }
         self._lock = lock
         self._live: set[subprocess.Popen[str]] = set()
 

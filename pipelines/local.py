@@ -26,6 +26,8 @@ from openpose.errors import InputError
 from pipelines import images, in_place
 from pipelines.training import training
 
+PROGRAM = "python -m pipelines.local"
+
 # These parameters train a network on the sample in minutes on two cores: a small input that the drawn people fill,
 # little rotation, and many small steps.
 SAMPLE: dict[str, Any] = {
@@ -60,21 +62,28 @@ class Options:
     """How to run the steps: as processes, or in containers of the image that `make images` built."""
 
 
-def parse(arguments: Sequence[str]) -> tuple[Options, dict[str, Any]]:
+def _flags(defaults: dict[str, Any]) -> type[Options]:
+    """The command's options, and a flag for each of the DAG's parameters."""
+    notes = {name: f"For the sample: {value}." for name, value in SAMPLE.items()}
+    return command.flags(Options, PARAMETERS.values(), defaults, notes)
+
+
+FLAGS = _flags({})
+
+
+def parse(arguments: Sequence[str], program: str = PROGRAM) -> tuple[Options, dict[str, Any]]:
     """The command's options and the DAG's parameters; without data, the sample's defaults apply."""
     words = command.with_config(PARAMETERS, arguments)
     sample = not any(word.partition("=")[0] in ("--data", "--help", "-h") for word in words)
-    notes = {name: f"For the sample: {value}." for name, value in SAMPLE.items()}
-    flags = command.flags(Options, PARAMETERS.values(), SAMPLE if sample else {}, notes)
     description = f"{Options.__doc__}\n\n{command.CONFIG_NOTE}"
-    options: Options = tyro.cli(flags, prog="python -m pipelines.local", description=description, args=words)
+    options: Options = tyro.cli(_flags(SAMPLE) if sample else FLAGS, prog=program, description=description, args=words)
     return options, {name: getattr(options, name) for name in PARAMETERS}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Runs the DAG; returns the exit code."""
     try:
-        options, parameters = parse(sys.argv[1:] if arguments is None else arguments)
+        options, parameters = parse(sys.argv[1:] if arguments is None else arguments, program)
         out = options.out.absolute()
         storage.open_root(out)
         with in_place.alone(out) as lock:
@@ -142,9 +151,13 @@ def built_image() -> str:
     """
     built = images.read(images.BUILT)["cpu"]
     if built["digest"] is None:
-        raise InputError(f"{images.BUILT}: the CPU image is not built yet; run `make images VARIANT=cpu` first")
+        raise InputError(
+            f"{images.BUILT}: the CPU image is not built yet; run `make images VARIANT=cpu`{images.WHERE} first"
+        )
     if built["code"] != revision.fingerprint():
-        raise InputError(f"{built['image']}: the code has changed since the build; run `make images` again")
+        raise InputError(
+            f"{built['image']}: the code has changed since the build; run `make images`{images.WHERE} again"
+        )
     return str(built["image"])
 
 

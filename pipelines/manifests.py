@@ -34,9 +34,11 @@ def render(overlay: str, image: str) -> str:
     """The objects of an overlay, as YAML.
 
     Raises:
-        InputError: the overlay does not exist, kubectl is missing, or kubectl refuses the overlay.
+        InputError: this is not a clone, the overlay does not exist, kubectl is missing, or kubectl refuses the overlay.
     """
     folder = OVERLAYS / overlay
+    if not OVERLAYS.is_dir():
+        raise InputError("manifests/ is in a clone of the repository, not in the installed package; run it there")
     if not folder.is_dir():
         known = ", ".join(sorted(path.name for path in OVERLAYS.iterdir()))
         raise InputError(f"unknown overlay {overlay!r}; choose one of: {known}")

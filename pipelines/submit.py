@@ -86,9 +86,9 @@ class Options(Request):
     """Append the run's summary to this file, as Markdown."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m pipelines.submit") -> int:
     """Submits the run; returns the exit code."""
-    options = tyro.cli(Options, prog="python -m pipelines.submit", args=arguments)
+    options = tyro.cli(Options, prog=program, args=arguments)
     try:
         return submit(options)
     except InputError as error:
@@ -239,8 +239,8 @@ def _images(file: Path, settings: Settings) -> dict[str, Any]:
     for variant in sorted(settings.variants()):
         if images[variant]["image"] == built_images.PLACEHOLDER:
             raise InputError(
-                f"{file}: no image {variant!r} was built, which the pods need; run `make images` "
-                "(with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
+                f"{file}: no image {variant!r} was built, which the pods need; run `make images`"
+                f"{built_images.WHERE} (with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
             )
     return images
 

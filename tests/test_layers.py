@@ -22,6 +22,7 @@ STEPS = ("check", "coco_download", "tfrecord_targets", "train", "evaluate", "exp
 QUICK = [
     *(f"components.{step}.{step}" for step in STEPS),
     *(f"pipelines.{command}" for command in ("local", "submit", "schedule", "runs", "images", "manifests", "training")),
+    "pipelines.__main__",
     *(f"openpose.{wing}.__main__" for wing in ("drawn_people", "evaluation", "networks", "predict", "report")),
     "openpose.data_service",
     "components.train.tf_pose",

@@ -1,6 +1,7 @@
 """`python -m components.train --help`."""
 
 import sys
+from collections.abc import Sequence
 
 from components import command
 from components.train import tf_pose
@@ -8,5 +9,12 @@ from components.train.train import PROGRAM, train
 
 NOTE = f"The flags of tf-pose-estimation's train.py (--datapath, --imgpath, …) also work: {tf_pose.PROGRAM} --help"
 
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
+    """Runs the command line; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return tf_pose.main(words) if tf_pose.are_meant(words) else command.run(train, program, words, NOTE)
+
+
 if __name__ == "__main__":
-    sys.exit(tf_pose.main() if tf_pose.are_meant(sys.argv[1:]) else command.run(train, PROGRAM, note=NOTE))
+    sys.exit(main())

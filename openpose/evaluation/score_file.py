@@ -25,9 +25,9 @@ class Files:
     """JSON list of the found people: image_id, category_id, keypoints, score."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m openpose.score") -> int:
     """The command line; returns the exit code."""
-    files = tyro.cli(Files, prog="python -m openpose.score", args=arguments)
+    files = tyro.cli(Files, prog=program, args=arguments)
     try:
         detections = read_results(files.detections, OPENPOSE18)
         truth = score.read_truth(files.truth)

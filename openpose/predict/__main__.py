@@ -41,9 +41,9 @@ class Flags:
     """Threads that read, decode and write."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m openpose.predict") -> int:
     """Runs the command line; returns the exit code: 1 if any file could not be used."""
-    flags = tyro.cli(Flags, prog="python -m openpose.predict", args=arguments)
+    flags = tyro.cli(Flags, prog=program, args=arguments)
     try:
         run = _predict(flags)
     except InputError as error:

@@ -1,7 +1,7 @@
 """`python -m openpose.report`, also `python -m openpose.records`: shows the content of records, or verifies them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +51,15 @@ def verify(
     return max(verify_manifest(each) for each in (path, *more))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+COMMANDS: dict[str, Callable[..., int]] = {"show": show, "verify": verify}
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m openpose.records") -> int:
     """Runs the command line; returns the exit code."""
     try:
         return tyro.extras.subcommand_cli_from_dict(
-            {"show": show, "verify": verify},
-            prog="python -m openpose.records",
+            COMMANDS,
+            prog=program,
             description="Looks into TFRecords.",
             args=arguments,
         )
