@@ -25,10 +25,11 @@ ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11 to make .venv with
 
 python := .venv/bin/python
+site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --quiet
 for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint format bench lock clean submit retrain schedule unschedule runs cancel logs manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -97,10 +98,15 @@ test-fast: setup-dev  ## run only the tests that take seconds
 test-cluster: setup-dev  ## run the tests that need a cluster, on that of KF_PIPELINES_ENDPOINT
 	$(python) -m pytest tests/cluster
 
-lint: setup-dev  ## check rules, format and types
+lint: setup-dev  ## check rules, format, types and the documents' links
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	$(site)
+
+docs: setup-dev  ## build the documents as a site, into build/docs
+	$(site)
+	@echo "open build/docs/index.html"
 
 format: setup-dev  ## fix rules and format where ruff can
 	$(python) -m ruff check --fix .
