@@ -25,7 +25,7 @@ ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11 to make .venv with
 
 python := .venv/bin/python
-site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --quiet
+site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
 for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
