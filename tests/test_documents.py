@@ -78,7 +78,7 @@ class Target:
 
 
 def targets() -> dict[str, Target]:
-    found = {}
+    found: dict[str, Target] = {}
     for name, needs, recipe in re.findall(r"^([a-z-]+):(?!=)(.*)\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE):
         command = re.search(r"\$\(python\) -m ((?:pipelines|openpose)[\w.]*(?: [a-z]+)?)", recipe)
         found.setdefault(name, Target("", ""))
