@@ -24,7 +24,9 @@ import pytest
 
 from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from components.train import pods as group_pods
+from openpose.errors import InputError
 from pipelines import follow, images, kfp_api, manifests
+from pipelines import submit as pipelines_submit
 from pipelines.kfp_api import Api
 from tests import workflow
 
@@ -147,14 +149,23 @@ def test_wrong_parameter_fails_in_the_first_step_and_is_said(api: Api) -> None:
     assert "coco-download" not in said
 
 
+def test_choice_outside_the_drop_down_is_refused_before_anything_starts(api: Api) -> None:
+    # Through the API, as Kubeflow's form sends it: `submit` itself would find the mistake.
+    plan = pipelines_submit.planned(pipelines_submit.Request(settings="small", allow_dirty=True))
+    plan.run["display_name"] = "refused"
+    plan.run["runtime_config"]["parameters"]["model"] = "no_such_network"
+    with pytest.raises(InputError, match=r"no_such_network.*mobilenet_thin"):
+        api.start(pipelines_submit.sendable(api, plan, "openpose"))
+
+
 def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
     code, said = submit()
     assert code == ACCEPTED, said
     graph = re.search(r"^  graph +(\S+)$", said, re.MULTILINE)
     assert graph
     program = (
-        "from openpose import model_io, skeleton; import numpy; "
-        f"model = model_io.load({graph[1]!r}, skeleton.get('openpose18')); "
+        "from openpose import model_files, skeleton; import numpy; "
+        f"model = model_files.load({graph[1]!r}, skeleton.get('openpose18')); "
         "print(model.maps(numpy.zeros((1, 64, 64, 3)))[0].shape)"
     )
     assert "(1, 8, 8, 19)" in volume(program)
