@@ -147,7 +147,7 @@ def index(folder: Path) -> int:
     """Indexes all images."""
     source, size = folder / "coco.json", OnePicture().size
     made = coco_index.index(lambda: source.open("rb"), source.name, folder, OPENPOSE18, {SPLIT: 1.0}, size)
-    return made[SPLIT]["counts"]["images"]
+    return made[SPLIT].counts["images"]
 
 
 def write_shard(folder: Path) -> int:
@@ -156,7 +156,7 @@ def write_shard(folder: Path) -> int:
     parameters = RecordParameters()
     shards = len(plan_shards(SPLIT, people.picture_bytes, parameters))
     written = write_shards(people, OnePicture(), folder / "out", SPLIT, parameters, shards // 2, shards)
-    return sum(shard["images"] for shard in written)
+    return sum(shard.images for shard in written)
 
 
 if __name__ == "__main__":

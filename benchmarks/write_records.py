@@ -33,6 +33,7 @@ from openpose import skeleton
 from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from openpose.records.manifest import ShardDescription
 from openpose.records.parameters import RecordParameters
 from openpose.records.write import write_shards
 
@@ -53,7 +54,7 @@ class Data:
     images: int
     bytes: int
 
-    def write(self, out: Path, worker: int = 0, workers: int = 1) -> list[dict[str, Any]]:
+    def write(self, out: Path, worker: int = 0, workers: int = 1) -> list[ShardDescription]:
         """Writes a worker's shards with our code."""
         people = index.Split(self.folder / f"{SPLIT}.examples", self.folder / f"{SPLIT}.npy")
         with PictureStore(self.archive) as pictures:
@@ -204,7 +205,7 @@ def work(
     start = time.monotonic()
     shards = data.write(data.folder / "out", worker, workers)
     stop = time.monotonic()
-    return start, stop, peak_mb(), {(shard["name"], shard["sha256"]) for shard in shards}
+    return start, stop, peak_mb(), {(shard.name, shard.sha256) for shard in shards}
 
 
 if __name__ == "__main__":

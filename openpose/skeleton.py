@@ -4,6 +4,7 @@ The tables below name parts and limbs in words; every index, channel list and pe
 `Skeleton` travels with the data, so that another one can be trained with the same code.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -246,6 +247,9 @@ OPENPOSE18 = Skeleton(
     part_sources=tuple(_OPENPOSE_PARTS.values()),
 )
 
+KNOWN = {skeleton.name: skeleton for skeleton in (OPENPOSE18,)}
+DEFAULT = OPENPOSE18.name  # of data and model files that name no skeleton
+
 
 def get(name: str) -> Skeleton:
     """Looks up a skeleton by name.
@@ -253,7 +257,13 @@ def get(name: str) -> Skeleton:
     Raises:
         InputError: the name is unknown; the message lists the known ones.
     """
-    known = {skeleton.name: skeleton for skeleton in (OPENPOSE18,)}
-    if name not in known:
-        raise InputError(f"no skeleton is called {name!r}; there is: {', '.join(known)}")
-    return known[name]
+    if name not in KNOWN:
+        raise InputError(f"no skeleton is called {name!r}; there is: {', '.join(KNOWN)}")
+    return KNOWN[name]
+
+
+def of_categories(categories: Iterable[Mapping[str, Any]]) -> Skeleton:
+    """The skeleton whose keypoints an entry of COCO's `categories` lists; the default one if no entry lists any's."""
+    by_keypoints = {skeleton.source_parts: skeleton for skeleton in KNOWN.values()}
+    listed = (tuple(category.get("keypoints") or ()) for category in categories)
+    return next((by_keypoints[keypoints] for keypoints in listed if keypoints in by_keypoints), KNOWN[DEFAULT])

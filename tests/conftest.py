@@ -99,7 +99,7 @@ def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
                 {split: 1.0},
                 pictures.size,
             )[split]
-            people = index.Split(out / described["people"], out / described["index"])
+            people = index.Split(out / described.people, out / described.index)
             parameters = RecordParameters(images_per_shard=10)
             shards = write_shards(people, pictures, out / split, split, parameters)
         found[split] = manifests.records(out / split, split, **merge(shards))

@@ -1,5 +1,7 @@
 """The derived lists are the ones that the field has published."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,11 @@ def test_sigmas_are_those_of_pycocotools() -> None:
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="openpose18"):
         skeleton.get("hand21")
+
+
+def test_skeleton_of_categories_is_the_one_with_their_keypoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = replace(OPENPOSE, name="pair", source_parts=("tip", "end"))
+    monkeypatch.setitem(skeleton.KNOWN, "pair", pair)
+    assert skeleton.of_categories([{"name": "cup"}, {"name": "pen", "keypoints": ["tip", "end"]}]) is pair
+    assert skeleton.of_categories([OPENPOSE.coco_category()]) is OPENPOSE
+    assert skeleton.of_categories([{"name": "person"}]) is OPENPOSE, "the default, where no keypoints are listed"

@@ -1,6 +1,6 @@
 """The first step: fetches or finds a data set, checks it, and describes it in a manifest."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.records import image_bytes
 from openpose.report.data_page import Sample, data_page
-from openpose.skeleton import OPENPOSE18, Skeleton
+from openpose.skeleton import DEFAULT, Skeleton
+from openpose.skeleton import get as get_skeleton
 
 SAMPLES = 12  # pictures in the report
 SUMS = "data/.checksums.json"  # of annotation files, so that later runs need not read them again
@@ -70,14 +71,16 @@ def coco_download(
                 for split in splits:
                     part = {"split": split, "val_share": val_share} if val_share else {}
                     fingerprints[split] = storage.fingerprint(content | part)
-            described = _index(work, files, shares, seed, fingerprints)
+            skeleton = get_skeleton(DEFAULT)
+            described = _index(work, files, shares, seed, fingerprints, skeleton)
             manifest = work.finish(
                 source=remote_files.public(source),  # without its password
                 files=_described_files(files, sums, signatures),
                 splits=described,
+                skeleton=skeleton.name,
                 report=str(work.folder / "report.html"),
             )
-            storage.write_json(folder / SUMS, known.used)
+            storage.write_json(folder / SUMS, storage.to_json(known.used))
             print(f"data in {work.folder}", flush=True)
         print(_summary(manifest.splits), flush=True)
         return manifest
@@ -101,32 +104,40 @@ def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str
     return Files(files.annotations, places, files.fetched)
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """SHA-256 of an annotation file in a state, which tells whether the file has changed since."""
+
+    state: list[int]
+    sha256: str
+
+
 class _Sums:
     """Checksums of annotation files, cached between runs as long as a file does not change.
 
     Attributes:
-        used: the cache for the next run: file name -> state and checksum.
+        used: the cache for the next run, by file name.
     """
 
-    def __init__(self, known: dict[str, Any]) -> None:
+    def __init__(self, known: dict[str, _Sum]) -> None:
         self._known = known
-        self.used: dict[str, Any] = {}
+        self.used: dict[str, _Sum] = {}
 
     def of(self, annotations: Annotations) -> str:
         """SHA-256 of the annotations' bytes."""
         name, state = str(annotations), storage.state(annotations.place)
         known = self._known.get(name)
-        if known is None or known["state"] != state:
+        if known is None or known.state != state:
             with annotations.open() as file:
-                known = {"state": state, "sha256": storage.stream_sha256(file)}
+                known = _Sum(state, storage.stream_sha256(file))
         self.used[name] = known
-        return known["sha256"]
+        return known.sha256
 
 
 def _known_sums(root: storage.StoragePath) -> _Sums:
     try:
-        return _Sums(storage.read_json(root / SUMS))
-    except InputError:  # the first run
+        return _Sums(storage.read_as(root / SUMS, dict[str, _Sum]))
+    except InputError:  # the first run, or a damaged file
         return _Sums({})
 
 
@@ -163,9 +174,9 @@ def _index(
     shares: dict[str, dict[str, float]],
     seed: int,
     fingerprints: dict[str, str],
+    skeleton: Skeleton,
 ) -> dict[str, DataSplit]:
     """Writes the indexes of all splits and the report to the output's folder; returns the splits' descriptions."""
-    skeleton = OPENPOSE18
     described: dict[str, DataSplit] = {}
     samples: dict[str, list[Sample]] = {}
     with storage.atomic_folder(work.folder) as temporary:
@@ -174,14 +185,14 @@ def _index(
             with PictureStore(files.pictures[file]) as store:
                 indexed = index.index(annotations.open, str(annotations), temporary, skeleton, splits, store.size, seed)
                 for split, part in indexed.items():
-                    opened = index.Split(temporary / part["people"], temporary / part["index"])
+                    opened = index.Split(temporary / part.people, temporary / part.index)
                     bad = _missing(opened, store, str(annotations), skeleton)
                     samples[split] = _samples(opened, store, skeleton)
                     described[split] = DataSplit(
-                        people=str(work.folder / part["people"]),
-                        index=str(work.folder / part["index"]),
-                        counts=part["counts"],
-                        keypoints=part["keypoints"],
+                        people=str(work.folder / part.people),
+                        index=str(work.folder / part.index),
+                        counts=part.counts,
+                        keypoints=part.keypoints,
                         bad=bad,
                         pictures=str(files.pictures[file]),
                         fingerprint=fingerprints[split],

@@ -15,7 +15,7 @@ from openpose import storage
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
-from openpose.training.manifest import RunManifest
+from openpose.training.manifest import RunDescription, RunManifest
 
 COCO_LICENCE = (
     "COCO's annotations are under CC BY 4.0 (COCO Consortium). Its pictures belong to their authors and have their own "
@@ -100,14 +100,15 @@ def _maps(skeleton: Skeleton, pixels: str, stride: int, size: int) -> dict[str, 
 
 def _provenance(run: RunManifest, evaluation: EvaluationManifest) -> dict[str, Any]:
     path = storage.path(run.folder) / "run.json"
-    about = storage.read_json(path) if storage.size(path) is not None else {}
+    run_json = storage.read_as(path, RunDescription) if storage.size(path) is not None else None
     return {
-        "git": about.get("git"),
-        "command": about.get("command"),
+        "git": run_json.git if run_json else None,
+        "command": run_json.command if run_json else None,
         "run": run.fingerprint,
         "evaluation": evaluation.fingerprint,
         "revision": run.inputs.revision,
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, **about.get("versions", {})},
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__}
+        | (run_json.versions if run_json else {}),
     }
 
 

@@ -100,11 +100,11 @@ class _SplitWork:
         manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), DataManifest)
         if split not in manifest.splits:
             raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest.splits)}")
-        self.split, self.source, self.skeleton = split, manifest.splits[split], skeleton.OPENPOSE18
+        self.split, self.source, self.skeleton = split, manifest.splits[split], skeleton.get(manifest.skeleton)
         self.parameters = RecordParameters.select(parameters.as_dict())
         size = parameters.size
         self._input = InputParameters(size=(size, size)) if split in DENSE_SPLITS[parameters.dense] else None
-        self._targets = self._input.described_targets() if self._input else None
+        self._targets = self._input.dense_targets() if self._input else None
         inputs = RecordsInputs(
             data=self.source.fingerprint,
             split=split,

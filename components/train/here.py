@@ -2,21 +2,20 @@
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from components.revision import commit
-from openpose import skeleton as skeletons
 from openpose import storage
 from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.report.training_page import training_page
+from openpose.skeleton import get as get_skeleton
 from openpose.training import devices
 from openpose.training.loop import train
-from openpose.training.manifest import RunInputs, RunManifest
+from openpose.training.manifest import RunDescription, RunInputs, RunManifest
 from openpose.training.parameters import RunParameters
 
 
@@ -44,8 +43,8 @@ def train_here(
     strategy = devices.strategy(gpus)
     chief = devices.is_chief(strategy)
     if chief:
-        storage.write_json(work.folder / "run.json", _about(work.inputs, command))
-    parameters, skeleton = work.inputs.parameters, skeletons.get(training.skeleton)
+        storage.write_json(work.folder / "run.json", storage.to_json(_description(work.inputs, command)))
+    parameters, skeleton = work.inputs.parameters, get_skeleton(training.skeleton)
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
     manifest = _finish(work, run.logs, result.model, result.history) if chief else None
@@ -74,18 +73,15 @@ def _finish(
     )
 
 
-def _about(inputs: RunInputs, command_line: str) -> dict[str, Any]:
-    """The content of `run.json`: what a person needs to repeat the run."""
+def _description(inputs: RunInputs, command: str) -> RunDescription:
     training, validation = inputs.records
-    return storage.to_json(inputs) | {
-        "records": {"train": training, "valid": validation},
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-        "git": commit(),
-        "started_in": str(Path.cwd()),
-        "command": command_line,
-    }
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    return RunDescription(
+        records={"train": training, "valid": validation},
+        parameters=inputs.parameters,
+        revision=inputs.revision,
+        versions={"python": platform.python_version(), **versions},
+        git=commit(),
+        started_in=str(Path.cwd()),
+        command=command,
+    )

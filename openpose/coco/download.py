@@ -162,8 +162,8 @@ class _File:
     def _record(self) -> Record | None:
         """The record, if the file beside it has the size that it says."""
         try:
-            record = Record(**storage.read_json(self.record_place))
-        except (InputError, TypeError):  # missing or damaged
+            record = storage.read_as(self.record_place, Record)
+        except InputError:  # missing or damaged
             return None
         size = storage.size(self.place)
         return record if record.bytes == size and self.download.bytes in (None, size) else None

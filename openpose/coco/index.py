@@ -9,6 +9,7 @@ these Examples, so that each worker reads only its own part.
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,23 @@ class Split:
         return [content[low:high] for low, high in itertools.pairwise(bounds)]
 
 
+@dataclass(frozen=True)
+class IndexedSplit:
+    """What `index` has written for a split.
+
+    Attributes:
+        people: name of the file of Examples.
+        index: name of the file of their offsets.
+        counts: images, people and more, by name.
+        keypoints: how often each keypoint is labelled.
+    """
+
+    people: str
+    index: str
+    counts: dict[str, int]
+    keypoints: dict[str, int]
+
+
 def index(
     open_source: OpenFile,
     name: str,
@@ -59,7 +77,7 @@ def index(
     shares: Mapping[str, float],
     size: Callable[[str], int],
     seed: int = 0,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, IndexedSplit]:
     """Checks an annotation file and writes its images with their people in shuffled order.
 
     Args:
@@ -70,9 +88,6 @@ def index(
         shares: each split's share of the images; they add up to 1.
         size: gives the bytes of a picture by its file name, 0 if it is missing.
         seed: of the order, which also decides the split of each image.
-
-    Returns:
-        For each split `people` and `index` (names of its files), `counts` and `keypoints` (how often each is labelled).
 
     Raises:
         InputError: the file is not valid JSON, or a field is missing or wrong; the message names the file, the entry
@@ -161,7 +176,7 @@ def _write_split(
     size: Callable[[str], int],
     skeleton: Skeleton,
     bar: progress.Bar,
-) -> dict[str, Any]:
+) -> IndexedSplit:
     from openpose.records import schema  # here, as TensorFlow takes 10 s to import and `Split` does without it
 
     counts = dict.fromkeys(COUNTED, 0)
@@ -179,4 +194,4 @@ def _write_split(
         table[count] = file.tell(), 0
     table.flush()
     per_keypoint = dict(zip(skeleton.source_parts, keypoints.tolist(), strict=True))
-    return {"people": f"{split}.examples", "index": f"{split}.npy", "counts": counts, "keypoints": per_keypoint}
+    return IndexedSplit(f"{split}.examples", f"{split}.npy", counts, per_keypoint)

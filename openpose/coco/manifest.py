@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from openpose import storage
+from openpose.skeleton import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class DataManifest(storage.Manifest):
         source: name, folder or address that the data set came from, without a password.
         files: what it consists of.
         splits: `train` and `val`.
+        skeleton: name of the people's skeleton.
         report: page with counts and pictures.
     """
 
@@ -88,4 +90,5 @@ class DataManifest(storage.Manifest):
     source: str
     files: list[DataFile]
     splits: dict[str, DataSplit]
+    skeleton: str = DEFAULT
     report: str

@@ -6,7 +6,7 @@ from urllib.request import url2pathname
 
 from openpose import retry, storage
 from openpose.coco import download, layout, remote_files, zip_archive
-from openpose.coco.download import Download
+from openpose.coco.download import Download, Record
 from openpose.coco.layout import Files, Names
 from openpose.coco.pictures import PictureStore
 from openpose.drawn_people import dataset
@@ -128,8 +128,8 @@ def _downloads_of_mirror(base: str, names: Names, target: storage.StoragePath) -
 def _was_fetched(target: storage.StoragePath, name: str, url: str) -> bool:
     """Whether the file was downloaded before; then it is used even if the server does not answer."""
     try:
-        return storage.read_json(target / f"{name}.json")["url"] == remote_files.public(url)
-    except (InputError, KeyError, TypeError):
+        return storage.read_as(target / f"{name}.json", Record).url == remote_files.public(url)
+    except InputError:
         return False
 
 

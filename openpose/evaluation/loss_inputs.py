@@ -1,11 +1,9 @@
 """Which validation losses a model's file gives, and at which input they are computed. Free of TensorFlow."""
 
-from dataclasses import replace
-
 from openpose import storage
 from openpose.codec.parameters import TargetParameters
 from openpose.input.parameters import InputParameters
-from openpose.records.manifest import RecordsManifest
+from openpose.records.manifest import DenseTargets, RecordsManifest
 
 DEFAULT_SIZE = 368
 
@@ -22,6 +20,5 @@ def loss_inputs(split: RecordsManifest, stride: int) -> InputParameters:
         split: manifest of the records.
         stride: of the model.
     """
-    stored = dict(split.targets or {})
-    size = tuple(stored.pop("size", (DEFAULT_SIZE, DEFAULT_SIZE)))
-    return InputParameters(size, replace(TargetParameters(**stored), stride=stride))
+    stored = split.targets or DenseTargets(size=(DEFAULT_SIZE, DEFAULT_SIZE))
+    return InputParameters(stored.size, TargetParameters(stride, stored.sigma, stored.limb_width))

@@ -12,7 +12,7 @@ import tyro
 from openpose import storage
 from openpose.errors import InputError
 from openpose.evaluation import score
-from openpose.skeleton import OPENPOSE18, Skeleton
+from openpose.skeleton import Skeleton, of_categories
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
     """The command line; returns the exit code."""
     files = tyro.cli(Files, prog=program, args=arguments)
     try:
-        detections = read_results(files.detections, OPENPOSE18)
         truth = score.read_truth(files.truth)
+        skeleton = of_categories(truth["categories"])
+        detections = read_results(files.detections, skeleton)
         score.check_ids((d["image_id"] for d in detections), {i["id"] for i in truth["images"]}, files.detections)
-        figures = score.average_precision(truth, detections, OPENPOSE18)
-        parts = score.part_precision(truth, detections, OPENPOSE18)
+        figures = score.average_precision(truth, detections, skeleton)
+        parts = score.part_precision(truth, detections, skeleton)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -32,7 +32,7 @@ def make_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[b
 
 def has_targets(manifest: RecordsManifest, parameters: InputParameters) -> bool:
     """Whether the records hold the dense targets of these parameters."""
-    return manifest.targets == parameters.described_targets()
+    return manifest.targets == parameters.dense_targets()
 
 
 def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
@@ -41,7 +41,7 @@ def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
     Raises:
         InputError: the dense targets are those of other parameters.
     """
-    stored, asked = manifest.targets, parameters.described_targets()
+    stored, asked = manifest.targets, parameters.dense_targets()
     if stored and stored != asked:
         raise InputError(
             f"the records in {manifest.folder} have dense targets for {stored}, but the training asks for {asked}; "

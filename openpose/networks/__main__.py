@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from openpose import networks
-from openpose import skeleton as skeletons
-from openpose.skeleton import Skeleton
+from openpose.skeleton import DEFAULT, Skeleton
+from openpose.skeleton import get as get_skeleton
 
 if TYPE_CHECKING:
     import keras
@@ -53,13 +53,13 @@ def row(name: str, of: Skeleton) -> tuple[str, ...]:
     )
 
 
-def main(skeleton: str = "openpose18") -> None:
+def main(skeleton: str = DEFAULT) -> None:
     """Prints the table of all networks.
 
     Args:
         skeleton: name of the skeleton, which decides the number of maps.
     """
-    rows = [HEADER, *(row(name, skeletons.get(skeleton)) for name in networks.NAMES)]
+    rows = [HEADER, *(row(name, get_skeleton(skeleton)) for name in networks.NAMES)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())

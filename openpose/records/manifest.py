@@ -1,9 +1,9 @@
 """The manifest of a split's records: its shards, and what they hold. Free of TensorFlow."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from openpose import storage
+from openpose.codec.parameters import TargetParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,50 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShardDescription:
+    """A finished shard, as the JSON file beside it describes it.
+
+    Attributes:
+        name: of its file in the records' folder.
+        bytes: its size.
+        sha256: of its content.
+        images: and the other counts are those of `openpose.records.picture.COUNTED`.
+        bad_images: images that were left out.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    images: int
+    people: int
+    people_with_keypoints: int
+    main_persons: int
+    samples: int
+    crowds: int
+    bad_images: list[LeftOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseTargets:
+    """The dense targets that records hold: the size of the network's input, and the target parameters.
+
+    Attributes:
+        size: (height, width) of the network's input in pixels.
+        stride: see `TargetParameters`, as for the next two.
+        sigma: in pixels.
+        limb_width: in cells.
+    """
+
+    size: tuple[int, int]
+    stride: int = TargetParameters.stride
+    sigma: float = TargetParameters.sigma
+    limb_width: float = TargetParameters.limb_width
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in storage.to_json(self).items())
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordsInputs:
     """What decides a split's records.
 
@@ -41,7 +85,7 @@ class RecordsInputs:
         data: fingerprint of the data set's split.
         split: its name.
         skeleton: name of the skeleton.
-        targets: description of the dense targets; None if the records have none.
+        targets: the dense targets; None if the records have none.
         format: of shards and manifest.
         shard_mb: megabytes of pictures in a shard.
         images_per_shard: images in a shard instead; 0 leaves it to shard_mb.
@@ -51,7 +95,7 @@ class RecordsInputs:
     data: str
     split: str
     skeleton: str
-    targets: dict[str, Any] | None
+    targets: DenseTargets | None
     format: int
     shard_mb: float
     images_per_shard: int
@@ -65,7 +109,7 @@ class RecordsManifest(storage.Manifest):
     Attributes:
         split: its name.
         skeleton: name of the people's skeleton.
-        targets: description of the dense targets; None if the records have none.
+        targets: the dense targets; None if the records have none.
         shards: in the order of their images.
         counts: images, people and more, by name.
         bad_images: those that were left out.
@@ -75,7 +119,7 @@ class RecordsManifest(storage.Manifest):
     inputs: RecordsInputs
     split: str
     skeleton: str
-    targets: dict[str, Any] | None = None
+    targets: DenseTargets | None = None
     shards: list[RecordShard]
     counts: dict[str, int]
     bad_images: list[LeftOut]

@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.records.manifest import LeftOut, RecordShard, RecordsManifest
+from openpose.records.manifest import LeftOut, RecordShard, RecordsManifest, ShardDescription
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
 
@@ -51,15 +51,19 @@ def plan_shards(split: str, picture_bytes: np.ndarray, parameters: RecordParamet
     ]
 
 
-def finished_shards(folder: storage.StoragePath, planned: Sequence[Shard]) -> dict[str, dict[str, Any]]:
-    """Descriptions of the complete shards, by name."""
+def finished_shards(folder: storage.StoragePath, planned: Sequence[Shard]) -> dict[str, ShardDescription]:
+    """Descriptions of the complete shards, by name.
+
+    Raises:
+        InputError: a description cannot be read.
+    """
     sizes = storage.sizes(folder)
     found = {}
     for shard in planned:
         description_name = Path(shard.name).with_suffix(".json").name
         if shard.name in sizes and description_name in sizes:
-            description = storage.read_json(folder / description_name)
-            if description["bytes"] == sizes[shard.name]:
+            description = storage.read_as(folder / description_name, ShardDescription)
+            if description.bytes == sizes[shard.name]:
                 found[shard.name] = description
     return found
 
@@ -75,14 +79,22 @@ def check_bad_images(bad: Sequence[LeftOut], images: int, max_share: float) -> N
         )
 
 
-def merge(described: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Combines descriptions of shards into the manifest's `shards`, `counts` and `bad_images`."""
-    ordered = sorted(described, key=lambda shard: shard["name"])
-    return {
-        "shards": [storage.from_json(RecordShard, shard) for shard in ordered],
-        "counts": {name: sum(shard[name] for shard in ordered) for name in COUNTED},
-        "bad_images": [LeftOut(**bad) for shard in ordered for bad in shard["bad_images"]],
-    }
+class Content(TypedDict):
+    """Fields of a `RecordsManifest`, to be passed by name."""
+
+    shards: list[RecordShard]
+    counts: dict[str, int]
+    bad_images: list[LeftOut]
+
+
+def merge(described: Iterable[ShardDescription]) -> Content:
+    """Combines descriptions of shards into fields of the manifest."""
+    ordered = sorted(described, key=lambda shard: shard.name)
+    return Content(
+        shards=[storage.from_json(RecordShard, storage.to_json(shard)) for shard in ordered],
+        counts={name: sum(getattr(shard, name) for shard in ordered) for name in COUNTED},
+        bad_images=[bad for shard in ordered for bad in shard.bad_images],
+    )
 
 
 def shard_paths(manifest: RecordsManifest) -> list[str]:

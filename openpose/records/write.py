@@ -5,14 +5,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from openpose import progress, storage
 from openpose.records import image_bytes, schema
-from openpose.records.manifest import LeftOut
+from openpose.records.manifest import LeftOut, ShardDescription
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
 from openpose.records.record_file import RecordFile
@@ -47,7 +47,7 @@ def write_shards(
     worker: int = 0,
     workers: int = 1,
     dense: Callable[[bytes], bytes] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[ShardDescription]:
     """Writes this worker's shards of a split; finished shards of an earlier attempt are kept.
 
     A shard's content depends on the data and the parameters, not on the number of workers. Each shard is written
@@ -64,7 +64,7 @@ def write_shards(
         dense: computes the features of an Example's dense targets, as the bytes of an Example (`with_features`).
 
     Returns:
-        Descriptions of this worker's shards, as the manifest has them.
+        Descriptions of this worker's shards.
 
     Raises:
         InputError: too many images cannot be used, or the disk is full.
@@ -80,12 +80,12 @@ def write_shards(
             # Checked at once, so that a split with too many bad images fails before its shards are finished.
             check_bad_images(bad, images, parameters.max_bad_share)
 
-    def write(shard: Shard) -> dict[str, Any]:
+    def write(shard: Shard) -> ShardDescription:
         description = finished.get(shard.name)
         if description is None:
             return _write_shard(folder / shard.name, people.read(shard.start, shard.stop), pictures, dense, note, step)
-        for earlier in description["bad_images"]:
-            note(LeftOut(**earlier))
+        for earlier in description.bad_images:
+            note(earlier)
         step(shard.stop - shard.start)
         return description
 
@@ -98,7 +98,7 @@ def write_shards(
         return list(_by_all_cores(write, mine))
 
 
-def _by_all_cores(function: Callable[[Shard], Any], shards: Sequence[Shard]) -> Iterator[Any]:
+def _by_all_cores(function: Callable[[Shard], ShardDescription], shards: Sequence[Shard]) -> Iterator[ShardDescription]:
     """`map` with one thread per core; reading, writing and checksums release Python's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -114,7 +114,7 @@ def _write_shard(
     dense: Callable[[bytes], bytes] | None,
     note: Callable[[LeftOut], None],
     step: Callable[[], None],
-) -> dict[str, Any]:
+) -> ShardDescription:
     images = [(tf.train.Example.FromString(example), example) for example in examples]
     # In the order of the pictures' positions, so that a disk reads them in one pass.
     images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
@@ -134,14 +134,8 @@ def _write_shard(
                 file.write(*pieces, *([dense(b"".join(pieces))] if dense else []))
                 counts.update(schema.count_people(image))
             step()
-    description = {
-        "name": path.name,
-        "bytes": file.bytes,
-        "sha256": file.sha256,
-        **counts,
-        "bad_images": storage.to_json(bad),
-    }
-    storage.write_json(path.with_suffix(".json"), description)
+    description = ShardDescription(name=path.name, bytes=file.bytes, sha256=file.sha256, **counts, bad_images=bad)
+    storage.write_json(path.with_suffix(".json"), storage.to_json(description))
     return description
 
 

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON: `to_json` turns one into a document, `from_json` checks a document and makes one of it.
+"""Dataclasses as JSON: `to_json` turns one into a document, `from_json` checks a document and turns it into one.
 
 A document may have fields that the dataclass lacks: a newer version has added them. A field that the document lacks
 takes its default. A dataclass names its fields' former names in a class variable `FORMER_NAMES`, former -> present.
@@ -29,13 +29,13 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], document: Any) -> T:
-    """Makes a dataclass of a JSON document.
+    """Turns a JSON document into a dataclass, or into a dict or list of dataclasses, such as `dict[str, Inputs]`.
 
     Raises:
         InputError: a field is missing or of another type; the message begins with the field's name, such as
             `inputs.parameters.size`.
     """
-    return _dataclass(kind, document, "")
+    return _value(kind, document, "")
 
 
 def _dataclass(kind: Any, document: Any, name: str) -> Any:
@@ -77,7 +77,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return _dataclass(hint, value, name)
     if origin is dict:
         items = _expect(dict, "an object", value, name).items()
-        return {key: _value(inner[1], item, f"{name}.{key}") for key, item in items}
+        return {key: _value(inner[1], item, f"{name}.{key}" if name else key) for key, item in items}
     if origin in (list, tuple):
         _expect(list, "a list", value, name)
         if origin is tuple and inner[-1] is not ... and len(value) != len(inner):
@@ -99,4 +99,5 @@ def _expect(kind: type[T], words: str, value: Any, name: str) -> T:
 
 def _wrong(name: str, value: Any, wanted: str) -> InputError:
     text = repr(value)
-    return InputError(f"`{name}` is {text if len(text) < 80 else f'{text[:80]}…'}, but {wanted} is needed")
+    what = f"`{name}`" if name else "the document"
+    return InputError(f"{what} is {text if len(text) < 80 else f'{text[:80]}…'}, but {wanted} is needed")

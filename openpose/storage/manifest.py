@@ -47,6 +47,20 @@ def read_json(place: str | StoragePath) -> Any:
         raise InputError(f"{place}: not valid JSON ({error}); remove it and rerun the step that makes it") from error
 
 
+def read_as(place: StoragePath, kind: type[Document]) -> Document:
+    """Reads a JSON document without a schema version as a dataclass, or as a dict or list of dataclasses.
+
+    Raises:
+        InputError: it is missing or not valid JSON, or a field is missing or of another type; the message names the
+            file and the field.
+    """
+    document = read_json(place)
+    try:
+        return from_json(kind, document)
+    except InputError as error:
+        raise InputError(f"{place}: {error}; remove it and rerun the step that makes it") from error
+
+
 def write_latest(name: StoragePath, folder: StoragePath) -> None:
     """Makes a name stand for a folder; the name can be given to another folder later.
 
@@ -164,7 +178,7 @@ def open_manifest(place: str | StoragePath, kind: type[AnyManifest]) -> AnyManif
 
 
 def read_document(document: Any, place: StoragePath, kind: type[Document], cure: str = "") -> Document:
-    """Makes a dataclass of a JSON document with a schema version.
+    """Turns a JSON document with a schema version into a dataclass.
 
     Args:
         document: the JSON.

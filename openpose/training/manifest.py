@@ -1,6 +1,6 @@
 """The manifest of a training run: where its model and logs are, and how its losses went."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openpose import storage
 from openpose.training.parameters import TrainParameters
@@ -19,6 +19,29 @@ class RunInputs:
     records: tuple[str, str]
     parameters: TrainParameters
     revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """The content of `run.json`: what a person needs to repeat the run.
+
+    Attributes:
+        records: fingerprints of the records, `train` and `valid`.
+        parameters: of the training.
+        revision: of the code.
+        versions: of Python and the libraries, by name.
+        git: the code's commit; None if that is not known.
+        started_in: the folder in which the command was run.
+        command: shell command that repeats the training.
+    """
+
+    records: dict[str, str]
+    parameters: TrainParameters
+    revision: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    git: str | None = None
+    started_in: str = ""
+    command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ def indexed(content: dict[str, Any] | str, folder: Path) -> dict[str, int]:
     """The counts of a document or text after it was indexed."""
     encoded = (content if isinstance(content, str) else json.dumps(content)).encode()
     described = index.index(lambda: io.BytesIO(encoded), NAME, folder, OPENPOSE, {"train": 1.0}, lambda name: 1)
-    return described["train"]["counts"]
+    return described["train"].counts
 
 
 def test_reads_people() -> None:

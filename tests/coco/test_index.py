@@ -49,9 +49,9 @@ def index(folder: Path, content: dict[str, Any], seed: int = 0, **shares: float)
     )
     result = {}
     for split, files in described.items():
-        opened = coco_index.Split(folder / files["people"], folder / files["index"])
+        opened = coco_index.Split(folder / files.people, folder / files.index)
         result[split] = [schema.to_picture(example, OPENPOSE) for example in opened.read(0, len(opened))]
-        assert files["counts"] == total_counts(result[split])
+        assert files.counts == total_counts(result[split])
         assert opened.picture_bytes.tolist() == [len(picture.file_name) for picture in result[split]]
     return result
 

@@ -139,7 +139,7 @@ def test_our_reader_accepts_it(unpacked: Path, tmp_path: Path) -> None:
     described = index.index(
         lambda: path.open("rb"), path.name, tmp_path, skeleton.OPENPOSE18, {"val": 1.0}, lambda name: 1
     )
-    counts = described["val"]["counts"]
+    counts = described["val"].counts
     assert counts["images"] == 12
     assert counts["main_persons"] > 5
 

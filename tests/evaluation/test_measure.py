@@ -16,7 +16,7 @@ from openpose.evaluation.measure import Measured
 from openpose.evaluation.valid_losses import valid_losses
 from openpose.input import batches
 from openpose.networks import loss
-from openpose.records.manifest import RecordsManifest
+from openpose.records.manifest import DenseTargets, RecordsManifest
 from openpose.skeleton import OPENPOSE18 as PERSON
 from tests import manifests
 
@@ -106,7 +106,7 @@ def test_network_of_one_size_only(sample_records: dict[str, RecordsManifest]) ->
 
 
 def test_input_of_the_losses_is_that_of_the_records() -> None:
-    targets = {"size": [184, 240], "stride": 8, "sigma": 5.0, "limb_width": 1.0}
+    targets = DenseTargets(size=(184, 240), stride=8, sigma=5.0, limb_width=1.0)
     inputs = loss_inputs(manifests.records(targets=targets), 4)
     assert inputs.size == (184, 240)
     assert (inputs.targets.stride, inputs.targets.sigma) == (4, 5.0)

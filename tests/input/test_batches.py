@@ -214,7 +214,7 @@ def with_targets(manifest: RecordsManifest, folder: Path) -> RecordsManifest:
             for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 writer.write(serialized + add(serialized))
     shards = [dataclasses.replace(shard, bytes=(folder / shard.name).stat().st_size) for shard in manifest.shards]
-    targets = PARAMETERS.described_targets()
+    targets = PARAMETERS.dense_targets()
     return dataclasses.replace(manifest, folder=str(folder), shards=shards, targets=targets)
 
 

@@ -44,6 +44,16 @@ def test_show_of_a_shard_lists_its_features(manifest: Path, capsys: pytest.Captu
     assert "images                6" in printed
 
 
+def test_show_draws_a_shard_with_the_skeleton_of_the_manifest_beside_it(manifest: Path) -> None:
+    out = manifest.parent / "drawn"
+    arguments = ["show", str(shard(manifest)), "--draw", str(out), "--count", "1", "--size", "128"]
+    assert main(arguments) == 0
+    storage.write_json(manifest, storage.read_json(manifest) | {"skeleton": "unknown"})
+    assert main(arguments) == 1
+    manifest.unlink()
+    assert main(arguments) == 0, "a shard that lies alone has the default skeleton"
+
+
 def test_whole_records_are_verified(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(manifest)]) == 0
     assert "1 shards are whole" in capsys.readouterr().out

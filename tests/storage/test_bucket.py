@@ -67,10 +67,10 @@ def describe(sample: Path, split: str, folder: storage.StoragePath) -> DataSplit
         source = functools.partial(archive.open, name)
         described = index.index(source, name, temporary, OPENPOSE, {split: 1.0}, store.size)[split]
     return DataSplit(
-        people=str(folder / split / described["people"]),
-        index=str(folder / split / described["index"]),
-        counts=described["counts"],
-        keypoints=described["keypoints"],
+        people=str(folder / split / described.people),
+        index=str(folder / split / described.index),
+        counts=described.counts,
+        keypoints=described.keypoints,
         bad=MissingPictures(missing=0, names=[]),
         pictures=str(pictures),
         fingerprint=split,
