@@ -19,6 +19,8 @@ import yaml
 from components.parameters import dag_parameters
 from openpose import networks
 from pipelines import settings
+from pipelines.__main__ import COMMANDS as PACKAGE_COMMANDS
+from pipelines.__main__ import COMPLETION
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/README.md"]
@@ -37,7 +39,7 @@ FLAGS = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 LANGUAGES = {"sh", "text", "yaml", "python", "mermaid"}
 OTHER_PROGRAMS = {"export", "gcloud", "git", "kubectl"}
-OTHER_FLAGS = {"--network", "--build-arg", "--audience"}  # of docker build and kubectl
+OTHER_FLAGS = {"--network", "--build-arg", "--audience", "--no-deps"}  # of docker build, kubectl and pip
 # Commands whose flags the documents name, without those that stand in a code block.
 COMMANDS = (
     *(
@@ -129,6 +131,14 @@ def check_python(words: list[str]) -> None:
     check_flags(" ".join([module, *inner]), rest)
 
 
+def check_package(words: list[str]) -> None:
+    """Checks `openpose COMMAND FLAGS`, the package's command."""
+    if not words[0].startswith("-"):
+        check_flags(f"pipelines {words[0]}", words[1:])
+    else:
+        assert words[0] in ("--help", *COMPLETION)
+
+
 def check_make(words: list[str]) -> None:
     """Checks `make TARGET NAME=VALUE`."""
     target, *given = words
@@ -209,8 +219,10 @@ def test_commands_exist(document: Path) -> None:
             check_make(words[1:])
         elif words[0] == ".venv/bin/python":
             check_python(words[1:])
+        elif words[0] == "openpose":
+            check_package(words[1:])
         else:
-            assert words[0] in OTHER_PROGRAMS, words
+            assert words[0] in OTHER_PROGRAMS or words[:3] == ["python3", "-m", "pip"], words
 
 
 def test_flags_in_the_text_exist(document: Path) -> None:
@@ -262,6 +274,11 @@ def test_every_document_is_a_page_of_the_site() -> None:
 def test_readme_lists_the_networks() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|.*\| (\d) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert rows == [(name, each.description, str(each.stride)) for name, each in networks.NETWORKS.items()]
+
+
+def test_every_command_of_the_package_is_listed() -> None:
+    listed = re.findall(r"^\| `openpose (\w+)", (ROOT / "docs/python.md").read_text(), re.MULTILINE)
+    assert listed == list(PACKAGE_COMMANDS)
 
 
 def test_every_benchmark_is_listed() -> None:
