@@ -12,7 +12,7 @@ import docstring_parser
 import tyro
 import yaml
 
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from openpose.parameters import REQUIRED, Parameter, Parameters, described
 
 CONFIG = "--config"
@@ -93,6 +93,7 @@ def _flag(name: str, value: Any) -> str:
     return f"--{dashed}={value}"  # as one word, because a value may begin with a dash
 
 
+@reports_errors
 def run(step: Callable[..., Any], program: str, arguments: Sequence[str] | None = None, note: str = "") -> int:
     """Runs a step from the command line.
 
@@ -100,19 +101,15 @@ def run(step: Callable[..., Any], program: str, arguments: Sequence[str] | None 
         The exit code: 0, or 1 after an InputError, whose message it prints.
     """
     description = docstring_parser.parse(step.__doc__ or "").short_description
-    try:
-        words = with_config(parameters(step), sys.argv[1:] if arguments is None else arguments)
-        tyro.cli(
-            step,
-            prog=program,
-            description="\n\n".join(filter(None, [description, note, CONFIG_NOTE])),
-            args=words,
-            config=(tyro.conf.OmitArgPrefixes,),
-            registry=_REGISTRY,
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    words = with_config(parameters(step), sys.argv[1:] if arguments is None else arguments)
+    tyro.cli(
+        step,
+        prog=program,
+        description="\n\n".join(filter(None, [description, note, CONFIG_NOTE])),
+        args=words,
+        config=(tyro.conf.OmitArgPrefixes,),
+        registry=_REGISTRY,
+    )
     return 0
 
 

@@ -25,7 +25,7 @@ import tyro
 from components import revision
 from components.revision import REPOSITORY
 from openpose import storage
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 
 IN_CLONE = (REPOSITORY / "images/Dockerfile").is_file()  # an installed package has no files to build images from
 WHERE = "" if IN_CLONE else " in a clone of the repository"  # for messages: `make images` works only there
@@ -201,22 +201,19 @@ def _describe(docker: str, name: str) -> str:
     return "\n".join(lines)
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Builds the images; returns the exit code."""
     options, flags = tyro.cli(Options, prog="python -m pipelines.images", args=arguments, return_unknown_args=True)
-    try:
-        made = {}
-        for variant in [options.variant] if options.variant else VARIANTS:
-            name = "/".join(filter(None, [options.registry.rstrip("/"), f"openpose-kubeflow-{variant}:{tag()}"]))
-            found = in_registry(name) if options.push and "-dirty-" not in name else None
-            made[variant] = found or build(variant, name, options, flags)
-            print(f"{'found' if found else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
-        # Keeps the other variant if it was built from the same code.
-        kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision.fingerprint()}
-        storage.write_json(BUILT, kept | made)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    made = {}
+    for variant in [options.variant] if options.variant else VARIANTS:
+        name = "/".join(filter(None, [options.registry.rstrip("/"), f"openpose-kubeflow-{variant}:{tag()}"]))
+        found = in_registry(name) if options.push and "-dirty-" not in name else None
+        made[variant] = found or build(variant, name, options, flags)
+        print(f"{'found' if found else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
+    # Keeps the other variant if it was built from the same code.
+    kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision.fingerprint()}
+    storage.write_json(BUILT, kept | made)
     print(f"wrote {os.path.relpath(BUILT)}")
     return 0
 

@@ -22,7 +22,7 @@ from openpose import progress, storage
 from openpose.coco import source as data_source
 from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from pipelines import images, in_place
 from pipelines.training import training
 
@@ -80,6 +80,7 @@ def parse(arguments: Sequence[str], program: str = PROGRAM) -> tuple[Options, di
     return options, {name: getattr(options, name) for name in PARAMETERS}
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Runs the DAG; returns the exit code."""
     try:
@@ -89,9 +90,6 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         with in_place.alone(out) as lock:
             image = built_image() if options.runner == "docker" else None
             return run(options.data, out, parameters, lock, image)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except (KeyboardInterrupt, in_place.Stopped) as stopped:
         print("stopped; finished work is kept, and the same command resumes from there", file=sys.stderr)
         return stopped.exit_code if isinstance(stopped, in_place.Stopped) else 130

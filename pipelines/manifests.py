@@ -13,7 +13,7 @@ import tyro
 
 from components.revision import REPOSITORY
 from openpose import storage
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from pipelines import images
 
 OVERLAYS = REPOSITORY / "manifests/overlays"
@@ -51,14 +51,11 @@ def render(overlay: str, image: str) -> str:
     return done.stdout.replace(IMAGE, f"image: {image}\n")
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renders; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.manifests", args=arguments)
-    try:
-        storage.write_text(options.out, render(options.overlay, images.read(images.BUILT)["cpu"]["image"]))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    storage.write_text(options.out, render(options.overlay, images.read(images.BUILT)["cpu"]["image"]))
     print(f"wrote {options.out}")
     return 0
 

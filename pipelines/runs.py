@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from pipelines import kfp_api
 from pipelines.follow import follow, own_lines, steps
 from pipelines.kfp_api import Api
@@ -58,6 +58,7 @@ class Options:
     """Namespace of the user, in a Kubeflow with several users."""
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     options = tyro.cli(
@@ -68,9 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return _do(options.command, kfp_api.connect(options.namespace))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from cronsim import CronSim, CronSimError
 
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from pipelines import kfp_api, submit
 from pipelines.follow import OVER
 from pipelines.kfp_api import Api
@@ -40,19 +40,16 @@ class Remove:
     """Name of the schedule."""
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Creates or removes a schedule; returns the exit code."""
     options = tyro.extras.subcommand_cli_from_dict(
         {"create": Create, "remove": Remove}, prog="python -m pipelines.schedule", description=__doc__, args=arguments
     )
-    try:
-        if isinstance(options, Create):
-            create(options)
-        else:
-            remove(kfp_api.connect(options.namespace), options.name)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if isinstance(options, Create):
+        create(options)
+    else:
+        remove(kfp_api.connect(options.namespace), options.name)
     return 0
 
 

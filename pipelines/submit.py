@@ -20,7 +20,7 @@ import yaml
 from components import revision
 from components.command import read_yaml
 from openpose.coco import source
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
 from pipelines import kfp_api, local
 from pipelines import settings as cluster_settings
@@ -86,14 +86,10 @@ class Options(Request):
     """Append the run's summary to this file, as Markdown."""
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None, program: str = "python -m pipelines.submit") -> int:
     """Submits the run; returns the exit code."""
-    options = tyro.cli(Options, prog=program, args=arguments)
-    try:
-        return submit(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return submit(tyro.cli(Options, prog=program, args=arguments))
 
 
 def submit(options: Options) -> int:

@@ -24,7 +24,7 @@ from components.parameters import dag_parameters
 from components.register.component import register
 from components.tfrecord_targets.component import collect_records, tfrecord_targets
 from components.train.component import train
-from openpose.errors import InputError
+from openpose.errors import InputError, reports_errors
 from openpose.parameters import REQUIRED
 from pipelines import images as built_images
 from pipelines import settings as cluster_settings
@@ -175,14 +175,11 @@ class Options:
     """File with the built images, as make images writes it."""
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compiles the DAG; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.training", args=arguments)
-    try:
-        compile_to(options.out, cluster_settings.read(options.settings), built_images.read(options.images))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    compile_to(options.out, cluster_settings.read(options.settings), built_images.read(options.images))
     print(f"compiled {options.out}")
     return 0
 

@@ -16,7 +16,7 @@ from components.coco_download.parameters import DataParameters
 from components.tfrecord_targets.parameters import SplitParameters
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
-from openpose.errors import InputError
+from openpose.errors import reports_errors
 from openpose.training.manifest import RunManifest
 from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
 
@@ -68,14 +68,10 @@ def are_meant(arguments: Sequence[str]) -> bool:
     return any(argument.partition("=")[0] in ("--datapath", "--imgpath") for argument in arguments)
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    flags = tyro.cli(Flags, prog=PROGRAM, args=sys.argv[1:] if arguments is None else arguments)
-    try:
-        run(flags)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    run(tyro.cli(Flags, prog=PROGRAM, args=arguments))
     return 0
 
 
