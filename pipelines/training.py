@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Value
 from kfp import compiler, dsl
 
 from components.check import component as check_component
+from components.check.check import OUTPUTS
 from components.coco_download.champion_check import NEW
 from components.coco_download.component import coco_download
 from components.evaluate.component import evaluate
@@ -43,7 +44,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
     Returns:
         KFP's pipeline.
     """
-    check = check_component.component({name: parameter.kind for name, parameter in PARAMETERS.items()})
+    check = check_component.component({name: parameter.kind for name, parameter in PARAMETERS.items()}, OUTPUTS)
 
     def asked(part: str) -> dict[str, str]:
         """The resources that a part's pods request; empty on this machine."""

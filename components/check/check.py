@@ -1,8 +1,8 @@
 """Checks a run's parameters within seconds, before they fail after hours."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from components import status
 from components.parameters import STEP_PARAMETERS, RunRequest, of_step
@@ -12,34 +12,17 @@ from openpose.evaluation.registry import Registry
 from openpose.model_files import formats as model_formats
 from openpose.training.parameters import DeviceParameters, TrainParameters
 
-
-class Checked(NamedTuple):
-    """The check's outputs for the other steps.
-
-    Attributes:
-        cpu: cores of the training's pod.
-        memory: of the training's pod.
-        accelerators: GPUs of the training's pod, as text because KFP 2.17's driver ignores a number.
-        recipe: fingerprint of everything that decides the result, except the data.
-        data: the parameters of each step, as `components.parameters` has them.
-        records: see data.
-        train: see data.
-        evaluate: see data.
-        export: see data.
-    """
-
-    cpu: str
-    memory: str
-    accelerators: str
-    recipe: str
-    data: dict[str, Any]
-    records: dict[str, Any]
-    train: dict[str, Any]
-    evaluate: dict[str, Any]
-    export: dict[str, Any]
+#: The check's outputs for the other steps, with their types.
+OUTPUTS: dict[str, type] = {
+    "cpu": str,  # cores of the training's pod
+    "memory": str,  # of the training's pod
+    "accelerators": str,  # GPUs of the training's pod, as text because KFP 2.17's driver ignores a number
+    "recipe": str,  # fingerprint of everything that decides the result, except the data
+    **dict.fromkeys(STEP_PARAMETERS, dict),  # each step's parameters
+}
 
 
-def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mapping[str, str]) -> Checked:
+def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mapping[str, str]) -> dict[str, Any]:
     """Checks all parameters of the DAG that can be checked without data.
 
     Args:
@@ -47,15 +30,20 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
         machine: cpu, memory and accelerator that a training's pod requests; empty outside of a cluster.
         watcher: the same for the pod that only watches the training's pods on several machines.
 
+    Returns:
+        The values of `OUTPUTS`.
+
     Raises:
         InputError: parameters cannot be used; the message lists all of them.
     """
     folder = storage.open_root(values["root"])
     with status.step(folder, "check"):
-        wrong, structs = [], dict[str, dict[str, Any]]()
+        wrong, structs = list[str](), dict[str, dict[str, Any]]()
         for step in STEP_PARAMETERS:
-            wrong += _complaint(partial(_add_step, structs, step, values))
-        wrong += _complaint(lambda: RunRequest.select(values))
+            with _collected(wrong):
+                structs[step] = of_step(step, values)
+        with _collected(wrong):
+            RunRequest.select(values)
         if not wrong:
             devices = DeviceParameters.select(values)
             for each in (
@@ -65,17 +53,15 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
                 lambda: Registry(folder, structs["evaluate"]["registry"]),
                 lambda: model_formats.chosen(structs["export"]["formats"]),
             ):
-                wrong += _complaint(each)
+                with _collected(wrong):
+                    each()
         if wrong:
             raise InputError("; ".join(wrong))
         print(f"the parameters are valid; all output goes to {folder}", flush=True)
     pod = machine if devices.machines == 1 else watcher
     gpus = devices.gpus if devices.machines == 1 else 0
-    return Checked(pod.get("cpu", ""), pod.get("memory", ""), str(gpus), recipe(values), **structs)
-
-
-def _add_step(structs: dict[str, dict[str, Any]], step: str, values: Mapping[str, Any]) -> None:
-    structs[step] = of_step(step, values)
+    resources = {"cpu": pod.get("cpu", ""), "memory": pod.get("memory", ""), "accelerators": str(gpus)}
+    return resources | {"recipe": recipe(values)} | structs
 
 
 def recipe(values: Mapping[str, Any]) -> str:
@@ -87,13 +73,13 @@ def recipe(values: Mapping[str, Any]) -> str:
     return storage.fingerprint([decides, TrainParameters.select(values).as_dict(), values["revision"]])
 
 
-def _complaint(check: Callable[[], object]) -> list[str]:
-    """The message of a failed check, in a list, so that the user sees all faults at once."""
+@contextmanager
+def _collected(messages: list[str]) -> Iterator[None]:
+    """Adds the message of a failed check to a list, so that the user sees all faults at once."""
     try:
-        check()
+        yield
     except InputError as error:
-        return [str(error)]
-    return []
+        messages.append(str(error))
 
 
 def _check_gpus(gpus: int, accelerator: str) -> None:

@@ -20,8 +20,6 @@ def coco_download(
     page: Output[HTML],
 ) -> NamedTuple("Found", Output=str, shares=list[dict], made_of=str):  # type: ignore[valid-type]
     """Fetches or finds a data set in COCO's format, checks it, and plans the workers' shares; tells if it is new."""
-    from typing import NamedTuple
-
     from components import artifacts
     from components.coco_download.champion_check import NEW, NOTHING_NEW, is_made_already, made_of
     from components.coco_download.coco_download import coco_download
@@ -35,10 +33,4 @@ def coco_download(
         artifacts.write_page(page, manifest.report)
         made = made_of(recipe, manifest)
         known = only_new and is_made_already(root=root, data=manifest, made_of=made, registry=registry)
-
-    class Found(NamedTuple):
-        Output: str
-        shares: list[dict]
-        made_of: str
-
-    return Found(NOTHING_NEW if known else NEW, shares, made)
+    return NOTHING_NEW if known else NEW, shares, made

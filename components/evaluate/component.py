@@ -20,7 +20,6 @@ def evaluate(
 ) -> NamedTuple("Judged", verdict=str, reason=str):  # type: ignore[valid-type]
     """Measures a trained model on the whole validation split, judges it, and reports on it."""
     from pathlib import Path
-    from typing import NamedTuple
 
     from components import artifacts
     from components.command import call
@@ -35,9 +34,4 @@ def evaluate(
         artifacts.write_metrics(metrics, manifest.figures | speed)
         artifacts.write_page(page, manifest.report)
         storage.download(storage.path(manifest.detections), Path(detections.path))
-
-    class Judged(NamedTuple):
-        verdict: str
-        reason: str
-
-    return Judged(manifest.verdict, manifest.reason)
+    return manifest.verdict, manifest.reason

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import status
-from components.check.check import Checked, check, recipe
+from components.check.check import OUTPUTS, check, recipe
 from components.parameters import dag_parameters
 from openpose.errors import InputError
 
@@ -18,7 +18,7 @@ VALUES = {name: each.default for name, each in dag_parameters().items()} | {
 }
 
 
-def checked(root: Path, machine: dict[str, str] | None = None, **changes: Any) -> Checked:
+def checked(root: Path, machine: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
     watcher = {"cpu": "1", "memory": "2Gi", "accelerator": ""}
     return check(VALUES | {"root": str(root)} | changes, machine or {}, watcher)
 
@@ -61,7 +61,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_good_parameters_pass(tmp_path: Path) -> None:
-    checked(tmp_path, machines=2, gpus=4, machine={"accelerator": "nvidia.com/gpu"})
+    outputs = checked(tmp_path, machines=2, gpus=4, machine={"accelerator": "nvidia.com/gpu"})
+    assert {name: type(value) for name, value in outputs.items()} == OUTPUTS
     assert status.steps(tmp_path)["check"].state == "done"
 
 
@@ -78,4 +79,5 @@ def test_step_that_only_watches_other_pods_asks_for_little(
 ) -> None:
     """The resources of the training's pod, from the check's outputs."""
     training = {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}
-    assert checked(tmp_path, training, machines=float(machines), gpus=4.0)[:3] == asked
+    outputs = checked(tmp_path, training, machines=float(machines), gpus=4.0)
+    assert (outputs["cpu"], outputs["memory"], outputs["accelerators"]) == asked
