@@ -54,22 +54,30 @@ def parameters(step: Callable[..., Any]) -> dict[str, Parameter]:
     return found
 
 
+def converted(values: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The values of parameters, each as its parameter's kind.
+
+    Raises:
+        InputError: a parameter is unknown, or a value cannot be used.
+    """
+    for name in values:
+        if name not in known:
+            raise InputError(f"unknown parameter {name!r}; choose one of: {', '.join(known)}")
+    return {name: known[name].convert(value) for name, value in values.items()}
+
+
 def call(step: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     """Calls a step with values by name, as KFP passes them; distributes them over its parameters dataclasses.
 
     Raises:
         InputError: a value cannot be used, or the step has no parameter of that name.
     """
-    known = parameters(step)
-    for name in values:
-        if name not in known:
-            raise InputError(f"unknown parameter {name!r}; choose one of: {', '.join(known)}")
-    arguments = {}
+    values, arguments = converted(values, parameters(step)), {}
     for name, argument in inspect.signature(step, eval_str=True).parameters.items():
         if _is_group(argument.annotation):
             arguments[name] = argument.annotation.select(values)
         elif name in values:
-            arguments[name] = known[name].convert(values[name])
+            arguments[name] = values[name]
     return step(**arguments)
 
 
@@ -161,11 +169,7 @@ def read_yaml(file: Path, known: Mapping[str, Parameter]) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read as parameters ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise InputError(f"{file}: must contain names and values of parameters, such as epochs: 5")
-    named = {str(name).replace("-", "_"): value for name, value in values.items()}
-    for name in named:
-        if name not in known:
-            raise InputError(f"{file}: unknown parameter {name!r}; choose one of: {', '.join(known)}")
     try:
-        return {name: known[name].convert(value) for name, value in named.items()}
+        return converted({str(name).replace("-", "_"): value for name, value in values.items()}, known)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error

@@ -55,15 +55,11 @@ class Step:
     seconds: float
 
 
-def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
+def steps(nodes: Iterable[dict[str, Any]]) -> list[Step]:
     """Finds the tasks among a workflow's nodes, in the order in which they started.
 
     A task is a node with a child `executor`, which has the pods. Drivers, which prepare tasks, are listed only if they
     failed.
-
-    Args:
-        nodes: of the workflow's status.
-        workflow: its name, the prefix of its pods' names.
     """
     ordered = sorted(nodes, key=lambda node: (node.get("startedAt") or "9", node["name"]))
     executors: dict[str, list[dict[str, Any]]] = {}
@@ -74,14 +70,14 @@ def steps(nodes: Iterable[dict[str, Any]], workflow: str = "") -> list[Step]:
     for parent, parts in executors.items():
         title = re.sub(r"\(\d+\)$", "", parent.rpartition(".")[2])
         count[title] = count.get(title, 0) + 1
-        made.append(_step(title if count[title] == 1 else f"{title} {count[title]}", parts, workflow))
+        made.append(_step(title if count[title] == 1 else f"{title} {count[title]}", parts))
     for node in ordered:
         if node["type"] == "Pod" and "driver" in node["displayName"] and node["phase"] in ("Failed", "Error"):
-            made.append(_step(node["displayName"], [node], workflow))
+            made.append(_step(node["displayName"], [node]))
     return made
 
 
-def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
+def _step(name: str, parts: list[dict[str, Any]]) -> Step:
     """Makes a task from its executor's nodes: with retries, one node for all tries and one for each try."""
     whole = next((part for part in parts if part["type"] == "Retry"), parts[-1])
     last = next((part for part in reversed(parts) if part["type"] == "Pod"), None)
@@ -94,15 +90,15 @@ def _step(name: str, parts: list[dict[str, Any]], workflow: str) -> Step:
         name=name,
         state=state,
         why=" ".join(why.split()) if state in ("waiting", "failed") else "",
-        pod=_pod(last, workflow) if last else "",
+        pod=_pod(last) if last else "",
         seconds=end - start if start else 0.0,
     )
 
 
-def _pod(node: dict[str, Any], workflow: str) -> str:
-    """The name that Argo gives a node's pod."""
-    digits = node["id"].rpartition("-")[2]
-    return f"{workflow or node['id'].rpartition('-')[0]}-{node['templateName']}-{digits}"
+def _pod(node: dict[str, Any]) -> str:
+    """The name that Argo gives a node's pod; a node's id is the workflow's name and a number."""
+    workflow, _, digits = node["id"].rpartition("-")
+    return f"{workflow}-{node['templateName']}-{digits}"
 
 
 def _time(text: str | None) -> float:
@@ -166,8 +162,7 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
     while True:
         now = api.run(run)
         stopped = stopped or now["state"] in ("CANCELING", "CANCELED")
-        nodes = api.nodes(run)
-        found = steps(nodes, _workflow(nodes))
+        found = steps(api.nodes(run))
         table.show(found)
         if now["state"] in OVER:
             return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
@@ -175,11 +170,6 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
             text = f"not finished after {hours:g} hours; it continues, see `make runs` and `make cancel RUN={run}`"
             return _without_summary(ENDED, text)
         time.sleep(pause)
-
-
-def _workflow(nodes: list[dict[str, Any]]) -> str:
-    """The workflow's name, which is also its root node's."""
-    return min((node["name"] for node in nodes), key=len, default="").partition(".")[0]
 
 
 def _was_stopped(workflow: dict[str, Any]) -> bool:
@@ -190,13 +180,13 @@ def _was_stopped(workflow: dict[str, Any]) -> bool:
 def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
         return _without_summary(ENDED, "cancelled: finished work is kept, and the same command resumes from there")
-    summary = _summary(api, run["run_id"], found)
-    if run["state"] == "SUCCEEDED" and summary is None:
+    summary, succeeded = _summary(api, run["run_id"], found), run["state"] == "SUCCEEDED"
+    if succeeded and summary is None:
         raise InputError(
             f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
             "see the run's page"
         )
-    if run["state"] == "SUCCEEDED" and summary and summary.exit_code != FAILED:
+    if succeeded and summary and summary.exit_code != FAILED:
         return End(summary.exit_code, _result(summary), summary.markdown())
     text = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
     if summary and summary.error:

@@ -117,9 +117,9 @@ class _Containers(Steps):
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """The lines of a log that arrives in chunks of any length."""
-    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
-    for chunk in chunks:
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+    rest = ""
+    for text in codecs.iterdecode(chunks, "utf-8", "replace"):
+        *lines, rest = (rest + text).split("\n")
         yield from (f"{line}\n" for line in lines)
     if rest:
         yield f"{rest}\n"

@@ -12,8 +12,6 @@ from pipelines import kfp_api
 from pipelines.follow import follow, own_lines, steps
 from pipelines.kfp_api import Api
 
-Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-
 
 @dataclass(frozen=True)
 class List:
@@ -24,27 +22,27 @@ class List:
 
 
 @dataclass(frozen=True)
-class Cancel:
+class OfRun:
+    """The run that a command is about."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """Identifier of the run, as list prints it."""
+
+
+@dataclass(frozen=True)
+class Cancel(OfRun):
     """Stop a run."""
 
-    run: Run
-    """Identifier of the run, as list prints it."""
-
 
 @dataclass(frozen=True)
-class Follow:
+class Follow(OfRun):
     """Follow a run, as make submit does."""
 
-    run: Run
-    """Identifier of the run, as list prints it."""
-
 
 @dataclass(frozen=True)
-class Logs:
+class Logs(OfRun):
     """Show the logs of a run's steps."""
 
-    run: Run
-    """Identifier of the run, as list prints it."""
     step: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="STEP")] = ""
     """Show only this step."""
 

@@ -81,8 +81,14 @@ def create(options: Create) -> None:
             "max_concurrency": "1",
         }
     )
-    for identifier in old:
-        _replace(api, identifier)
+    try:
+        for identifier in old:
+            api.unschedule(identifier)
+    except InputError as error:
+        raise InputError(
+            f"the new schedule was created, but the old one, {identifier}, was not removed ({error}), and both would "
+            "start runs; run the same command again"
+        ) from error
     done = "changed" if old else "created"
     print(f"{done} the schedule {options.name} ({made}), version {plan.version}: {options.cron}")
     print(f"next: {', '.join(f'{time:%a %Y-%m-%d %H:%M}' for time in times)}")
@@ -123,16 +129,6 @@ def _at_work(api: Api, schedules: Sequence[str]) -> str:
     """An unfinished run of the schedules, else empty. Only a schedule's newest run can be unfinished."""
     runs = [run for schedule in schedules for run in api.runs(1, schedule)]
     return next((run["run_id"] for run in runs if run.get("state") not in OVER), "")
-
-
-def _replace(api: Api, old: str) -> None:
-    try:
-        api.unschedule(old)
-    except InputError as error:
-        raise InputError(
-            f"the new schedule was created, but the old one, {old}, was not removed ({error}), and both would start "
-            "runs; run the same command again"
-        ) from error
 
 
 if __name__ == "__main__":

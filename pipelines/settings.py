@@ -136,20 +136,20 @@ class Settings:
         if self.pull_secrets:
             kubernetes.set_image_pull_secrets(task, self.pull_secrets)
 
-    def place_training(self, task: dsl.PipelineTask, asked: Mapping[str, Any]) -> None:
+    def place_training(self, task: dsl.PipelineTask, checked: Mapping[str, Any]) -> None:
         """Sets the resources of the training's pod from the check's outputs, and passes on those for other machines.
 
         Args:
             task: of the pipeline, after `place`.
-            asked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
+            checked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
         """
         pod = self.train
-        channels = [asked[name] for name in ("cpu", "memory", "accelerators")]
+        channels = [checked[name] for name in ("cpu", "memory", "accelerators")]
         task.register_pipeline_channels(channels)  # otherwise KFP does not pass them into an If
-        task.set_cpu_request(asked["cpu"]).set_cpu_limit(asked["cpu"])
-        task.set_memory_request(asked["memory"]).set_memory_limit(asked["memory"])
+        task.set_cpu_request(checked["cpu"]).set_cpu_limit(checked["cpu"])
+        task.set_memory_request(checked["memory"]).set_memory_limit(checked["memory"])
         if pod.accelerator:
-            task.set_accelerator_type(pod.accelerator).set_accelerator_limit(asked["accelerators"])
+            task.set_accelerator_type(pod.accelerator).set_accelerator_limit(checked["accelerators"])
         task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).to_json())
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
 

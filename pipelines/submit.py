@@ -5,6 +5,7 @@ follows it to its end. Without a source, it trains on the drawn sample. Exit cod
 by the verdict, 1 failed or not started, 4 cancelled or not finished in time, 130 if Ctrl-C left the run running.
 """
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import tyro
 import yaml
 
 from components import revision
-from components.command import read_yaml
+from components.command import converted, read_yaml
 from openpose.coco import source
 from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
@@ -204,12 +205,10 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
     if "source" not in values | settings.parameters:
         values = {"source": source.SAMPLE} | local.SAMPLE | values
     values = {"revision": revision.fingerprint()} | values
-    for name in values:
-        if name not in PARAMETERS:
-            raise InputError(f"unknown parameter {name!r}; choose one of: {', '.join(sorted(PARAMETERS))}")
+    values = converted(values, PARAMETERS)
     if not (values | settings.parameters).get("root"):
         raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")
-    return {name: PARAMETERS[name].convert(value) for name, value in values.items()}
+    return values
 
 
 def _version(settings: str, allow_dirty: bool) -> str:
@@ -252,10 +251,8 @@ def _interrupted(api: Api, run: str) -> int:
     """Asks after Ctrl-C whether to terminate the run; returns the exit code."""
     answer = ""
     if sys.stdin.isatty():
-        try:
+        with contextlib.suppress(KeyboardInterrupt, EOFError):
             answer = input("\nterminate the run? Otherwise it continues. [y/N] ")
-        except (KeyboardInterrupt, EOFError):
-            answer = ""
     if answer.strip().lower() in ("y", "yes"):
         api.terminate(run)
         print("terminated; finished work is kept, and the same command resumes from there")

@@ -18,6 +18,7 @@ from components.check import component as check_component
 from components.check.check import OUTPUTS
 from components.coco_download.champion_check import NEW
 from components.coco_download.component import coco_download
+from components.command import converted
 from components.evaluate.component import evaluate
 from components.export.component import explain_rejection, export
 from components.finish.component import finish
@@ -46,7 +47,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
     """
     check = check_component.component({name: parameter.kind for name, parameter in PARAMETERS.items()}, OUTPUTS)
 
-    def asked(part: str) -> dict[str, str]:
+    def requested(part: str) -> dict[str, str]:
         """The resources that a part's pods request; empty on this machine."""
         pod = getattr(settings, part, None)
         return {"cpu": pod.cpu, "memory": pod.memory, "accelerator": pod.accelerator} if pod else {}
@@ -60,7 +61,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         """Trains OpenPose on data in COCO's format, and exports the network if it is good enough."""
         root, revision, registry = (inputs[name] for name in ("root", "revision", "registry"))
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
-            checked = check(machine=asked("train"), watcher=asked("light"), **inputs)
+            checked = check(machine=requested("train"), watcher=requested("light"), **inputs)
             placed(checked, "light", cached=False, retried=False)  # wrong parameters stay wrong
             parameters = checked.outputs
             downloaded = coco_download(
@@ -154,14 +155,15 @@ def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
     """Compiles the DAG to a YAML file.
 
     Raises:
-        InputError: the settings have a parameter that the DAG does not have.
+        InputError: the settings have a parameter that the DAG does not have, or a value that it cannot use.
     """
-    for name in settings.parameters:
-        if name not in PARAMETERS:
-            raise InputError(f"settings: parameters: unknown parameter {name!r}; see make help")
+    try:
+        parameters = converted(settings.parameters, PARAMETERS)
+    except InputError as error:
+        raise InputError(f"settings: parameters: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     made = pipeline(settings, images)
-    compiler.Compiler().compile(made, str(out), pipeline_parameters=settings.parameters or None)
+    compiler.Compiler().compile(made, str(out), pipeline_parameters=parameters or None)
 
 
 @dataclass(frozen=True)

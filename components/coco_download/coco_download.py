@@ -1,5 +1,6 @@
 """The first step: fetches or finds a data set, checks it, and describes it in a manifest."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +51,8 @@ def coco_download(
             if val_share
             else {split: {split: 1.0} for split in ("train", "val")}
         )
-        known = _known_sums(folder)
-        sums = {split: known.of(files.annotations[split]) for split in shares}
+        checksums = _checksums(folder, files.annotations)
+        sums = {split: checksums[str(files.annotations[split])].sha256 for split in shares}
         signatures = {split: _signature(files.pictures[split]) for split in shares}
         if parameters.unpack:
             files = _unpacked(files, folder, signatures)
@@ -80,7 +81,7 @@ def coco_download(
                 skeleton=skeleton.name,
                 report=str(work.folder / "report.html"),
             )
-            storage.write_json(folder / SUMS, storage.to_json(known.used))
+            storage.write_json(folder / SUMS, storage.to_json(checksums))
             print(f"data in {work.folder}", flush=True)
         print(_summary(manifest.splits), flush=True)
         return manifest
@@ -105,40 +106,26 @@ def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str
 
 
 @dataclass(frozen=True)
-class _Sum:
+class _Checksum:
     """SHA-256 of an annotation file in a state, which tells whether the file has changed since."""
 
     state: list[int]
     sha256: str
 
 
-class _Sums:
-    """Checksums of annotation files, cached between runs as long as a file does not change.
-
-    Attributes:
-        used: the cache for the next run, by file name.
-    """
-
-    def __init__(self, known: dict[str, _Sum]) -> None:
-        self._known = known
-        self.used: dict[str, _Sum] = {}
-
-    def of(self, annotations: Annotations) -> str:
-        """SHA-256 of the annotations' bytes."""
-        name, state = str(annotations), storage.state(annotations.place)
-        known = self._known.get(name)
-        if known is None or known.state != state:
-            with annotations.open() as file:
-                known = _Sum(state, storage.stream_sha256(file))
-        self.used[name] = known
-        return known.sha256
-
-
-def _known_sums(root: storage.StoragePath) -> _Sums:
-    try:
-        return _Sums(storage.read_as(root / SUMS, dict[str, _Sum]))
-    except InputError:  # the first run, or a damaged file
-        return _Sums({})
+def _checksums(root: storage.StoragePath, annotations: dict[str, Annotations]) -> dict[str, _Checksum]:
+    """The checksum of each annotation file, by name; reads only those that have changed since the last run."""
+    cached, checksums = dict[str, _Checksum](), dict[str, _Checksum]()
+    with suppress(InputError):  # the first run, or a damaged file
+        cached = storage.read_as(root / SUMS, dict[str, _Checksum])
+    for each in annotations.values():
+        name, state = str(each), storage.state(each.place)
+        checksum = cached.get(name)
+        if checksum is None or checksum.state != state:
+            with each.open() as file:
+                checksum = _Checksum(state, storage.stream_sha256(file))
+        checksums[name] = checksum
+    return checksums
 
 
 def _signature(place: storage.StoragePath) -> str:
@@ -225,8 +212,8 @@ def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> lis
     from openpose.records import schema  # here because it imports TensorFlow
 
     found: list[Sample] = []
-    pictures_ = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
-    for picture in sorted(pictures_, key=lambda picture: not picture.labelled.any()):
+    pictures = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
+    for picture in sorted(pictures, key=lambda picture: not picture.labelled.any()):
         if len(found) == SAMPLES:
             break
         try:

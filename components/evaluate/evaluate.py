@@ -9,7 +9,8 @@ import tyro
 from components import status
 from components.evaluate.parameters import AcceptanceThresholds, EvaluateParameters
 from components.evaluate.verdict import judge
-from openpose import model_files, skeleton, storage
+from openpose import model_files, storage
+from openpose import skeleton as skeletons
 from openpose.errors import InputError
 from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
 from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
@@ -85,7 +86,7 @@ def evaluate(
                 "give the Keras model (.keras) that it was made from, or leave out max_valid_loss"
             )
         trained = subject.parameters()
-        person = skeleton.get(split.skeleton)
+        skeleton = skeletons.get(split.skeleton)
         height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
         data = split.inputs.data
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
@@ -104,9 +105,9 @@ def evaluate(
         if manifest is None:
             from openpose.evaluation.measure import measure
 
-            network = model_files.load(subject.file, person, pixels or None)
+            network = model_files.load(subject.file, skeleton, pixels or None)
             of_losses = trained.inputs() if trained else loss_inputs(split, network.stride)
-            measured = measure(network, split, of_losses, height, person, EXAMPLES)
+            measured = measure(network, split, of_losses, height, skeleton, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
         print(f"verdict: {manifest.verdict}: {manifest.reason}", flush=True)
         return manifest
@@ -141,14 +142,14 @@ def _finish(
     split: RecordsManifest,
     of_losses: InputParameters,
     measured: "Measured",
-    demands: AcceptanceThresholds,
+    thresholds: AcceptanceThresholds,
     champion: Champion | None,
 ) -> EvaluationManifest:
     """Judges the measured figures; writes report, detections and manifest."""
     from openpose.training.log import read_steps
 
     best = champion.figures if champion else None
-    verdict, reason = judge(measured.figures, best, demands, measured.nan_pictures)
+    verdict, reason = judge(measured.figures, best, thresholds, measured.nan_pictures)
     about = {
         "model": str(subject.file),
         "pixels": network.pixels,
@@ -173,15 +174,14 @@ def _finish(
         measured.worst,
         notes=_notes(network, measured, champion, work.inputs.revision),
     )
-    person = network.skeleton
-    page = evaluation_page(f"Evaluation of {subject.name}", evaluation, person)
+    page = evaluation_page(f"Evaluation of {subject.name}", evaluation, network.skeleton)
     storage.write_text(work.folder / "report.html", page)
     storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # it is large: no indents
     return work.finish(
         figures=measured.figures,
         images_per_second=measured.images_per_second,
         parts=measured.parts,
-        errors=measured.errors.as_dict(person),
+        errors=measured.errors.as_dict(network.skeleton),
         verdict=verdict,
         reason=reason,
         notes=evaluation.notes,

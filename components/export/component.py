@@ -15,7 +15,7 @@ def export(
     revision: str,
     graph: Output[Model],
 ) -> None:
-    """Writes the model in the formats that programs load, and checks that each still says the same."""
+    """Writes the model in the formats that programs load, and compares each with the trained model."""
     from components import artifacts
     from components.command import call
     from components.export.export import export

@@ -20,7 +20,7 @@ def export(
     train_records: str = "",
     revision: str = "",
 ) -> ModelManifest:
-    """Writes the model in the formats that programs load, and checks that each still says the same.
+    """Writes the model in the formats that programs load, and compares each with the trained model.
 
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
@@ -28,15 +28,15 @@ def export(
         evaluation: Manifest of its evaluation.
         valid_records: Manifest of the validation split's records.
         parameters: what is exported, and how.
-        train_records: Manifest of the training split's records, whose pictures say the ranges of integers; those of
-            the run under the root by default.
-        revision: Revision of the code; another one exports anew.
+        train_records: Manifest of the training split's records, whose pictures decide the ranges of tflite_int8's
+            integers; by default the records of the run under the root.
+        revision: Revision of the code; a new revision exports again.
 
     Returns:
         The model's manifest: where the files and their description are, and the SHA-256 of each.
 
     Raises:
-        InputError: a manifest cannot be used, or a format's output is not the model's.
+        InputError: a manifest cannot be used, or a format's output differs too much from the trained model's.
     """
     chosen = model_formats.chosen(parameters.formats)
     folder = storage.open_root(root)

@@ -7,7 +7,8 @@ import numpy as np
 from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
 from components.export.model_card import Inputs
-from openpose import progress, skeleton, storage
+from openpose import progress, storage
+from openpose import skeleton as skeletons
 from openpose.model_files import keras_file, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
@@ -21,17 +22,17 @@ CALIBRATION_IMAGES = 32
 
 def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[str, Format]) -> ModelManifest:
     """Writes all files or none; returns the manifest."""
-    person, size = skeleton.get(inputs.split.skeleton), inputs.run.inputs.parameters.size
+    skeleton, size = skeletons.get(inputs.split.skeleton), inputs.run.inputs.parameters.size
     pixels, trained = work.inputs.pixels, storage.path(inputs.run.model)
-    pictures = compare.pictures(inputs.split, person, work.inputs.images)
+    pictures = compare.pictures(inputs.split, skeleton, work.inputs.images)
     with storage.atomic_folder(work.folder) as temporary:
-        comparison = Comparison(trained, pictures, person, size)
+        comparison = Comparison(trained, pictures, skeleton, size)
         with storage.local_copy(trained) as file:
             model = keras_file.read(file, trained)
-        calibration = _calibration(inputs.calibration, person, size, comparison.stride)
-        source = Source(model, pixels, person.name, comparison.stride, size, calibration)
+        calibration = _calibration(inputs.calibration, skeleton, size, comparison.stride)
+        source = Source(model, pixels, skeleton.name, comparison.stride, size, calibration)
         measured = _write_formats(source, chosen, comparison, temporary)
-        card = model_card.describe(inputs, measured, person, pixels, comparison.stride, len(pictures))
+        card = model_card.describe(inputs, measured, skeleton, pixels, comparison.stride, len(pictures))
         storage.write_json(temporary / "model_card.json", card)
         storage.write_text(temporary / "model_card.md", model_card.markdown(card))
         sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
@@ -63,10 +64,10 @@ def _write_formats(
     return measured
 
 
-def _calibration(split: RecordsManifest | None, person: Skeleton, height: int, stride: int) -> list[np.ndarray]:
+def _calibration(split: RecordsManifest | None, skeleton: Skeleton, height: int, stride: int) -> list[np.ndarray]:
     """Pictures of the split's records as the network sees them, RGB float32 [1, H, W, 3]."""
     if split is None:
         return []
-    examples = read.examples(split, person).take(CALIBRATION_IMAGES).as_numpy_iterator()
+    examples = read.examples(split, skeleton).take(CALIBRATION_IMAGES).as_numpy_iterator()
     encoded = (example["encoded"] for example in examples)
     return [saved_model.prepare(picture, "rgb", stride, height)[0].numpy()[None] for picture in encoded]

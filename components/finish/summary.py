@@ -11,7 +11,7 @@ from components.status import Status
 from components.steps import STEPS
 from openpose import progress, storage
 from openpose.evaluation.manifest import EvaluationManifest
-from openpose.evaluation.registry import Champion, read_champion
+from openpose.evaluation.registry import read_champion
 from openpose.model_files.manifest import ModelManifest
 from openpose.training.manifest import RunManifest
 
@@ -22,7 +22,7 @@ ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
 _FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
 
 
-AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True)
@@ -178,18 +178,19 @@ def summarise(
     """
     statuses = status.steps(root) if root else {}
     steps = _steps(list(statuses.values()), exit_codes or {}, seconds)
-    trained = _manifest(statuses.get("train"), RunManifest)
-    judged = _manifest(statuses.get("evaluate"), EvaluationManifest)
-    exported = _manifest(statuses.get("export"), ModelManifest)
-    champion, known = (_champion(statuses.get(name)) for name in ("register", "champion"))
+    trained = _opened(statuses.get("train"), lambda path: storage.open_manifest(path, RunManifest))
+    judged = _opened(statuses.get("evaluate"), lambda path: storage.open_manifest(path, EvaluationManifest))
+    exported = _opened(statuses.get("export"), lambda path: storage.open_manifest(path, ModelManifest))
+    champion, known = (
+        _opened(statuses.get(name), lambda path: read_champion(storage.path(path))) for name in ("register", "champion")
+    )
     verdict, reason = (judged.verdict, judged.reason) if judged else ("", "")
     figures = judged.figures if judged else {}
     if known:  # the run ended early, because it would only make the champion again
         verdict, figures, champion = NOTHING_NEW, known.figures, known
         reason = f"The champion {known.entry} was made by this code, from this data and with these parameters."
     made = known.export if known else exported
-    missing = _missing(exported, champion) if verdict == "accepted" else ""
-    failed, error = _fault(steps, state, message, verdict, missing)
+    failed, error = _fault(steps, state, message, verdict, {"export": exported, "register": champion})
     errors = [f"{name}: {step.error}" for name, step in steps.items() if step.error]
     return Summary(
         verdict="failed" if error else verdict,
@@ -249,36 +250,25 @@ def _exit_text(code: int) -> str:
     return f"exit code {code}; see its last output above"
 
 
-def _made(step: Status | None) -> str | None:
-    """Path of the manifest that a step made or found; None if the step failed or did not run."""
-    return step.manifest if step and step.state in ("done", "found") else None
-
-
-def _manifest(step: Status | None, kind: type[AnyManifest]) -> AnyManifest | None:
-    made = _made(step)
-    return storage.open_manifest(made, kind) if made else None
-
-
-def _champion(step: Status | None) -> Champion | None:
-    made = _made(step)
-    return read_champion(storage.path(made)) if made else None
-
-
-def _missing(exported: object, champion: object) -> str:
-    """The step (export or register) that did not run for an accepted model; empty if both ran."""
-    return "export" if not exported else "register" if not champion else ""
+def _opened(step: Status | None, read: Callable[[str], Opened]) -> Opened | None:
+    """Reads the manifest that a step made or found; None if the step failed or did not run."""
+    return read(step.manifest) if step and step.manifest and step.state in ("done", "found") else None
 
 
 def _fault(
-    steps: Mapping[str, StepSummary], state: str, message: str, verdict: str, missing: str
+    steps: Mapping[str, StepSummary], state: str, message: str, verdict: str, results: Mapping[str, object]
 ) -> tuple[str | None, str]:
-    """The failed step (None if no status file shows it) and the error (empty if nothing failed)."""
+    """The failed step (None if no status file shows it) and the error (empty if nothing failed).
+
+    An accepted model must have all `results`; one that is None belongs to a step that did not start.
+    """
     for name, step in steps.items():
         if step.state == "failed":
             return name, step.error
     message = " ".join(message.split())
-    if missing:
-        error = f"the model was accepted, but the step {missing} did not start; see its driver's log"
+    missing = [name for name, result in results.items() if result is None]
+    if verdict == "accepted" and missing:
+        error = f"the model was accepted, but the step {missing[0]} did not start; see its driver's log"
         return None, message or error
     if state in _FAILED_STATES or not verdict:
         return None, message or "no step left a message; see the failed step's log"

@@ -1,10 +1,9 @@
 """The third step: trains a network on the records."""
 
 import shlex
-import time
 
 from components import command, status
-from openpose import storage
+from openpose import retry, storage
 from openpose.errors import InputError
 from openpose.records.manifest import RecordsManifest
 from openpose.training.devices import worker_suffix
@@ -63,9 +62,7 @@ def _train_on_machines(work: storage.StepOutput[RunManifest], devices: DevicePar
     from components.train import group  # here because Kubernetes' client takes seconds to import
 
     group.train(shlex.split(each), devices.machines, devices.gpus)
-    deadline = time.monotonic() + storage.ATTRIBUTE_CACHE_SECONDS
-    while (manifest := work.cached()) is None and time.monotonic() < deadline:
-        time.sleep(1)
+    manifest = retry.until(work.cached, seconds=storage.ATTRIBUTE_CACHE_SECONDS, pause=1.0)
     if manifest is None:
         raise InputError(f"the training's pods left no run in {work.folder}; do all of them mount that storage root?")
     return manifest

@@ -224,7 +224,7 @@ def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
     if reason := _disruption(pod):
         return f"was taken away: {reason}"
     if end.get("reason") == "OOMKilled":
-        return "was killed because its memory was full (OOMKilled); give it more memory in the settings"
+        return "was killed because it ran out of memory (OOMKilled); give it more memory in the settings"
     if pod["status"].get("message"):
         return f"ended: {pod['status']['message']}"
     if end["exitCode"] == STOPPED:

@@ -85,7 +85,7 @@ TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "preempted for
 @pytest.mark.parametrize(
     ("pod", "said"),
     [
-        (failed(137, reason="OOMKilled"), "was killed because its memory was full (OOMKilled); give it more memory"),
+        (failed(137, reason="OOMKilled"), "was killed because it ran out of memory (OOMKilled); give it more memory"),
         (failed(137) | {"message": "The node was low on resource: memory."}, "ended: The node was low on resource"),
         (failed(143) | {"conditions": [TAKEN]}, "was taken away: preempted for another pod"),
         (failed(143), "was stopped (SIGTERM), as when its node is drained"),
