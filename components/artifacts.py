@@ -29,8 +29,8 @@ def write_manifest(artifact: Any, manifest: storage.Manifest | Champion | dict[s
     artifact.metadata |= manifest.get("counts", {})
 
 
-def write_page(artifact: Any, path: str) -> None:
-    """Copies a report to an artifact, which Kubeflow's UI shows."""
+def copy_file(artifact: Any, path: str) -> None:
+    """Copies a file to an artifact; Kubeflow's UI shows pages."""
     storage.download(storage.path(path), Path(artifact.path))
 
 

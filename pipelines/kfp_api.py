@@ -203,10 +203,9 @@ class Api:
 
     def runs(self, count: int, schedule: str = "") -> list[dict[str, Any]]:
         """The newest runs, newest first, of all or of one schedule."""
-        query: dict[str, Any] = {"page_size": count, "sort_by": "created_at desc", **self._of_user}
-        if schedule:
-            query["filter"] = _equal("recurring_run_id", schedule)
-        return self.get("runs", **query).get("runs", [])
+        wanted = _equal("recurring_run_id", schedule)
+        found = self.get("runs", page_size=count, sort_by="created_at desc", filter=wanted, **self._of_user)
+        return found.get("runs", [])
 
     def terminate(self, identifier: str) -> None:
         """Stops a run."""
@@ -237,10 +236,8 @@ class Api:
 
     def schedules(self, name: str = "") -> list[dict[str, Any]]:
         """All recurring runs, or those with one name, which need not be unique."""
-        query: dict[str, Any] = {"page_size": 100, **self._of_user}
-        if name:
-            query["filter"] = _equal("display_name", name)
-        return self.get("recurringruns", **query).get("recurringRuns", [])
+        found = self.get("recurringruns", page_size=100, filter=_equal("display_name", name), **self._of_user)
+        return found.get("recurringRuns", [])
 
     def schedule(self, recurring: dict[str, Any]) -> str:
         """Creates a recurring run; returns its identifier."""
@@ -259,7 +256,10 @@ def _quoted(part: str) -> str:
     return quote(part, safe="")
 
 
-def _equal(key: str, value: str) -> str:
+def _equal(key: str, value: str) -> str | None:
+    """A filter for a list; None, which requests leaves out, for an empty value."""
+    if not value:
+        return None
     return json.dumps({"predicates": [{"key": key, "operation": "EQUALS", "string_value": value}]})
 
 

@@ -30,7 +30,7 @@ def coco_download(
         shares = plan(int(workers))
         manifest = call(coco_download, {"source": source, "root": root, **parameters})
         artifacts.write_manifest(data, manifest)
-        artifacts.write_page(page, manifest.report)
+        artifacts.copy_file(page, manifest.report)
         made = made_of(recipe, manifest)
         known = only_new and is_made_already(root=root, data=manifest, made_of=made, registry=registry)
     return NOTHING_NEW if known else NEW, shares, made

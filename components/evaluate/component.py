@@ -19,12 +19,9 @@ def evaluate(
     detections: Output[Artifact],
 ) -> NamedTuple("Judged", verdict=str, reason=str):  # type: ignore[valid-type]
     """Measures a trained model on the whole validation split, judges it, and reports on it."""
-    from pathlib import Path
-
     from components import artifacts
     from components.command import call
     from components.evaluate.evaluate import evaluate
-    from openpose import storage
 
     with artifacts.clear_errors():
         places = {"root": root, "run": run.path, "valid_records": valid_records.path}
@@ -32,6 +29,6 @@ def evaluate(
         artifacts.write_manifest(evaluation, manifest)
         speed = {"images_per_second": manifest.images_per_second}
         artifacts.write_metrics(metrics, manifest.figures | speed)
-        artifacts.write_page(page, manifest.report)
-        storage.download(storage.path(manifest.detections), Path(detections.path))
+        artifacts.copy_file(page, manifest.report)
+        artifacts.copy_file(detections, manifest.detections)
     return manifest.verdict, manifest.reason

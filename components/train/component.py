@@ -26,4 +26,4 @@ def train(
         assert manifest is not None  # because this is the first worker
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest.losses)
-        artifacts.write_page(page, manifest.report)
+        artifacts.copy_file(page, manifest.report)

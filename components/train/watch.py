@@ -108,9 +108,8 @@ class Watch:
         pod = self._pods.get(number)
         if pod is None:
             return self._cluster.warning_about(self._name) or "it has no pod yet"
-        for condition in pod["status"].get("conditions", []):
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return condition.get("message") or condition.get("reason", "no node was found yet")
+        if unscheduled := _condition(pod, "PodScheduled", "False"):
+            return unscheduled.get("message") or unscheduled.get("reason", "no node was found yet")
         waiting = _container(pod).get("waiting", {})
         if waiting.get("message"):
             return f"{waiting['reason']}: {waiting['message']}"
@@ -187,14 +186,18 @@ class _Log:
             answer.close()
 
 
+def _condition(job_or_pod: Object, kind: str, status: str = "True") -> Object:
+    """The condition of a Job or pod that has this status; empty without one."""
+    conditions = job_or_pod["status"].get("conditions", [])
+    return next((each for each in conditions if (each["type"], each["status"]) == (kind, status)), {})
+
+
 def _state(job: Object) -> str:
     """Complete, or how a Job failed; empty while it runs."""
-    for condition in job["status"].get("conditions", []):
-        if condition["status"] == "True" and condition["type"] == "Complete":
-            return "Complete"
-        if condition["status"] == "True" and condition["type"] in ("Failed", "FailureTarget"):
-            return f"{condition.get('reason', '')}: {condition.get('message', '')}"
-    return ""
+    if _condition(job, "Complete"):
+        return "Complete"
+    failed = _condition(job, "FailureTarget") or _condition(job, "Failed")
+    return f"{failed.get('reason', '')}: {failed.get('message', '')}" if failed else ""
 
 
 def _container(pod: Object) -> Object:
@@ -214,10 +217,8 @@ def _deleted(pod: Object) -> str:
 
 def _disruption(pod: Object) -> str:
     """Why Kubernetes took a pod away (preempted, node drained or lost); empty when it did not."""
-    for condition in pod["status"].get("conditions", []):
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return condition.get("message") or condition.get("reason", "")
-    return ""
+    disruption = _condition(pod, "DisruptionTarget")
+    return disruption.get("message") or disruption.get("reason", "")
 
 
 def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
