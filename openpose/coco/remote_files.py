@@ -140,10 +140,7 @@ class HttpFile:
         """The stream of a range request; None if the server gave a range of another version."""
         if response.status_code == OK:
             return Stream(_version(response), 0, _chunks(response))
-        if response.status_code not in (
-            PARTIAL,
-            NO_SUCH_RANGE,
-        ):
+        if response.status_code not in (PARTIAL, NO_SUCH_RANGE):
             raise self._refusal(response)
         first, total = _content_range(response)
         if known.differs(replace(_version(response), bytes=total)):
@@ -154,17 +151,12 @@ class HttpFile:
         return Stream(replace(known, bytes=start), start, iter(())) if total == start else None  # nothing was missing
 
     def _request(
-        self,
-        method: str,
-        headers: dict[str, str] | None = None,
-        read_timeout: float = READ_TIMEOUT,
+        self, method: str, headers: dict[str, str] | None = None, read_timeout: float = READ_TIMEOUT
     ) -> requests.Response:
         headers = {"Accept-Encoding": "identity"} | (headers or {})
         timeout = CONNECT_TIMEOUT, read_timeout
         try:
-            return requests.request(
-                method, self.url, headers=headers, timeout=timeout, stream=True, allow_redirects=True
-            )
+            return requests.request(method, self.url, headers=headers, timeout=timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             if (certificate := _cause(error, ssl.SSLCertVerificationError)) is not None:
                 raise InputError(

@@ -23,7 +23,7 @@ class DecodeParameters:
 
     The defaults were chosen on pictures of COCO's training folder with a published `mobilenet_thin` graph. AP
     changes by at most 0.01 when any one of the thresholds is halved or raised by half. Confident
-    networks allow higher ones; true maps have 1 at a part and along a limb.
+    networks allow higher ones; target maps have 1 at a part and along a limb.
     """
 
     upsampling: int = 2  #: factor of the cubic upsampling of the heatmap in which peaks are found

@@ -25,7 +25,7 @@ def encode(
     skeleton: Skeleton,
     parameters: TargetParameters = TargetParameters(),
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The true maps of one picture: `encode_batch` without its first dimension."""
+    """The target maps of one picture: `encode_batch` without its first dimension."""
     keypoints, labelled = (tf.convert_to_tensor(given)[None] for given in (keypoints, labelled))
     heatmap, vectmap = encode_batch(keypoints, labelled, grid, skeleton, parameters)
     return heatmap[0], vectmap[0]
@@ -38,7 +38,7 @@ def encode_batch(
     skeleton: Skeleton,
     parameters: TargetParameters = TargetParameters(),
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The true maps of pictures.
+    """The target maps of pictures.
 
     Args:
         keypoints: float32 [B, P, K, 2], x and y in input pixels, anywhere (also outside the picture).

@@ -1,11 +1,11 @@
-"""How the true maps look. Free of TensorFlow, so that commands can check parameters at once."""
+"""Parameters of the target maps. Free of TensorFlow, so that commands can check parameters at once."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TargetParameters:
-    """How the true maps look."""
+    """Parameters of the target maps: heatmap and vectmap, computed from labelled keypoints."""
 
     stride: int = 8
     """Input pixels per cell."""

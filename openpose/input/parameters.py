@@ -25,10 +25,6 @@ class AugmentParameters:
     """Probability of mirroring."""
 
 
-# Centres the person at 0.6 of the input's height and does nothing else. Tests compare it with hand-made results.
-NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
-
-
 @dataclass(frozen=True)
 class InputParameters:
     """The network's input.

@@ -76,7 +76,7 @@ class TrainLog:
             tf.summary.text(name, f"| | |\n|-|-|\n{rows}")
 
     def pictures(self, name: str, step: int, batch: Mapping[str, np.ndarray], maps: np.ndarray, of: Skeleton) -> None:
-        """Logs samples with their true maps and the network's, for TensorBoard only.
+        """Logs samples with their target maps and the network's, for TensorBoard only.
 
         Args:
             name: of the group of pictures.
@@ -94,7 +94,7 @@ class TrainLog:
         encoded = (image_file.jpeg(picture, JPEG_QUALITY) for picture in drawn)
         content = [str(width).encode(), str(height).encode(), *encoded]
         described = image_metadata.create_summary_metadata(
-            name, "picture; true maps above, found maps below; at the bottom left, the loss ignores the white area"
+            name, "picture; target maps above, found maps below; at the bottom left, the loss ignores the white area"
         )
         with self._writer.as_default(step):
             tf.summary.write(name, tf.constant(content), metadata=described)
@@ -130,7 +130,7 @@ def read_steps(folder: storage.StoragePath, points: int) -> list[dict[str, float
 def sample_picture(
     image: np.ndarray, truth: np.ndarray, found: np.ndarray, mask: np.ndarray, skeleton: Skeleton
 ) -> np.ndarray:
-    """Draws a sample: picture, true heatmap and PAF; below them the picture where the loss counts, and found maps.
+    """Draws a sample: picture, target heatmap and PAF; below them the picture where the loss counts, and found maps.
 
     Args:
         image: [H, W, 3], RGB, 0–255.

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 
 from openpose.input import augment
-from openpose.input.parameters import NO_RANDOMNESS, AugmentParameters
+from openpose.input.parameters import AugmentParameters
 
 SIZE = (160, 192)
 SEED = tf.constant([1, 2], tf.int64)
+NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
 
 
 def affine(bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED) -> tuple[np.ndarray, bool]:
