@@ -278,7 +278,7 @@ def _message(answer: requests.Response) -> str:
         text = document.get("message") or document.get("error_message") or document.get("error") or ""
     except (ValueError, AttributeError):
         return ""
-    return f": {' '.join(str(text).split())[:300]}" if text else ""
+    return f": {' '.join(str(text).split())[:1000]}" if text else ""
 
 
 def connect(namespace: str = "") -> Api:
