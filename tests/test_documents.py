@@ -266,7 +266,7 @@ def test_long_pages_have_contents(document: Path) -> None:
 
 
 def test_every_document_is_a_page_of_the_site() -> None:
-    pages = set(re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = set(re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert len(pages) == len(DOCUMENTS)
     assert {path.name for path in (ROOT / "docs").glob("*.md")} <= pages
 
