@@ -183,7 +183,7 @@ def test_again_finds_what_is_done(api: Api) -> None:
 def test_rejected_by_the_verdict() -> None:
     code, said = submit(min_ap=0.99)
     assert code == REJECTED
-    assert "is below the 0.990 asked for" in said
+    assert "is below the required 0.990" in said
 
 
 def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
