@@ -22,11 +22,11 @@ CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * 
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 ARGS :=    ## other flags of the command; for make images flags of docker build
-PYTHON :=  ## Python 3.11 to make .venv with
+PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
 
 python := .venv/bin/python
 site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
-for_images := --universal --excludes requirements/images-without.txt -c requirements/runtime.txt
+for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs manifests deploy undeploy test-cluster
@@ -122,7 +122,7 @@ bench: setup-dev  ## run all benchmarks; fail at the end if one missed its bound
 	@test ! -e build/bench/failed || { echo "error: failed:" $$(cat build/bench/failed) >&2; exit 1; }
 
 # uv only makes the locks, so it has its own environment and is in none of the locks.
-lock: setup  ## remake requirements/*.txt from pyproject.toml
+lock: setup  ## remake requirements/*.txt from pyproject.toml; ARGS=--upgrade for the newest
 	@test -x .venv-lock/bin/uv || { $(python) -m venv .venv-lock && .venv-lock/bin/python -m pip install -q --disable-pip-version-check uv; }
 	@$(call lock,pyproject.toml,runtime)
 	@$(call lock,pyproject.toml --extra dev -c requirements/runtime.txt,dev)
@@ -152,20 +152,12 @@ $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:
   $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"}
 endef
 
-# $(call install,runtime): makes .venv from requirements/runtime.txt, with PYTHON or the first Python 3.11 found.
-define install
-for python in $(if $(PYTHON),"$$PYTHON",$(python) python3.11 python3); do \
-  version=$$("$$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue; \
-  case $$version in 3.11.*) exec "$$python" requirements/install.py .venv requirements/$(1).txt;; esac; \
-  found="$$python is $$version"; \
-done; \
-echo "error: Python 3.11 is needed, but $(if $(PYTHON),PYTHON=)$${found:-$${PYTHON:-python3} cannot be run};" \
-  "give another one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; \
-exit 1
-endef
+# $(call install,runtime): makes .venv from requirements/runtime.txt, with PYTHON or the first Python that fits.
+install = requirements/install.sh $(1) "$(or $(MAKECMDGOALS),setup)"
 
-# $(call lock,<source>,<name>): versions and hashes of everything that the source needs, for every platform's wheels.
+# $(call lock,<source>,<name>): versions and hashes of everything that the source needs, for all platforms and for
+# Python 3.11 and later; of each package one version, so that every Python computes with the same.
 define lock
-.venv-lock/bin/uv pip compile $(1) --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
-  --quiet -o requirements/$(2).txt
+.venv-lock/bin/uv pip compile $(1) --generate-hashes --universal --fork-strategy fewest --python-version 3.11 \
+  --custom-compile-command "make lock" --quiet $(ARGS) -o requirements/$(2).txt
 endef

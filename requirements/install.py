@@ -1,8 +1,8 @@
 """Makes the virtual environment from a lock with hashes, and again when the lock's content changed.
 
-    python3.11 requirements/install.py .venv requirements/runtime.txt
+    python3 requirements/install.py .venv requirements/runtime.txt
 
-`make` calls it. It needs nothing but Python's standard library.
+requirements/install.sh calls it with a Python that fits. It needs nothing but Python's standard library.
 
 The environment's last file, installed.txt, names the locks that are installed. An interrupted install has none and is
 repeated. After a change of the lock the environment is made from nothing, so that it holds only what the lock says.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import importlib.util
 import re
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def install(venv: Path, lock: Path) -> None:
     """Brings `venv` to the state of `lock`; returns at once if it is there already.
 
     Raises:
-        SystemExit: this Python cannot make environments, `venv` is a link, or venv or pip failed.
+        SystemExit: `venv` is a link, or venv or pip failed.
     """
     stamp = venv / "installed.txt"
     installed = stamp.read_text().splitlines() if stamp.is_file() else []
@@ -52,8 +51,6 @@ def install(venv: Path, lock: Path) -> None:
     started = time.monotonic()
     stamp.unlink(missing_ok=True)
     if _state(RUNTIME) not in installed:
-        if importlib.util.find_spec("ensurepip") is None:
-            sys.exit("error: this Python lacks its venv module; on Debian: apt install python3.11-venv")
         print(f"Making {venv}. The first time this takes a minute or two …", flush=True)
         if subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)]).returncode:
             sys.exit(f"error: {venv} could not be made: venv failed, see above")

@@ -13,12 +13,14 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("runtime", "dev", "build", "cpu", "gpu")
 MARKER = r"( ; [\w .=!']+)?"  # of a package that only some machines need
+PYTHONS = ("3.11", "3.12", "3.13")
 
-# Python 3.11 as far as the Makefile can see: says its version, else what it was asked to do.
+# A Python as far as the Makefile can see: says its version, else what it was asked to do.
 STUB = """#!/bin/sh
 [ "$1" = -c ] && echo 3.11.9 && exit
 [ "$2" = benchmarks.misses ] && echo "misses: 0.1 (bound 0.5)" && exit 1
@@ -60,15 +62,24 @@ def declared() -> tuple[dict[str, str], dict[str, str]]:
     return pins(project["dependencies"]), pins(project["optional-dependencies"]["dev"])
 
 
+def script(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
+
+
+def copy_front_door(folder: Path) -> None:
+    (folder / "requirements").mkdir(parents=True)
+    for name in ("Makefile", "requirements/install.sh", "requirements/install.py"):
+        shutil.copy(ROOT / name, folder / name)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The Makefile in a folder with a space in its name, where every Python is the stub."""
+    """The Makefile in a folder with a space in its name, where .venv's Python is the stub."""
     folder = tmp_path / "a folder"
-    python = folder / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(STUB)
-    python.chmod(0o755)
-    shutil.copy(ROOT / "Makefile", folder)
+    copy_front_door(folder)
+    script(folder / ".venv" / "bin" / "python", STUB)
     return folder
 
 
@@ -131,24 +142,115 @@ def test_images_knows_its_variables(folder: Path) -> None:
     )
 
 
-def test_wrong_python_gets_one_clear_line(folder: Path, tmp_path: Path) -> None:
-    old = tmp_path / "python3"
-    old.write_text("#!/bin/sh\necho 3.12.1\n")
-    old.chmod(0o755)
-    done = make(folder, "setup", f"PYTHON={old}")
+# Choosing a Python
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Path:
+    """The folder `bin` of a system without Python, beside a folder with the Makefile."""
+    copy_front_door(tmp_path / "a folder")
+    system = tmp_path / "bin"
+    system.mkdir()
+    for name in ("make", "sh", "tail"):
+        (system / name).symlink_to(str(shutil.which(name)))
+    script(system / "uname", "#!/bin/sh\necho Linux\n")
+    return system
+
+
+def setup_on(system: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return make(system.parent / "a folder", "setup", *arguments, PATH=str(system))
+
+
+def python(version: str, venv: bool = True) -> str:
+    """Like STUB, but says its name; without its venv module as on Debian."""
+    return f"""#!/bin/sh
+[ "$1" = -c ] && echo {version} && exit {0 if venv else 1}
+echo "${{0##*/}} $*"
+"""
+
+
+def test_the_newest_python_that_fits_is_chosen(system: Path) -> None:
+    script(system / "python3", python("3.14.0"))
+    script(system / "python3.11", python("3.11.9"))
+    assert setup_on(system).stdout == "python3.11 requirements/install.py .venv requirements/runtime.txt\n"
+    script(system / "python3.12", python("3.12.1"))
+    assert setup_on(system).stdout.startswith("python3.12 ")
+    script(system / "python3.13", python("3.13.5", venv=False))
+    assert setup_on(system).stdout.startswith("python3.12 ")
+    script(system / "python3.13", python("3.13.5"))
+    assert setup_on(system).stdout.startswith("python3.13 ")
+    script(system.parent / "a folder/.venv/bin/python", python("3.11.9"))  # an environment that is there stays
+    assert setup_on(system).stdout.startswith("python ")
+    assert setup_on(system, f"PYTHON={system / 'python3.12'}").stdout.startswith("python3.12 ")
+
+
+def test_python3_is_chosen_if_it_fits(system: Path) -> None:
+    script(system / "python3", python("3.12.1"))
+    assert setup_on(system).stdout.startswith("python3 requirements/install.py")
+
+
+# What a system has, and what its user is told to do.
+SYSTEMS = {
+    "ubuntu 24.04": ("python3.12-venv python3", "3.12.3", "apt install python3.12-venv"),
+    "ubuntu 22.04": ("python3.11-venv python3", "3.10.12", "apt install python3.11-venv"),
+    "debian 11": ("python3", "3.9.2", "get uv from https://docs.astral.sh/uv, then: uv python install 3.13"),
+    "container": ("", "", "apt update && apt install python3-venv"),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_debian_and_ubuntu_are_told_the_package(system: Path, name: str) -> None:
+    packages, version, cure = SYSTEMS[name]
+    script(
+        system / "apt-cache", f'#!/bin/sh\ncase " {packages} " in *" $2 "*) echo "Package: $2";; *) exit 100;; esac\n'
+    )
+    found = "none was found"
+    if version:
+        script(system / "python3", python(version, venv=False))
+        found = f"python3 is {version}{' without its venv module' if version == '3.12.3' else ''}"
+    done = setup_on(system)
     line, from_make = done.stderr.splitlines()
     assert done.returncode != 0
     assert line == (
-        f"error: Python 3.11 is needed, but PYTHON={old} is 3.12.1; "
-        "give another one: make setup PYTHON=/path/to/python3.11"
+        f"error: Python 3.11, 3.12 or 3.13 with its venv module is needed, but {found}. "
+        f"To install one: {cure}. Or give one: make setup PYTHON=/path/to/python3.13"
     )
     assert from_make.startswith("make: ***")
 
 
-def test_missing_python_gets_one_clear_line(folder: Path) -> None:
-    done = make(folder, "run", "PYTHON=/no/such/python")
-    assert done.returncode != 0
-    assert "PYTHON=/no/such/python cannot be run; give another one: make run PYTHON=" in done.stderr
+def test_other_systems_are_told_their_way(system: Path) -> None:
+    def cure() -> str:
+        return setup_on(system).stderr.partition("To install one: ")[2].partition(". Or")[0]
+
+    assert cure() == "get uv from https://docs.astral.sh/uv, then: uv python install 3.13"
+    script(system / "dnf", "#!/bin/sh\n")
+    assert cure() == "dnf install python3.12"
+    script(system / "uname", "#!/bin/sh\necho Darwin\n")
+    assert cure() == "brew install python@3.13"
+    script(system / "uv", "#!/bin/sh\n")
+    assert cure() == "uv python install 3.13"
+
+
+def test_given_python_that_does_not_fit_gets_one_clear_line(system: Path) -> None:
+    script(system / "python3.13", python("3.13.5"))  # not used instead
+    script(system / "old", python("3.9.2"))
+    line, _ = setup_on(system, f"PYTHON={system / 'old'}").stderr.splitlines()
+    assert f"is needed, but PYTHON={system / 'old'} is 3.9.2. To install one" in line
+    line, _ = setup_on(system, "PYTHON=/no/such/python").stderr.splitlines()
+    assert "is needed, but PYTHON=/no/such/python cannot be run. To install one" in line
+
+
+def test_every_python_is_named_wherever_pythons_are_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["requires-python"] == ">=3.11,<3.14"
+    assert project["tool"]["ruff"]["target-version"] == "py311"
+    assert project["tool"]["mypy"]["python_version"] == PYTHONS[0]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == list(PYTHONS)
+    assert "3.11, 3.12 or 3.13" in make(ROOT).stdout
+
+
+# The environment and the benchmarks
 
 
 def test_bench_goes_on_after_a_miss_and_fails_at_the_end(folder: Path) -> None:
@@ -170,12 +272,10 @@ def test_bench_goes_on_after_a_miss_and_fails_at_the_end(folder: Path) -> None:
 def test_environment_is_made_again_only_when_it_must_be(tmp_path: Path) -> None:
     """With empty locks, so that nothing is fetched."""
     folder = tmp_path / "a folder"
-    (folder / "requirements").mkdir(parents=True)
-    shutil.copy(ROOT / "Makefile", folder)
-    shutil.copy(ROOT / "requirements" / "install.py", folder / "requirements")
+    copy_front_door(folder)
     for name in LOCKS:
         (folder / "requirements" / f"{name}.txt").touch()
-    python = f"PYTHON={Path(sys.base_prefix) / 'bin' / 'python3.11'}"
+    python = f"PYTHON={Path(sys.base_prefix) / 'bin' / f'python3.{sys.version_info.minor}'}"
     stamp = folder / ".venv" / "installed.txt"
     rubbish = folder / ".venv" / "rubbish"
 
@@ -233,7 +333,7 @@ def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
     common = {package: version for package, version in locked(name).items() if not re.fullmatch(own, package)}
     assert common.items() <= locked("runtime").items()
     assert dependencies.keys() - common.keys() == without & dependencies.keys()
-    assert without <= locked("runtime").keys() | {"colorama"}
+    assert without <= locked("runtime").keys()
     assert len(common) < len(locked(name))
 
 
