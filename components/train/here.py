@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.revision import commit
 from openpose import storage
+from openpose.model_files import keras_file
 from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.report.training_page import training_page
@@ -47,17 +48,21 @@ def train_here(
     parameters, skeleton = work.inputs.parameters, get_skeleton(training.skeleton)
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
-    manifest = _finish(work, run.logs, result.model, result.history) if chief else None
+    manifest = _finish(work, run.logs, result.model, skeleton.name, result.history) if chief else None
     print(f"run in {work.folder}", flush=True)
     return manifest
 
 
 def _finish(
-    work: storage.StepOutput[RunManifest], logs: str, model: keras.Model, history: list[dict[str, float]]
+    work: storage.StepOutput[RunManifest],
+    logs: str,
+    model: keras.Model,
+    skeleton: str,
+    history: list[dict[str, float]],
 ) -> RunManifest:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
-        model.save(temporary)
+        keras_file.write(model, temporary, skeleton, work.inputs.parameters.size)
         checksum = storage.sha256(temporary)
     facts = {name: str(value) for name, value in work.inputs.parameters.as_dict().items()}
     storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))

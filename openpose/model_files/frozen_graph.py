@@ -4,6 +4,7 @@ Input `image:0` [N, H, W, 3], 0–255; output `Openpose/concat_stage7:0` [N, H /
 and width are free.
 """
 
+import dataclasses
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,13 +13,13 @@ from google.protobuf.message import DecodeError
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import inference
+from openpose.model_files.facts import Facts
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
 from openpose.model_files.loaded import LoadedModel
 
-# Constants in our graphs that hold the channel order that they take and the skeleton's name; older clients ignore them.
-GRAPH_PIXELS = "Openpose/pixels"
-GRAPH_SKELETON = "Openpose/skeleton"
+# Our graphs hold each fact in a constant of this name; older clients ignore them.
+FACT = "Openpose/{}"
 EXAMPLE = Example(
     "import tensorflow.compat.v1 as tf",
     """\
@@ -68,38 +69,30 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     except ValueError as error:
         raise InputError(f"{place}: not a graph that this TensorFlow runs ({str(error).splitlines()[0]})") from error
     run = wrapped.prune(f"{GRAPH_INPUT}:0", f"{GRAPH_OUTPUT}:0")
-    takes = run.inputs[0].shape
+    takes, found = run.inputs[0].shape, facts(graph_def)
     return LoadedModel(
         run,
         takes.as_list() if takes.rank else [],
         run.structured_outputs.shape.as_list(),
-        text_of(graph_def, GRAPH_PIXELS) or "bgr",
-        text_of(graph_def, GRAPH_SKELETON),
+        dataclasses.replace(found, pixels=found.pixels or "bgr"),
     )
 
 
 def write(source: Source, path: Path) -> None:
     """Writes a network as a frozen graph."""
     graph_def = _for_old_clients(inference.graph(source.model, source.pixels, portable=False))
-    _add_facts(graph_def, source.pixels, source.skeleton)
+    for name, text in source.facts.texts().items():
+        constant = graph_def.node.add(name=FACT.format(name), op="Const")
+        constant.attr["dtype"].type = tf.string.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
     storage.write_bytes(path, graph_def.SerializeToString(deterministic=True))
 
 
-def _add_facts(graph_def: tf.compat.v1.GraphDef, pixels: str, skeleton: str) -> None:
-    """Adds the constants with the graph's channel order and skeleton."""
-    for name, text in ((GRAPH_PIXELS, pixels), (GRAPH_SKELETON, skeleton)):
-        if text:
-            constant = graph_def.node.add(name=name, op="Const")
-            constant.attr["dtype"].type = tf.string.as_datatype_enum
-            constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
-
-
-def text_of(graph_def: tf.compat.v1.GraphDef, name: str) -> str:
-    """The text of a constant, or "" if the graph has no node of that name."""
-    for node in graph_def.node:
-        if node.name == name:
-            return tf.make_ndarray(node.attr["value"].tensor).item().decode()
-    return ""
+def facts(graph_def: tf.compat.v1.GraphDef) -> Facts:
+    """What a graph's constants say about the network."""
+    names = {FACT.format(field.name): field.name for field in dataclasses.fields(Facts)}
+    constants = {names[node.name]: node.attr["value"].tensor for node in graph_def.node if node.name in names}
+    return Facts.read({name: tf.make_ndarray(tensor).item().decode() for name, tensor in constants.items()})
 
 
 def _for_old_clients(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:

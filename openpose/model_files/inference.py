@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import networks
+from openpose.model_files.facts import HEIGHT, Facts
 from openpose.networks.layers import Norm
 
 GRAPH_INPUT = "image"
@@ -37,8 +38,13 @@ class Source:
     pixels: str = "bgr"
     skeleton: str = ""
     stride: int = 8
-    height: int = 368
+    height: int = HEIGHT
     calibration: Sequence[np.ndarray] = ()
+
+    @property
+    def facts(self) -> Facts:
+        """What the files say."""
+        return Facts(self.pixels, self.skeleton, self.height)
 
     @cached_property
     def graph(self) -> tf.compat.v1.GraphDef:

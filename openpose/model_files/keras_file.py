@@ -1,5 +1,9 @@
-"""Keras's own format, `.keras`: the network as it was trained; it takes RGB."""
+"""Keras's own format, `.keras`: the network as it was trained; it takes RGB.
 
+The file is a zip archive; in ours, the entry `openpose.json` holds the network's facts, which Keras ignores.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -7,6 +11,8 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.model_files import facts
+from openpose.model_files.facts import Facts
 from openpose.model_files.inference import PICTURES, last_stage
 from openpose.model_files.loaded import LoadedModel
 
@@ -34,4 +40,18 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
         names = ", ".join(tensor.name for tensor in model.inputs)
         raise InputError(f"{place}: an OpenPose network takes one input, this one takes {names}")
     run = tf.function(last_stage(model), input_signature=[PICTURES])
-    return LoadedModel(run, model.inputs[0].shape, model.outputs[-1].shape, pixels="rgb")
+    found = replace(facts.in_archive(file), pixels="rgb")
+    return LoadedModel(run, model.inputs[0].shape, model.outputs[-1].shape, found)
+
+
+def write(model: keras.Model, path: Path, skeleton: str, height: int) -> None:
+    """Writes a network that takes RGB.
+
+    Args:
+        model: the network.
+        path: the file; it ends in `.keras`.
+        skeleton: name of the maps' skeleton.
+        height: of the pictures that it was trained on, pixels.
+    """
+    model.save(path)
+    facts.add(path, Facts("rgb", skeleton, height))

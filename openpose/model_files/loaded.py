@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openpose.errors import InputError
+from openpose.model_files.facts import Facts
 from openpose.storage import StoragePath
 
 if TYPE_CHECKING:
@@ -24,15 +25,13 @@ class LoadedModel:
             network does not take.
         takes: shape of its input as the file says, with None where a side is free; [] when the file does not say.
         gives: shape of its output, in the same way.
-        pixels: the channel order that it takes, "" when the file does not say.
-        skeleton: name of the skeleton, "" when the file does not say.
+        facts: what the file says about the network.
     """
 
     run: Callable[[tf.Tensor], tf.Tensor | np.ndarray]
     takes: Sequence[int | None]
     gives: Sequence[int | None]
-    pixels: str = ""
-    skeleton: str = ""
+    facts: Facts
 
 
 def check_one_to_one(place: StoragePath, inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import formats
+from openpose.model_files.facts import HEIGHT
 from openpose.model_files.loaded import LoadedModel, shape_text
 from openpose.skeleton import DEFAULT, Skeleton
 from openpose.skeleton import get as get_skeleton
@@ -34,6 +35,7 @@ class Model:
         skeleton: of its maps.
         run: from pictures in that order, float32 [N, H, W, 3], to its maps [N, h, w, parts + 1 + 2 limbs].
         stride: input pixels per cell.
+        height: of the pictures that it was trained on, pixels; when its file does not say, that of published networks.
     """
 
     path: storage.StoragePath
@@ -41,6 +43,7 @@ class Model:
     skeleton: Skeleton
     run: Callable[[tf.Tensor], tf.Tensor | np.ndarray]
     stride: int
+    height: int = HEIGHT
 
     def maps(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Heatmap float32 [N, h, w, parts + 1] and vectmap float32 [N, h, w, 2 limbs] of images [N, H, W, 3].
@@ -82,7 +85,8 @@ def load(path: str | storage.StoragePath, skeleton: Skeleton | None = None, pixe
         loaded = formats.module(module).open_file(local, place)
     skeleton = skeleton or _skeleton(loaded, place)
     _check(loaded, place, skeleton)
-    return Model(place, pixels or loaded.pixels or "rgb", skeleton, loaded.run, _stride(loaded, place, skeleton))
+    stride, facts = _stride(loaded, place, skeleton), loaded.facts
+    return Model(place, pixels or facts.pixels or "rgb", skeleton, loaded.run, stride, facts.height or HEIGHT)
 
 
 @contextmanager
@@ -109,7 +113,7 @@ def _local(place: storage.StoragePath) -> Iterator[tuple[Path, str]]:
 
 def _skeleton(loaded: LoadedModel, place: storage.StoragePath) -> Skeleton:
     try:
-        return get_skeleton(loaded.skeleton or DEFAULT)
+        return get_skeleton(loaded.facts.skeleton or DEFAULT)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
 
@@ -120,8 +124,8 @@ def _check(loaded: LoadedModel, place: storage.StoragePath, skeleton: Skeleton) 
     if takes and (len(takes) != 4 or takes[-1] not in (3, None)):
         raise InputError(f"{place}: takes {shape_text(takes)}; an OpenPose network takes pictures [N, H, W, 3]")
     _check_output(loaded.gives, place, skeleton)
-    if loaded.skeleton and loaded.skeleton != skeleton.name:
-        raise InputError(f"{place}: is for the skeleton {loaded.skeleton}, not for {skeleton.name}")
+    if loaded.facts.skeleton not in ("", skeleton.name):
+        raise InputError(f"{place}: is for the skeleton {loaded.facts.skeleton}, not for {skeleton.name}")
 
 
 def _check_output(shape: Sequence[int | None], place: storage.StoragePath, skeleton: Skeleton) -> None:

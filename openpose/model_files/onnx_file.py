@@ -1,7 +1,7 @@
 """ONNX, `.onnx`, run by ONNX Runtime.
 
 Our files take `image` float32 [batch, height, width, 3], 0–255, and give `maps` float32 [batch, height / stride,
-width / stride, maps]. Their metadata hold the channel order and the skeleton's name.
+width / stride, maps]. Their metadata hold the network's facts.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.model_files.facts import Facts
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
 from openpose.model_files.loaded import LoadedModel, check_one_to_one, shape_text
@@ -56,13 +57,11 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
                 f"{place}: takes {shape_text(inputs[0].shape)}, not pictures of {shape_text(pictures.shape)}"
             ) from error
 
-    facts = session.get_modelmeta().custom_metadata_map
     return LoadedModel(
         run,
         [side if isinstance(side, int) else None for side in inputs[0].shape],
         [side if isinstance(side, int) else None for side in outputs[0].shape],
-        facts.get("pixels", ""),
-        facts.get("skeleton", ""),
+        Facts.read(session.get_modelmeta().custom_metadata_map),
     )
 
 
@@ -80,8 +79,8 @@ def write(source: Source, path: Path) -> None:
         model = optimizer.optimize_graph(converted).make_model("OpenPose")
     _pad_explicitly(model.graph)
     _normalize(model.graph)
-    for key, text in (("pixels", source.pixels), ("skeleton", source.skeleton)):
-        model.metadata_props.add(key=key, value=text)
+    for name, text in source.facts.texts().items():
+        model.metadata_props.add(key=name, value=text)
     storage.write_bytes(path, model.SerializeToString(deterministic=True))
 
 

@@ -55,14 +55,12 @@ def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
             f"maps; this one has: {_described(loaded.signatures)}"
         )
     (taken, spec), (given, output) = takes[0], gives[0]
-    graph_def = document.meta_graphs[0].graph_def
     return LoadedModel(
         # Through `loaded`, which keeps the variables of other programs' SavedModels alive.
         lambda pictures: loaded.signatures[MAPS_SIGNATURE](**{taken: pictures})[given],
         spec.shape.as_list() if spec.shape.rank else [],
         output.shape.as_list() if output.shape.rank else [],
-        frozen_graph.text_of(graph_def, frozen_graph.GRAPH_PIXELS),
-        frozen_graph.text_of(graph_def, frozen_graph.GRAPH_SKELETON),
+        frozen_graph.facts(document.meta_graphs[0].graph_def),
     )
 
 
@@ -91,8 +89,8 @@ def write(source: Source, folder: Path) -> None:
         image = tf.compat.v1.placeholder_with_default(picture[None], PICTURES.shape, name=GRAPH_INPUT)
         output = f"{GRAPH_OUTPUT}:0"
         (maps,) = tf.graph_util.import_graph_def(network, {GRAPH_INPUT: image}, [output], name="network")
-        tf.constant(source.pixels, name=frozen_graph.GRAPH_PIXELS)
-        tf.constant(source.skeleton, name=frozen_graph.GRAPH_SKELETON)
+        for name, text in source.facts.texts().items():
+            tf.constant(text, name=frozen_graph.FACT.format(name))
         signatures = {
             MAPS_SIGNATURE: _signature({"image": image}, {"maps": maps}),
             JPEG_SIGNATURE: _signature({"encoded": encoded}, {"maps": maps, "scale": scale}),

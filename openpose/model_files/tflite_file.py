@@ -1,15 +1,12 @@
 """TensorFlow Lite, `.tflite`, run by LiteRT: in float32, with weights in float16, or in int8 throughout.
 
 Our files take `image` float32 [N, H, W, 3], 0–255, and give `maps` float32 [N, H / stride, W / stride, maps], in int8
-too. As TensorFlow Lite's metadata do, a zip archive ends the file; its `openpose.json` holds the channel order and the
-skeleton's name.
+too. As TensorFlow Lite's metadata do, a zip archive ends the file; its `openpose.json` holds the network's facts.
 """
 
 import io
-import json
 import os
 import threading
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,11 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.model_files import facts
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, check_one_to_one, shape_text
 
-_FACTS = "openpose.json"
 EXAMPLE = Example(
     "from ai_edge_litert.interpreter import Interpreter",
     """\
@@ -48,23 +45,12 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     ends = [[f"{end['name']} {shape_text(end['shape_signature'])}" for end in side] for side in (inputs, outputs)]
     check_one_to_one(place, *ends)
-    facts = _facts(file)
     return LoadedModel(
         _Runner(interpreter, place),
         [None if side < 0 else int(side) for side in inputs[0]["shape_signature"]],
         [None if side < 0 else int(side) for side in outputs[0]["shape_signature"]],
-        facts.get("pixels", ""),
-        facts.get("skeleton", ""),
+        facts.in_archive(file),
     )
-
-
-def _facts(file: Path) -> dict[str, str]:
-    """The content of `openpose.json`, or {} if the file has none."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return json.loads(archive.read(_FACTS))
-    except (zipfile.BadZipFile, KeyError):
-        return {}
 
 
 class _Runner:
@@ -122,12 +108,6 @@ def write(source: Source, path: Path, numbers: str = "float32") -> None:
         step = -1 if source.pixels == "bgr" else 1
         converter.representative_dataset = lambda: ([picture[..., ::step]] for picture in source.calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-    content = _with_facts(converter.convert(), {"pixels": source.pixels, "skeleton": source.skeleton})
-    storage.write_bytes(path, content)
-
-
-def _with_facts(model: bytes, facts: dict[str, str]) -> bytes:
-    buffer = io.BytesIO(model)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(_FACTS), json.dumps(facts))  # dated 1980: always the same bytes
-    return buffer.getvalue()
+    content = io.BytesIO(converter.convert())
+    facts.add(content, source.facts)
+    storage.write_bytes(path, content.getvalue())

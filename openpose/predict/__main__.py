@@ -1,6 +1,5 @@
 """`python -m openpose.predict --model graph.pb --image photos/ --out found/` finds people in files."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import tyro
 from openpose import model_files
 from openpose.errors import InputError
 from openpose.model_files.formats import Pixels
-from openpose.predict import files
+from openpose.predict import files, in_batches
 from openpose.predict.predictor import Passes, Predictor
 from openpose.predict.run import Run
 
@@ -29,15 +28,15 @@ class Flags:
     """A folder for all results, or a file (.jpg, …) for one drawn picture."""
     pixels: Annotated[Pixels | None, tyro.conf.DisallowNone] = None
     """Channel order that the model takes; by default what its file says."""
-    height: int = 368
-    """Height in pixels to which pictures are resized for the network."""
+    height: Annotated[int | None, tyro.conf.DisallowNone] = None
+    """Height in pixels to which pictures are resized for the network; by default what its file says, or 368."""
     flip: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Run the network on the mirrored picture too, which finds more."""
     scales: Annotated[tuple[float, ...], tyro.conf.arg(metavar="FACTOR [FACTOR ...]")] = (1.0,)
     """Run the network at each of these multiples of the height; several find more."""
-    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = 4
+    batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = in_batches.BATCH
     """Pictures of one size that go through the network together."""
-    threads: int = min(4, os.cpu_count() or 1)
+    threads: int = in_batches.THREADS
     """Threads that read, decode and write."""
 
 
@@ -59,12 +58,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
 
 def _predict(flags: Flags) -> Run:
     for name in ("height", "batch_size", "threads"):
-        if (value := getattr(flags, name)) < 1:
+        if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be 1 or more")
     passes = Passes(flags.scales, flags.flip)
     jobs = files.plan(files.find(flags.image), Path(flags.out))
     model = model_files.load(flags.model, pixels=flags.pixels)
-    run = Run(Predictor(model, flags.height, passes=passes), flags.batch_size, flags.threads)
+    run = Run(Predictor(model, flags.height or model.height, passes=passes), flags.batch_size, flags.threads)
     run.do(jobs)
     return run
 

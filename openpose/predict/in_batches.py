@@ -1,5 +1,6 @@
 """Finds people in many pictures: threads read files and make results while the network runs on a batch."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.predict.predictor import Maps, Predictor, Views
 
+BATCH = 4  # pictures
+THREADS = min(4, os.cpu_count() or 1)
 _WAITING = 2  # how many batches of pictures may wait for others of their size
 
 Key = TypeVar("Key")

@@ -9,6 +9,7 @@ import numpy as np
 from openpose import image_file, model_files
 from openpose.codec.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
+from openpose.model_files.facts import HEIGHT
 from openpose.skeleton import Skeleton
 
 _MAX_SCALE = 8
@@ -89,7 +90,7 @@ class Predictor:
     """
 
     model: model_files.Model
-    height: int = 368
+    height: int = HEIGHT
     parameters: DecodeParameters = field(default_factory=DecodeParameters)
     passes: Passes = field(default_factory=Passes)
 

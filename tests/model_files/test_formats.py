@@ -17,7 +17,8 @@ from onnx import TensorProto, helper
 
 from openpose import image_file, model_files, networks, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_files import formats, saved_model, tflite_file
+from openpose.model_files import formats, keras_file, saved_model
+from openpose.model_files.facts import Facts
 from openpose.model_files.formats import FORMATS, SAVED_MODEL
 from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
@@ -257,9 +258,9 @@ def test_model_of_one_size_says_so(tmp_path: Path) -> None:
 def test_tflite_model_without_metadata_takes_rgb(files: dict[str, Path], tmp_path: Path) -> None:
     plain = (tmp_path / "plain.tflite", files["tflite"].read_bytes())
     plain[0].write_bytes(plain[1][: plain[1].index(b"PK\x03\x04")])
-    assert tflite_file._facts(plain[0]) == {}
     assert model_files.load(plain[0], OPENPOSE).pixels == "rgb"
     assert model_files.load(plain[0], OPENPOSE, "bgr").pixels == "bgr"
+    assert model_files.load(plain[0], OPENPOSE).height == 368
 
 
 def test_maps_with_nan(tmp_path: Path) -> None:
@@ -306,6 +307,29 @@ def test_skeleton_is_the_one_that_the_file_names(made: Source, files: dict[str, 
     FORMATS["graph"].write(dataclasses.replace(made, skeleton="dog18"), tmp_path / "graph.pb")
     with pytest.raises(InputError, match=r"graph\.pb: .*'dog18'"):
         model_files.load(tmp_path / "graph.pb")
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "keras"])
+def test_file_says_skeleton_pixels_and_height(made: Source, files: dict[str, Path], name: str, tmp_path: Path) -> None:
+    if name == "keras":
+        file, pixels = tmp_path / "model.keras", "rgb"
+        keras_file.write(made.model, file, OPENPOSE.name, made.height)
+    else:
+        file, pixels = files[name], "bgr"
+    loaded = model_files.load(file)
+    assert (loaded.skeleton, loaded.pixels, loaded.height) == (OPENPOSE, pixels, 64)
+
+
+def test_height_is_that_of_published_networks_where_the_file_does_not_say_it(made: Source, tmp_path: Path) -> None:
+    made.model.save(tmp_path / "model.keras")
+    assert model_files.load(tmp_path / "model.keras").height == 368
+    FORMATS["graph"].write(dataclasses.replace(made, height=0), tmp_path / "graph.pb")
+    assert model_files.load(tmp_path / "graph.pb").height == 368
+
+
+@pytest.mark.parametrize(("text", "height"), [("368", 368), ("", None), ("auto", None), ("-1", None), ("0", None)])
+def test_height_of_another_programs_file_may_be_any_text(text: str, height: int | None) -> None:
+    assert Facts.read({"height": text}).height == height
 
 
 def test_table_of_formats_does_not_import_tensorflow() -> None:
