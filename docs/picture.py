@@ -22,7 +22,8 @@ REPORT = (1000, 1120)  # width and height of the part of the report, in pixels
 def main(out: Path) -> None:
     """Writes both pictures."""
     image_file.write(IMAGES / "found.jpg", found(storage.read_json(out / "summary.json")["graph"]))
-    Image.fromarray(report(out / "report.html")).quantize(128).save(IMAGES / "report.png", optimize=True)
+    few_colours = Image.fromarray(report(out / "report.html")).quantize(256, Image.Quantize.FASTOCTREE)
+    few_colours.save(IMAGES / "report.png", optimize=True)
     print(f"wrote {IMAGES / 'found.jpg'} and {IMAGES / 'report.png'}")
 
 
