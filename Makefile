@@ -26,6 +26,8 @@ PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
 
 python := .venv/bin/python
 site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
+# Each file's tests run in one worker, which makes what they share once; tests/conftest.py sorts the files.
+on_all_cores := -n auto --dist loadfile --no-loadscope-reorder
 for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
@@ -90,10 +92,10 @@ undeploy: manifests  ## remove these objects, including the volume with all its 
 ##@ Develop
 
 test: lint  ## check everything: rules, format, types, all tests
-	$(python) -m pytest
+	$(python) -m pytest $(on_all_cores)
 
-test-fast: setup-dev  ## run only the tests that take seconds
-	$(python) -m pytest -m "not slow"
+test-fast: setup-dev  ## run only the tests that take less than a second each
+	$(python) -m pytest $(on_all_cores) -m "not slow"
 
 test-cluster: setup-dev  ## run the tests that need a cluster, on that of KF_PIPELINES_ENDPOINT
 	$(python) -m pytest tests/cluster

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import pytest
 from gcp_storage_emulator.server import create_server
 
@@ -17,15 +16,36 @@ from openpose.coco import index
 from openpose.coco.pictures import PictureStore
 from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
-from openpose.model_files import frozen_graph
-from openpose.model_files.inference import Source
 from openpose.records.manifest import RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import merge
-from openpose.records.write import write_shards
 from tests import manifests
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = 3e9  # bytes that a worker needs, with the programs that its tests start
+# With several workers, these files start first, so that no worker is still busy with one when the others have ended.
+LONGEST = (
+    "training/test_loop.py",
+    "training/test_step.py",
+    "pipeline/test_local.py",
+    "storage/test_bucket.py",
+    "components/test_export.py",
+    "model_files/test_formats.py",
+    "training/test_initial_weights.py",
+    "components/test_components.py",
+)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Number of workers for `-n auto`: one a core, as far as the memory goes."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(len(os.sched_getaffinity(0)), int(memory / MEMORY)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the files that take longest to the front."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +87,12 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network of two stages that has learnt nothing, as a Keras model; beside it its last stage as a graph."""
+    # Here, as it takes long and many tests do without.
+    import keras
+
+    from openpose.model_files import frozen_graph
+    from openpose.model_files.inference import Source
+
     folder = tmp_path_factory.mktemp("plain")
     image = keras.Input([None, None, 3], name="image")
     values, stages = keras.layers.AveragePooling2D(8)(image), []
@@ -83,6 +109,8 @@ def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sample_records(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordsManifest]:
     """Records manifests of the small drawn data set: `train` and `val`."""
+    from openpose.records.write import write_shards
+
     out = tmp_path_factory.mktemp("records")
     found = {}
     for split in ("train", "val"):

@@ -82,6 +82,7 @@ def expected(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> D
     return coco_download(str(sample_folder), str(tmp_path_factory.mktemp("expected")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["flat", "coco"])
 def test_mirror_is_the_same_data_and_is_used_when_the_server_is_gone(
     sample_folder: Path, tmp_path: Path, expected: DataManifest, layout: str
@@ -116,6 +117,7 @@ def test_official_archives_are_checked(sample_folder: Path, tmp_path: Path, monk
             coco_download("coco2017", str(tmp_path / "root"), DataParameters(val_pictures="my.zip"))
 
 
+@pytest.mark.slow
 def test_own_names_with_the_same_base_name(
     own: tuple[Path, dict[str, Any]], tmp_path: Path, bucket: str, expected: DataManifest
 ) -> None:
@@ -125,6 +127,7 @@ def test_own_names_with_the_same_base_name(
             assert images(coco_download(source, str(root), DataParameters(**names))) == images(expected)
 
 
+@pytest.mark.slow
 def test_folders_of_pictures_are_used_in_place_and_packed_into_a_bucket(
     sample_folder: Path, tmp_path: Path, bucket: str, expected: DataManifest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def assert_same_people(found: decode.People, people: np.ndarray, cells: float) -
     assert (found.keypoints[..., 2] > 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     people=st.lists(st.tuples(st.floats(-20, 20), st.floats(40, 90), st.floats(150, 240)), min_size=1, max_size=3),

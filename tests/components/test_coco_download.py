@@ -94,6 +94,7 @@ def own_data(sample_folder: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_own_names_and_a_share_that_is_held_out(sample_folder: Path, tmp_path: Path) -> None:
     data = own_data(sample_folder, tmp_path / "own")
     names: dict[str, Any] = {"train_annotations": "labels.json", "train_pictures": "img.zip"}
@@ -119,6 +120,7 @@ def test_report_opens_alone(sample_folder: Path, tmp_path: Path) -> None:
     assert len(page) < 2_000_000
 
 
+@pytest.mark.slow
 def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) -> None:
     local = coco_download(str(sample_folder), str(tmp_path))
     remote = coco_download(str(sample_folder), bucket)

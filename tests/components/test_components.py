@@ -120,6 +120,7 @@ def test_zip_archives_and_folders_are_the_same_data(
     assert "nothing to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_workers_write_what_one_writes(sample_folder: Path, tmp_path: Path) -> None:
     manifests = []
     for workers in (1, 3):
@@ -148,6 +149,7 @@ def test_numbers_from_kubeflow_are_those_of_the_command() -> None:
     assert repr(TrainParameters.select(values)) == repr(expected)
 
 
+@pytest.mark.slow
 def test_command_without_arguments_says_what_it_needs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "components.coco_download"], cwd=ROOT, capture_output=True, text=True, timeout=60
@@ -293,6 +295,7 @@ def prepared(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     return {"root": root, "train_records": manifests["train"], "valid_records": manifests["val"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -434,6 +437,7 @@ def of_file(prepared: dict[str, str], root: Path, model: Path, **more: Any) -> d
     return {"root": root, "valid_records": records, "model": model, "height": 64, **more}
 
 
+@pytest.mark.slow
 def test_evaluation_of_a_file_and_again(
     prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -462,6 +466,7 @@ def test_evaluation_of_a_file_and_again(
     )
 
 
+@pytest.mark.slow
 def test_graph_has_the_losses_of_its_last_stage_and_says_so(
     prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -507,6 +512,7 @@ def test_evaluations_that_make_no_sense(
     assert finished_files(root) == []
 
 
+@pytest.mark.slow
 def test_validation_split_without_people(
     data: Path, plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -528,6 +534,7 @@ def test_validation_split_without_people(
     assert "-1.0" not in Path(manifest.report).read_text()
 
 
+@pytest.mark.slow
 def test_nan_maps_are_rejected(
     prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -620,6 +627,7 @@ def test_what_cannot_be_registered(root: Path, capsys: pytest.CaptureFixture[str
     assert not (root / "registry").exists()
 
 
+@pytest.mark.slow
 def test_challenger_that_is_worse_than_the_champion(
     prepared: dict[str, str], plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,6 +178,7 @@ def test_same_network_gives_the_same_bytes(steps: dict[str, Any], pixels: str, t
     assert sums[0] == sums[1]
 
 
+@pytest.mark.slow
 def test_no_network_is_exported_whose_maps_are_no_numbers(steps: dict[str, Any], tmp_path: Path) -> None:
     write_model(tmp_path / "model.keras", spoil=math.nan)
     spoilt = storage.read_json(steps["run"]) | {"model": str(tmp_path / "model.keras"), "fingerprint": "nan"}

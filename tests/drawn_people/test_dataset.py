@@ -75,6 +75,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert all(first[name] != other[name] for name in ARCHIVES)
 
 
+@pytest.mark.slow
 def test_the_archives_have_the_official_layout(folder: Path) -> None:
     with zipfile.ZipFile(folder / "train2017.zip") as archive:
         entries = archive.infolist()
@@ -159,6 +160,7 @@ def test_visibility_means_what_it_means_in_coco(ground_truth: COCO) -> None:
     assert seen > 5 * hidden > 0
 
 
+@pytest.mark.slow
 def test_keypoints_sit_on_what_is_drawn(pictures: list) -> None:
     """A pupil is darker than the face half-way to the other eye."""
     darker = []
@@ -220,6 +222,7 @@ def test_polygons_stay_in_the_picture(pictures: list) -> None:
             assert 0 <= min(polygon) <= max(polygon) <= 256
 
 
+@pytest.mark.slow
 def test_harder_means_more_and_smaller_people() -> None:
     easy, hard = (people([dataset.draw(Sample(difficulty=d), "val2017", index) for index in range(40)]) for d in (0, 1))
     assert len(hard) > 1.3 * len(easy)

@@ -20,6 +20,8 @@ from openpose.records.manifest import DenseTargets, RecordsManifest
 from openpose.skeleton import OPENPOSE18 as PERSON
 from tests import manifests
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 
 

@@ -171,6 +171,7 @@ def test_containers_run_the_code_that_is_here(tmp_path: Path, monkeypatch: pytes
 # What Docker is asked for
 
 
+@pytest.mark.slow
 def test_build_writes_down_what_it_built(docker: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tag = images.tag()
     assert images.main(["--network", "host"]) == 0
@@ -189,6 +190,7 @@ def test_build_writes_down_what_it_built(docker: Path, capsys: pytest.CaptureFix
     assert f"built openpose-kubeflow-cpu:{tag} (sha256:id)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_variant_of_the_same_code_stays_listed(docker: Path) -> None:
     images.main(["--variant", "gpu"])
     images.main(["--variant", "cpu", "--registry", "registry/"])
@@ -208,6 +210,7 @@ def test_pushed_image_is_named_by_its_digest(docker: Path) -> None:
     assert f"push registry/openpose-kubeflow-cpu:{images.tag()}" in (docker / "asked").read_text()
 
 
+@pytest.mark.slow
 def test_revision_that_the_registry_has_is_not_built_again(
     docker: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

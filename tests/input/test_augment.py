@@ -81,6 +81,7 @@ def test_outside_of_the_image_is_grey_and_masked() -> None:
     assert (mask[10:] == 0).all()
 
 
+@pytest.mark.slow
 def test_seed_decides_and_ranges_hold() -> None:
     parameters = AugmentParameters()
     draws = [affine([20, 30, 40, 48], parameters, tf.constant([3, i], tf.int64)) for i in range(200)]

@@ -18,6 +18,8 @@ from openpose.records import cache, schema
 from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.records.shards import shard_paths
 
+pytestmark = pytest.mark.slow
+
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = InputParameters(size=(64, 72), seed=5)
 Manifests = dict[str, RecordsManifest]
@@ -39,7 +41,6 @@ def test_shapes_and_ranges(sample_records: Manifests) -> None:
     assert set(np.unique(batch["mask"])) <= {0, 1}
 
 
-@pytest.mark.slow
 def test_same_seed_same_batches_and_another_differs(sample_records: Manifests) -> None:
     first, again, other = (take(sample_records["train"], 3, seed=seed) for seed in (5, 5, 6))
     for a, b in zip(first, again, strict=True):
@@ -60,7 +61,6 @@ def test_the_process_global_seed_changes_nothing(sample_records: Manifests, glob
 
 
 @pytest.mark.parametrize("first_step", [1, 5, 7])
-@pytest.mark.slow
 def test_going_on_in_the_middle_gives_the_same_batches(sample_records: Manifests, first_step: int) -> None:
     whole = take(sample_records["train"], 12)
     rest = take(sample_records["train"], 12 - first_step, first_step)

@@ -52,6 +52,7 @@ def test_region_of_a_large_picture_is_averaged(kind: str, ratio: int) -> None:
             assert np.median(np.abs(part - expected)) < (2 if min(part.shape[:2]) > 1 else 25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 @pytest.mark.parametrize("height", [150, 700, 1500, 4100])
 def test_training_sees_large_pictures_as_prediction_does(height: int, kind: str) -> None:

@@ -71,6 +71,7 @@ def files(made: Source, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     return {name: write(name, made, folder) for name in FORMATS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_batch_and_size_in_rgb_from_any_format(files: dict[str, Path], made: Source, name: str) -> None:
     loaded = model_files.load(files[name], OPENPOSE)
@@ -105,6 +106,7 @@ def test_norms_that_use_the_statistics_of_the_batch(name: str, tmp_path: Path) -
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_dilated_convolutions_stay_one_operation(tmp_path: Path) -> None:
     path = write("onnx", source(built("lightweight")), tmp_path)
     nodes = onnx.load(path).graph.node
@@ -135,6 +137,7 @@ def test_jpeg_signature_prepares_pictures_as_predict_does(size: tuple[int, int],
     np.testing.assert_array_equal(turned, prepared[..., ::-1])
 
 
+@pytest.mark.slow
 def test_jpeg_signature_gives_the_maps_of_the_picture(files: dict[str, Path], made: Source) -> None:
     encoded = cv2.imencode(".jpg", pictures(1, (64, 48))[0])[1].tobytes()
     found = tf.saved_model.load(str(files["saved_model"])).signatures["jpeg"](encoded=tf.constant(encoded))
@@ -240,6 +243,7 @@ def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tm
         assert str(caught.value).startswith(str(tmp_path / name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
 def test_another_skeleton_with_the_same_number_of_maps(files: dict[str, Path], name: str) -> None:
     other = dataclasses.replace(OPENPOSE, name="dog18")
@@ -255,6 +259,7 @@ def test_model_of_one_size_says_so(tmp_path: Path) -> None:
         model.maps(pictures())
 
 
+@pytest.mark.slow
 def test_tflite_model_without_metadata_takes_rgb(files: dict[str, Path], tmp_path: Path) -> None:
     plain = (tmp_path / "plain.tflite", files["tflite"].read_bytes())
     plain[0].write_bytes(plain[1][: plain[1].index(b"PK\x03\x04")])
@@ -263,6 +268,7 @@ def test_tflite_model_without_metadata_takes_rgb(files: dict[str, Path], tmp_pat
     assert model_files.load(plain[0], OPENPOSE).height == 368
 
 
+@pytest.mark.slow
 def test_maps_with_nan(tmp_path: Path) -> None:
     model = built("mobilenet_thin")
     kernel, bias = model.get_layer("stage2_vectmap_5").get_weights()
@@ -302,6 +308,7 @@ def test_unknown_channel_order_is_refused(made: Source, tmp_path: Path) -> None:
     assert not (tmp_path / "graph.pb").exists()
 
 
+@pytest.mark.slow
 def test_skeleton_is_the_one_that_the_file_names(made: Source, files: dict[str, Path], tmp_path: Path) -> None:
     assert model_files.load(files["graph"]).skeleton is OPENPOSE
     FORMATS["graph"].write(dataclasses.replace(made, skeleton="dog18"), tmp_path / "graph.pb")

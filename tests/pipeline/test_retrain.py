@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,14 @@ import pytest
 import yaml
 
 from tests import workflow
-from tests.pipeline.kfp_server import SUMMARY, Server, ended, serving
+from tests.pipeline.kfp_server import SUMMARY, Server, ended
 
 MAKEFILE = (workflow.ROOT / "Makefile").read_text()
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    nodes, logs = ended(SUMMARY)
-    with serving(Server(nodes=nodes, logs=logs, token="secret")) as made:
-        yield made
-
-
-@pytest.fixture
-def retrain(server: Server, tmp_path: Path) -> Any:
-    images = tmp_path / "images.json"
-    images.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
+def retrain(server: Server, images: Path, tmp_path: Path) -> Any:
+    server.token = "secret"
 
     def ran(**given: str) -> tuple[subprocess.CompletedProcess[str], str]:
         flags = f"--images {images} --version abc {given.pop('vars_FLAGS', '')}"

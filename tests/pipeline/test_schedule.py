@@ -1,6 +1,5 @@
 """`make schedule` against a server: one schedule per name, its next times, and no two runs at once."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,31 +7,18 @@ from typing import Any
 import pytest
 
 from openpose.errors import InputError
-from pipelines import kfp_api, schedule
-from tests.pipeline.kfp_server import Server, serving
+from pipelines import schedule
+from tests.pipeline.kfp_server import Server
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with serving(Server()) as made:
-        monkeypatch.setenv(kfp_api.ENDPOINT, made.address)
-        for name in (kfp_api.TOKEN, kfp_api.TOKEN_FILE, kfp_api.NAMESPACE, kfp_api.UI):
-            monkeypatch.delenv(name, raising=False)
-        yield made
-
-
-@pytest.fixture
-def create(tmp_path: Path) -> Any:
-    images = tmp_path / "images.json"
-    images.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
-
+def create(images: Path) -> Any:
     def created(cron: str, *flags: str) -> int:
         return schedule.main(["create", cron, "--images", str(images), "--version", "abc", *flags])
 
     return created
 
 
-@pytest.mark.slow
 def test_schedule_is_what_kubeflow_needs(server: Server, create: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert create("30 3 * * *", "--settings", "small", "--param", "epochs=3") == 0
     (sent,) = server.schedules.values()
@@ -49,7 +35,6 @@ def test_schedule_is_what_kubeflow_needs(server: Server, create: Any, capsys: py
     assert "in the time zone of Kubeflow's scheduler: UTC, unless its CRON_SCHEDULE_TIMEZONE says otherwise" in said
 
 
-@pytest.mark.slow
 def test_made_again_it_takes_the_place_of_the_one_before(
     server: Server, create: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +49,6 @@ def test_made_again_it_takes_the_place_of_the_one_before(
     assert "changed the schedule openpose-training" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_not_changed_while_a_run_of_it_is_at_work(
     server: Server, create: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +60,6 @@ def test_not_changed_while_a_run_of_it_is_at_work(
     assert "stop it with `make cancel RUN=run-7`" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_old_one_that_stays_is_said(
     server: Server, create: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,14 @@ from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from openpose.errors import InputError
 from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
-from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod, serving
-
-pytestmark = pytest.mark.slow  # each test compiles the pipeline
+from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    nodes, logs = ended(SUMMARY)
-    with serving(Server(nodes=nodes, logs=logs)) as made:
-        monkeypatch.setenv(kfp_api.ENDPOINT, made.address)
-        monkeypatch.setattr(follow, "PATIENCE", 10.0)
-        for name in (kfp_api.TOKEN, kfp_api.TOKEN_FILE, kfp_api.NAMESPACE, kfp_api.UI):
-            monkeypatch.delenv(name, raising=False)
-        yield made
-
-
-@pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("images") / "images.json"
-    file.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
-    return file
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "PATIENCE", 10.0)
 
 
 @pytest.fixture
@@ -75,6 +59,7 @@ def test_submits_follows_and_says_where_the_model_is(
     assert b"openpose@sha256:1" in server.versions["abc"]
 
 
+@pytest.mark.slow
 def test_same_version_is_reused_and_another_of_its_name_refused(
     server: Server, call: Any, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +309,7 @@ def test_table_on_a_terminal_is_drawn_over() -> None:
     assert "done     1 min 01 s" in out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("y", follow.ENDED), ("n", submit.LEFT_RUNNING)])
 def test_control_c_asks(server: Server, images: Path, answer: str, code: int) -> None:
     server.states = ["RUNNING"]

@@ -66,6 +66,7 @@ def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict
     return {name: (executor["container"], placed.get(name, {})) for name, executor in executors.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines"])
 def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
     """After an intended change, copy the file that the message names over the golden file."""
@@ -84,6 +85,7 @@ def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, A
     assert set(types.values()) == {"STRUCT"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines", "small"])
 def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: Path) -> None:
     compiled = compiled_for(name, folder)
@@ -105,12 +107,14 @@ def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: 
                 assert spec["retryPolicy"]["backoffDuration"] == "30s", task
 
 
+@pytest.mark.slow
 def test_volume_or_bucket(folder: Path) -> None:
     for name, claims in (("pvc", ["openpose"]), ("gcs", [])):
         for step, (_, placed) in pods(compiled_for(name, folder)).items():
             assert [mount["constant"] for mount in placed.get("pvcMount", [])] == claims, step
 
 
+@pytest.mark.slow
 def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folder: Path) -> None:
     compiled = compiled_for("gpu", folder)
     for step, (container, placed) in pods(compiled).items():
@@ -127,6 +131,7 @@ def test_only_training_asks_for_gpus_and_for_as_many_as_the_parameter_says(folde
     assert compiled[0]["root"]["inputDefinitions"]["parameters"]["gpus"]["defaultValue"] == 4
 
 
+@pytest.mark.slow
 def test_steps_pod_of_a_training_is_as_large_as_the_check_says_and_knows_what_machines_are(folder: Path) -> None:
     for name, machines in (("gpu", 1), ("machines", 2)):
         compiled = compiled_for(name, folder)
@@ -158,6 +163,7 @@ def test_only_what_kubeflow_can_tell_apart_is_cached(compiled: list[dict[str, An
     assert cached == {"tfrecord-targets", "collect-records", "export", "explain-rejection"}
 
 
+@pytest.mark.slow
 def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("secrets: {mirror: {password: MIRROR_PASSWORD}}\npull_secrets: [registry]\n")

@@ -309,6 +309,7 @@ def test_wrong_flags(capsys: pytest.CaptureFixture[str]) -> None:
         assert ("--pixels" if flags else "--image") in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_help_does_not_import_tensorflow() -> None:
     code = "import sys; from openpose.predict.__main__ import main; sys.exit(main(['--help']))"
     command = [sys.executable, "-X", "importtime", "-c", code]

@@ -53,6 +53,7 @@ def test_each_comes_out_once_with_its_own_picture(widths: list[int], batch: int)
         assert len(network.batches) == -(-len(widths) // batch)
 
 
+@pytest.mark.slow
 def test_few_are_in_memory() -> None:
     """Only a few batches of a thousand pictures of many sizes are read ahead of the results."""
     begun = ended = most = 0

@@ -50,6 +50,7 @@ def test_odd_sizes(predictor: predict.Predictor, size: tuple[int, int]) -> None:
     predictor.people(photo(*size))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**16), count=st.integers(0, 3))
 def test_mirrored_maps_are_those_of_the_mirrored_people(seed: int, count: int) -> None:

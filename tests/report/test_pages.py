@@ -115,12 +115,14 @@ def test_evaluation_without_people_or_pictures() -> None:
         assert heading not in page.text
 
 
+@pytest.mark.slow
 def test_24_noisy_photographs_stay_below_5_mb() -> None:
     page = evaluation([example(480, 640)] * 12, [example(640, 480)] * 12)
     assert len(page.encode()) < MAX_BYTES == 5_000_000
     assert page.count("data:image/jpeg") == 96
 
 
+@pytest.mark.slow
 def test_curves_of_ap() -> None:
     scored = [epoch | {"valid_ap": 0.1 * number} for number, epoch in enumerate(history(3))]
     assert "COCO AP" in Page(training_page("Training", {}, scored)).text

@@ -226,6 +226,7 @@ def test_cache_removes_what_was_asked_for_longest_ago_of_a_split(bucket: str, tm
         cache.reserve(str(root / "val"), 1 << 60)
 
 
+@pytest.mark.slow
 def test_shard_that_is_not_what_the_manifest_says_is_named(data: tuple[Path, storage.StoragePath]) -> None:
     manifest = storage.open_manifest(make_records(data[1])["train_records"], RecordsManifest)
     shard = storage.path(manifest.folder) / manifest.shards[1].name

@@ -92,6 +92,7 @@ def test_wrong_commands_end_with_their_code(capsys: pytest.CaptureFixture[str]) 
         command.main(["worker"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "message"),
     [

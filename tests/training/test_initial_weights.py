@@ -192,6 +192,7 @@ def test_imagenet_backbone_does_the_same(network: str, ours: str, theirs: str, t
     np.testing.assert_allclose(output[inside], expected[inside], atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 def test_norm_within_imagenets_separable_convolution_is_folded(tmp_path: Path) -> None:
     source = application("mobilenet_fast", tmp_path / "a.h5")
     model = networks.build("mobilenet_fast", OPENPOSE, stages=1)
@@ -219,6 +220,7 @@ def test_imagenet_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         initial_weights.load(narrow, tmp_path / "a.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("http_proxy" in os.environ, reason="needs to point a proxy at nothing")
 def test_imagenet_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there

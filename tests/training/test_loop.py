@@ -269,6 +269,7 @@ def test_checkpoint_of_another_run(
         run(sample_records, tmp_path / "other", other, RunParameters(checkpoint=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_newest_and_best_checkpoints_are_kept(trained: tuple[Path, TrainResult]) -> None:
     folder, result = trained
     best = min(result.history, key=lambda epoch: epoch["valid_loss"])["step"]

@@ -33,6 +33,7 @@ PARAMETERS = TrainParameters(
 Manifests = dict[str, RecordsManifest]
 
 
+@pytest.mark.slow
 def test_sigma_is_the_width_of_the_true_peaks(sample_records: Manifests) -> None:
     def parts(sigma: float) -> np.ndarray:
         inputs = replace(PARAMETERS, sigma=sigma).inputs()
@@ -273,6 +274,7 @@ def test_lower_precision_learns_and_is_saved_in_float32(batch: dict[str, tf.Tens
     assert float(trainer.valid_step(batch)["loss"]) > 0
 
 
+@pytest.mark.slow
 def test_frozen_norms_keep_their_statistics_and_learn_the_rest(batch: dict[str, tf.Tensor]) -> None:
     trainer = make(freeze_norms=True)
     norm = next(layer for layer in trainer.model.layers if isinstance(layer, keras.layers.BatchNormalization))

@@ -1,0 +1,47 @@
+"""Fixtures of the pipeline's tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import kfp_api, submit, training
+from pipelines.settings import Settings
+from tests.pipeline.kfp_server import SUMMARY, Server, ended, serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """Compiles the DAG only once for the same settings and images, which takes seconds."""
+    made: dict[str, bytes] = {}
+
+    def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
+        key = repr((settings, images))
+        if key not in made:
+            training.compile_to(out, settings, images)
+            made[key] = out.read_bytes()
+        out.write_bytes(made[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submit, "compile_to", compile_to)
+        yield
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with a run that ended well, which this process uses."""
+    nodes, logs = ended(SUMMARY)
+    with serving(Server(nodes=nodes, logs=logs)) as made:
+        monkeypatch.setenv(kfp_api.ENDPOINT, made.address)
+        for name in (kfp_api.TOKEN, kfp_api.TOKEN_FILE, kfp_api.NAMESPACE, kfp_api.UI):
+            monkeypatch.delenv(name, raising=False)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that says that images were built."""
+    file = tmp_path_factory.mktemp("images") / "images.json"
+    file.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
+    return file
