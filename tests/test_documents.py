@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import openpose
 from components.parameters import dag_parameters
 from openpose import networks
 from pipelines import settings
@@ -235,6 +236,8 @@ def test_flags_in_the_text_exist(document: Path) -> None:
 def test_python_in_blocks_imports_what_exists(document: Path) -> None:
     for block in blocks(document, "python"):
         for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "openpose":
+                assert node.attr in openpose.__all__
             if isinstance(node, ast.ImportFrom):
                 path = ROOT / (node.module or "").replace(".", "/")
                 file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -269,6 +272,11 @@ def test_every_document_is_a_page_of_the_site() -> None:
     pages = set(re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert len(pages) == len(DOCUMENTS)
     assert {path.name for path in (ROOT / "docs").glob("*.md")} <= pages
+
+
+def test_readme_links_every_document() -> None:
+    linked = {path for path, _ in LINKS.findall((ROOT / "README.md").read_text())}
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - linked == {"README.md"}
 
 
 def test_readme_lists_the_networks() -> None:
