@@ -9,6 +9,7 @@ from openpose.model_files.manifest import ModelInputs, ModelManifest
 from openpose.records.manifest import RecordsInputs, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT
+from openpose.skeleton import OPENPOSE18
 
 
 def records(folder: object = "", split: str = "val", **content: Any) -> RecordsManifest:
@@ -22,12 +23,12 @@ def records(folder: object = "", split: str = "val", **content: Any) -> RecordsM
     inputs = RecordsInputs(
         data="x",
         split=split,
-        skeleton="openpose18",
+        skeleton=OPENPOSE18,
         targets=content.get("targets"),
         format=FORMAT,
         **RecordParameters().as_dict(),
     )
-    fields: dict[str, Any] = {"skeleton": "openpose18", "shards": [], "counts": {}, "bad_images": []}
+    fields: dict[str, Any] = {"skeleton": OPENPOSE18, "shards": [], "counts": {}, "bad_images": []}
     return RecordsManifest(fingerprint="f" * 64, folder=str(folder), inputs=inputs, split=split, **fields | content)
 
 

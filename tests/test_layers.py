@@ -16,7 +16,12 @@ NAMES = re.findall(r"^ *(\w+)(?:/|\.py) ", PICTURE, re.MULTILINE)
 FLOORS = {name: floor for floor, name in enumerate(reversed(NAMES))}
 COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and each wing's __main__
 
-HANDING_ON = {"networks", "model_files", "storage"}  # wings whose __init__ has names; all others have a docstring only
+HANDING_ON = {
+    "networks",
+    "model_files",
+    "skeleton",
+    "storage",
+}  # wings whose __init__ has names; all others have a docstring only
 # Steps and commands that start without TensorFlow; those that compute import it when they find no finished work.
 STEPS = ("check", "coco_download", "tfrecord_targets", "train", "evaluate", "export", "register", "finish")
 QUICK = [

@@ -10,7 +10,6 @@ from components import status
 from components.evaluate.parameters import AcceptanceThresholds, EvaluateParameters
 from components.evaluate.verdict import judge
 from openpose import model_files, storage
-from openpose import skeleton as skeletons
 from openpose.errors import InputError
 from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
 from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
@@ -86,7 +85,7 @@ def evaluate(
                 "give the Keras model (.keras) that it was made from, or leave out max_valid_loss"
             )
         trained = subject.parameters()
-        skeleton = skeletons.get(split.skeleton)
+        skeleton = split.skeleton
         height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
         data = split.inputs.data
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)

@@ -8,7 +8,6 @@ from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
 from components.export.model_card import Inputs
 from openpose import progress, storage
-from openpose import skeleton as skeletons
 from openpose.model_files import keras_file, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
@@ -22,7 +21,7 @@ CALIBRATION_IMAGES = 32
 
 def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[str, Format]) -> ModelManifest:
     """Writes all files or none; returns the manifest."""
-    skeleton, size = skeletons.get(inputs.split.skeleton), inputs.run.inputs.parameters.size
+    skeleton, size = inputs.split.skeleton, inputs.run.inputs.parameters.size
     pixels, trained = work.inputs.pixels, storage.path(inputs.run.model)
     pictures = compare.pictures(inputs.split, skeleton, work.inputs.images)
     with storage.atomic_folder(work.folder) as temporary:

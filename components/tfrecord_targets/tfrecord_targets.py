@@ -5,7 +5,7 @@ from typing import Any
 
 from components import status
 from components.tfrecord_targets.parameters import DENSE_SPLITS, SplitParameters
-from openpose import skeleton, storage
+from openpose import storage
 from openpose.coco.index import Split
 from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
@@ -100,7 +100,7 @@ class _SplitWork:
         manifest = storage.open_manifest(data or storage.newest_manifest(root / "data"), DataManifest)
         if split not in manifest.splits:
             raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest.splits)}")
-        self.split, self.source, self.skeleton = split, manifest.splits[split], skeleton.get(manifest.skeleton)
+        self.split, self.source, self.skeleton = split, manifest.splits[split], manifest.skeleton
         self.parameters = RecordParameters.select(parameters.as_dict())
         size = parameters.size
         self._input = InputParameters(size=(size, size)) if split in DENSE_SPLITS[parameters.dense] else None
@@ -108,7 +108,7 @@ class _SplitWork:
         inputs = RecordsInputs(
             data=self.source.fingerprint,
             split=split,
-            skeleton=self.skeleton.name,
+            skeleton=self.skeleton,
             targets=self._targets,
             format=FORMAT,
             **self.parameters.as_dict(),
@@ -140,4 +140,4 @@ class _SplitWork:
         print(f"records of {self.split} in {self.work.folder}", flush=True)
         for bad in merged["bad_images"]:
             print(f"left out {bad.file_name}: {bad.reason}", flush=True)
-        return self.work.finish(split=self.split, skeleton=self.skeleton.name, targets=self._targets, **merged)
+        return self.work.finish(split=self.split, skeleton=self.skeleton, targets=self._targets, **merged)

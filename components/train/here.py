@@ -13,7 +13,6 @@ from openpose.model_files import keras_file
 from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.report.training_page import training_page
-from openpose.skeleton import get as get_skeleton
 from openpose.training import devices
 from openpose.training.loop import train
 from openpose.training.manifest import RunDescription, RunInputs, RunManifest
@@ -45,7 +44,7 @@ def train_here(
     chief = devices.is_chief(strategy)
     if chief:
         storage.write_json(work.folder / "run.json", storage.to_json(_description(work.inputs, command)))
-    parameters, skeleton = work.inputs.parameters, get_skeleton(training.skeleton)
+    parameters, skeleton = work.inputs.parameters, training.skeleton
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
     manifest = _finish(work, run.logs, result.model, skeleton.name, result.history) if chief else None

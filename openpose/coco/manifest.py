@@ -1,9 +1,9 @@
 """The manifest of a data set: where the images and pictures of each split are, and what they hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openpose import storage
-from openpose.skeleton import DEFAULT
+from openpose.skeleton import OPENPOSE18, Skeleton
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,8 @@ class DataManifest(storage.Manifest):
         source: name, folder or address that the data set came from, without a password.
         files: what it consists of.
         splits: `train` and `val`.
-        skeleton: name of the people's skeleton.
+        skeleton: of the labelled keypoints.
+        notes: what of the skeleton was derived from names and annotations, for people.
         report: page with counts and pictures.
     """
 
@@ -90,5 +91,6 @@ class DataManifest(storage.Manifest):
     source: str
     files: list[DataFile]
     splits: dict[str, DataSplit]
-    skeleton: str = DEFAULT
+    skeleton: Skeleton = OPENPOSE18
+    notes: list[str] = field(default_factory=list)
     report: str

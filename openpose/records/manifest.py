@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from openpose import storage
 from openpose.codec.parameters import TargetParameters
+from openpose.skeleton import Skeleton
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class RecordsInputs:
     Attributes:
         data: fingerprint of the data set's split.
         split: its name.
-        skeleton: name of the skeleton.
+        skeleton: of the labelled keypoints.
         targets: the dense targets; None if the records have none.
         format: of shards and manifest.
         shard_mb: megabytes of pictures in a shard.
@@ -94,7 +95,7 @@ class RecordsInputs:
 
     data: str
     split: str
-    skeleton: str
+    skeleton: Skeleton
     targets: DenseTargets | None
     format: int
     shard_mb: float
@@ -108,7 +109,7 @@ class RecordsManifest(storage.Manifest):
 
     Attributes:
         split: its name.
-        skeleton: name of the people's skeleton.
+        skeleton: of the labelled keypoints.
         targets: the dense targets; None if the records have none.
         shards: in the order of their images.
         counts: images, people and more, by name.
@@ -118,7 +119,7 @@ class RecordsManifest(storage.Manifest):
     KIND = "records"
     inputs: RecordsInputs
     split: str
-    skeleton: str
+    skeleton: Skeleton
     targets: DenseTargets | None = None
     shards: list[RecordShard]
     counts: dict[str, int]

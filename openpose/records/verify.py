@@ -13,13 +13,12 @@ from openpose.errors import InputError
 from openpose.records import image_bytes, schema
 from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.skeleton import Skeleton
-from openpose.skeleton import get as get_skeleton
 
 
 def verify_manifest(path: str) -> int:
     """Checks the shards of a manifest and prints what is damaged; returns the exit code, 1 on damage."""
     manifest = storage.open_manifest(path, RecordsManifest)
-    folder, skeleton = storage.path(manifest.folder), get_skeleton(manifest.skeleton)
+    folder, skeleton = storage.path(manifest.folder), manifest.skeleton
     damage = []
     total: Counter[str] = Counter()
     with progress.bar(len(manifest.shards), "verify", "shard") as bar:

@@ -18,8 +18,7 @@ from openpose.records.manifest import RecordsManifest
 from openpose.records.picture import COUNTED
 from openpose.records.shards import shard_paths
 from openpose.records.verify import read_records
-from openpose.skeleton import DEFAULT, Skeleton
-from openpose.skeleton import get as get_skeleton
+from openpose.skeleton import OPENPOSE18, Skeleton
 
 FEATURES_SHOWN = 3  # images whose features are listed
 
@@ -33,7 +32,7 @@ def show_path(path: str) -> None:
     size = sum(shard.bytes for shard in manifest.shards)
     print(f"{manifest.split}: {len(manifest.shards)} shards, {size / 1e6:.1f} MB in {manifest.folder}")
     rows = {name.replace("_", " "): f"{count:,}" for name, count in manifest.counts.items()}
-    rows["skeleton"] = manifest.skeleton
+    rows["skeleton"] = manifest.skeleton.name
     rows["dense targets"] = str(manifest.targets or "none")
     rows["left out"] = str(len(manifest.bad_images))
     rows["fingerprint"] = manifest.fingerprint
@@ -86,18 +85,18 @@ def draw_path(path: str, folder: Path, count: int, size: int) -> None:
         size = manifest.targets.size[0] if manifest.targets else size
     else:
         skeleton, shards = _skeleton_beside(path), [path]
-    of, parameters = get_skeleton(skeleton), InputParameters(size=(size, size))
+    parameters = InputParameters(size=(size, size))
     drawn = 0
     for drawn, serialized in enumerate(islice(_all_records(shards), count), 1):
-        name = Path(schema.to_picture(serialized, of).file_name).stem
-        image_file.write(folder / f"{drawn - 1:03d}-{name}.jpg", _drawn(serialized, of, parameters))
+        name = Path(schema.to_picture(serialized, skeleton).file_name).stem
+        image_file.write(folder / f"{drawn - 1:03d}-{name}.jpg", _drawn(serialized, skeleton, parameters))
     print(f"drew {drawn} images in {folder}")
 
 
-def _skeleton_beside(shard: str) -> str:
-    """Name of the skeleton in the manifest beside a shard; the default one's if the shard lies alone."""
+def _skeleton_beside(shard: str) -> Skeleton:
+    """The skeleton in the manifest beside a shard; people's if the shard lies alone."""
     place = storage.path(shard).parent / "manifest.json"
-    return DEFAULT if storage.size(place) is None else storage.open_manifest(place, RecordsManifest).skeleton
+    return OPENPOSE18 if storage.size(place) is None else storage.open_manifest(place, RecordsManifest).skeleton
 
 
 def _all_records(shards: Sequence[str]) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Dataclasses as JSON: `to_json` turns one into a document, `from_json` checks a document and turns it into one.
 
 A document may have fields that the dataclass lacks: a newer version has added them. A field that the document lacks
-takes its default. A dataclass names its fields' former names in a class variable `FORMER_NAMES`, former -> present.
+takes its default. A dataclass names its fields' former names in a class variable `FORMER_NAMES`, former -> present. One
+with a document of its own, such as a skeleton, has `to_document` and `from_document`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 def to_json(value: Any) -> Any:
     """The value with each dataclass as a dict and each tuple as a list."""
+    if hasattr(value, "to_document"):
+        return value.to_document()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -56,6 +59,13 @@ def _dataclass(kind: Any, document: Any, name: str) -> Any:
         raise InputError(f"`{name}`: {error}" if name else str(error)) from error
 
 
+def _own_document(kind: Any, document: Any, name: str) -> Any:
+    try:
+        return kind.from_document(document)
+    except InputError as error:
+        raise InputError(f"`{name}`: {error}" if name else str(error)) from error
+
+
 @functools.cache
 def _fields(kind: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
     hints = get_type_hints(kind)
@@ -73,6 +83,8 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if value not in inner:
             raise _wrong(name, value, f"one of {', '.join(map(str, inner))}")
         return value
+    if hasattr(hint, "from_document"):
+        return _own_document(hint, value, name)
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, value, name)
     if origin is dict:

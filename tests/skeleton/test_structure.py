@@ -7,6 +7,7 @@ import pytest
 
 from openpose import skeleton
 from openpose.errors import InputError
+from tests.skeleton import made_up
 
 OPENPOSE = skeleton.get("openpose18")
 
@@ -74,3 +75,25 @@ def test_skeleton_of_categories_is_the_one_with_their_keypoints(monkeypatch: pyt
     assert skeleton.of_categories([{"name": "cup"}, {"name": "pen", "keypoints": ["tip", "end"]}]) is pair
     assert skeleton.of_categories([OPENPOSE.coco_category()]) is OPENPOSE
     assert skeleton.of_categories([{"name": "person"}]) is OPENPOSE, "the default, where no keypoints are listed"
+
+
+def test_limbs_between_mirror_parts_point_the_other_way() -> None:
+    made = skeleton.Skeleton.from_document(
+        {
+            "name": "hips",
+            "keypoints": ["left_hip", "right_hip", "neck"],
+            "limbs": [["left_hip", "right_hip"], ["neck", "left_hip"], ["right_hip", "neck"]],
+            "flip_pairs": [["left_hip", "right_hip"]],
+            "sigmas": [0.1, 0.1, 0.1],
+        }
+    )
+    assert made.flip_vectmap == (0, 1, 4, 5, 2, 3)
+    assert made.flip_signs.tolist() == [1, -1, 1, -1, 1, -1]
+    assert OPENPOSE.flip_signs.tolist() == [-1, 1] * 19
+
+
+@pytest.mark.parametrize(("parts", "least", "main"), [(1, 1, 1), (2, 2, 1), (4, 2, 1), (24, 4, 7), (133, 22, 39)])
+def test_least_parts_are_in_proportion(parts: int, least: int, main: int) -> None:
+    made = made_up.skeleton(parts)
+    assert (made.min_parts, made.main_keypoints) == (least, main)
+    assert (OPENPOSE.min_parts, OPENPOSE.main_keypoints) == (3, 5)

@@ -1,0 +1,5 @@
+"""Skeletons: keypoints, limbs and mirror pairs as one value that travels with the data; where they come from."""
+
+from openpose.skeleton.structure import DEFAULT, KNOWN, OPENPOSE18, Skeleton, get, of_categories
+
+__all__ = ["DEFAULT", "KNOWN", "OPENPOSE18", "Skeleton", "get", "of_categories"]
