@@ -13,9 +13,6 @@ Nothing in this package knows of Kubeflow.
 import os
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from openpose.api import InputError, Model, People, Trained, load, train
-
 __all__ = ["InputError", "Model", "People", "Trained", "load", "train"]
 
 # These must be set before any of our modules imports the library that reads them.
@@ -23,13 +20,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TensorFlow's warnings and 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime otherwise reports its use to its maker
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the API when a name of it is used, because every module of this package imports this one."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from openpose import api
+if TYPE_CHECKING:
+    from openpose.api import InputError, Model, People, Trained, load, train
+else:
 
-    return getattr(api, name)
+    def __getattr__(name: str) -> Any:
+        """Imports the API when a name of it is used, because every module of this package imports this one."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from openpose import api
+
+        return getattr(api, name)
 
 
 def __dir__() -> list[str]:
