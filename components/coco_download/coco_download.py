@@ -14,7 +14,7 @@ from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.records import image_bytes
+from openpose.records import image_bytes, schema
 from openpose.report.data_page import Sample, data_page
 from openpose.skeleton import DEFAULT, Skeleton
 from openpose.skeleton import get as get_skeleton
@@ -195,8 +195,6 @@ def _missing(split: index.Split, store: PictureStore, annotations: str, skeleton
     Raises:
         InputError: all of them are missing.
     """
-    from openpose.records import schema  # here because it imports TensorFlow
-
     missing = np.flatnonzero(split.picture_bytes == 0).tolist()
     names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
     if len(missing) == len(split):
@@ -209,8 +207,6 @@ def _missing(split: index.Split, store: PictureStore, annotations: str, skeleton
 
 def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
     """Sample pictures from the start of a split's shuffled order: readable ones, those with people first."""
-    from openpose.records import schema  # here because it imports TensorFlow
-
     found: list[Sample] = []
     pictures = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
     for picture in sorted(pictures, key=lambda picture: not picture.labelled.any()):

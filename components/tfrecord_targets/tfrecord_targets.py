@@ -14,6 +14,7 @@ from openpose.input.parameters import InputParameters
 from openpose.records.manifest import RecordsInputs, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
+from openpose.records.write import write_shards
 
 
 def tfrecord_targets(
@@ -47,8 +48,6 @@ def tfrecord_targets(
         work = _SplitWork(folder, split, data, parameters)
         manifest = step.cached(work.work)
         if manifest is None:
-            from openpose.records.write import write_shards  # here because it imports TensorFlow
-
             with PictureStore(work.source.pictures) as pictures:
                 write_shards(
                     work.people(), pictures, work.work.folder, split, work.parameters, worker, workers, work.dense()

@@ -20,6 +20,7 @@ from openpose.coco import annotations, partitions
 from openpose.coco.json_stream import NaNError, OpenFile, items, null_for_nan
 from openpose.coco.partitions import Partitions
 from openpose.errors import InputError
+from openpose.records import schema
 from openpose.records.picture import COUNTED, Picture, total_counts
 from openpose.skeleton import Skeleton
 
@@ -177,8 +178,6 @@ def _write_split(
     skeleton: Skeleton,
     bar: progress.Bar,
 ) -> IndexedSplit:
-    from openpose.records import schema  # here, as TensorFlow takes 10 s to import and `Split` does without it
-
     counts = dict.fromkeys(COUNTED, 0)
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))

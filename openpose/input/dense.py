@@ -10,6 +10,7 @@ from openpose.input.parameters import InputParameters
 from openpose.input.regions import Tensors
 from openpose.records import schema
 from openpose.records.manifest import RecordsManifest
+from openpose.records.parse import parse
 from openpose.skeleton import Skeleton
 
 
@@ -18,7 +19,7 @@ def make_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[b
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = schema.parse(serialized, skeleton)
+        example = parse(serialized, skeleton)
         # TensorFlow skips what the result does not need: the picture is not decoded.
         whole = whole_sample(example, skeleton, parameters, stored=False)
         return whole["maps"], whole["mask"]
@@ -51,7 +52,7 @@ def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
 
 
 def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
-    """The sample of an Example (`schema.parse`) with its whole picture; its targets are the stored ones or made."""
+    """The sample of an Example (`records.parse`) with its whole picture; its targets are the stored ones or made."""
     region = regions.whole(example, skeleton, parameters)
     if not stored:
         return render.render_one(region, parameters.size, skeleton, parameters.targets)

@@ -57,7 +57,7 @@ def blank(picture_id: tf.Tensor, skeleton: Skeleton) -> Tensors:
 
 
 def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
-    """A random region of an Example (`schema.parse`), centred on one of its main persons."""
+    """A random region of an Example (`records.parse`), centred on one of its main persons."""
     # Image ids are unique in a split, so (seed, epoch) and the id give each sample a seed of its own.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
     centre, scale = (tf.boolean_mask(example[name], example["main"]) for name in ("centre", "scale"))
@@ -67,7 +67,7 @@ def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters
 
 
 def whole(example: Tensors, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
-    """The region of an Example (`schema.parse`) with its whole picture."""
+    """The region of an Example (`records.parse`) with its whole picture."""
     matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
     return _region(example, matrix, tf.constant(False), skeleton, parameters)
 

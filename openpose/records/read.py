@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from openpose.records import cache, schema
+from openpose.records import cache
 from openpose.records.manifest import RecordsManifest
+from openpose.records.parse import parse
 from openpose.records.shards import shard_paths
 from openpose.skeleton import Skeleton
 
@@ -52,9 +53,7 @@ def examples_of(
     files = cache.local(manifest, tf.data.Dataset.from_tensor_slices(tf.boolean_mask(paths, opened)))
 
     def part(file: tf.Tensor, range_: tf.Tensor) -> tf.data.Dataset:
-        parsed = tf.data.TFRecordDataset(file).map(
-            lambda serialized: schema.parse(serialized, skeleton), num_parallel_calls=1
-        )
+        parsed = tf.data.TFRecordDataset(file).map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
         return parsed.filter(only).skip(range_[0]).take(range_[1] - range_[0])
 
     return tf.data.Dataset.zip((files, ranges)).flat_map(part)

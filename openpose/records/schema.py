@@ -29,39 +29,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from openpose.records.example import BytesList, Example, Feature, Features, FloatList, Int64List
 from openpose.records.loss_mask import loss_mask
 from openpose.records.picture import Picture, count_image
 from openpose.skeleton import Skeleton
 
 SCALE_UNIT = 368  # pixels of `image/object/scale`, the input height of the published networks
-
-_INTS = tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-_FLOATS = tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
-_BYTES = tf.io.FixedLenFeature([], tf.string)
-_BYTES_OR_NONE = tf.io.FixedLenFeature([], tf.string, "")
-_INT = tf.io.FixedLenFeature([], tf.int64)
-FEATURES = {
-    "image/encoded": _BYTES,
-    "image/filename": _BYTES,
-    "image/source_id": _INT,
-    "image/height": _INT,
-    "image/width": _INT,
-    "image/loss_mask/runs": _INTS,
-    "image/object/id": _INTS,
-    "image/object/bbox": _FLOATS,
-    "image/object/area": _FLOATS,
-    "image/object/is_crowd": _INTS,
-    "image/object/is_main": _INTS,
-    "image/object/centre": _FLOATS,
-    "image/object/scale": _FLOATS,
-    "image/object/keypoint/xy": _FLOATS,
-    "image/object/keypoint/visibility": _INTS,
-    "image/targets/size": _INTS,
-    "image/targets/maps": _BYTES_OR_NONE,
-    "image/targets/mask": _BYTES_OR_NONE,
-}
 
 
 def serialize(picture: Picture) -> bytes:
@@ -94,7 +68,7 @@ def serialize(picture: Picture) -> bytes:
 def with_features(values: dict[str, Any]) -> bytes:
     """The bytes of an Example with these features. Concatenated, such bytes are one Example with all features."""
     features = {name: _feature(value) for name, value in values.items()}
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    return Example(features=Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def picture_head(length: int) -> bytes:
@@ -120,13 +94,13 @@ def _varint(value: int) -> bytes:
     return bytes(content)
 
 
-def _feature(value: Any) -> tf.train.Feature:
+def _feature(value: Any) -> Any:
     if isinstance(value, bytes):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        return Feature(bytes_list=BytesList(value=[value]))
     array = np.atleast_1d(value).ravel()
     if array.dtype.kind == "f":
-        return tf.train.Feature(float_list=tf.train.FloatList(value=array.tolist()))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64).tolist()))
+        return Feature(float_list=FloatList(value=array.tolist()))
+    return Feature(int64_list=Int64List(value=array.astype(np.int64).tolist()))
 
 
 def dense_features(maps: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> bytes:
@@ -148,7 +122,7 @@ def dense_features(maps: np.ndarray, mask: np.ndarray, size: tuple[int, int]) ->
 
 def to_picture(serialized: bytes, skeleton: Skeleton) -> Picture:
     """The picture of an Example, with or without `image/encoded`; its segmentations are None."""
-    feature = tf.train.Example.FromString(serialized).features.feature
+    feature = Example.FromString(serialized).features.feature
     people = len(feature["image/object/id"].int64_list.value)
     parts = len(skeleton.source_parts)
     return Picture(
@@ -175,8 +149,8 @@ def _floats(feature: Any, name: str) -> np.ndarray:
     return np.array(feature[name].float_list.value, np.float32)
 
 
-def count_people(image: tf.train.Example) -> Counter[str]:
-    """The counts of one image, as `count_image` names them."""
+def count_people(image: Any) -> Counter[str]:
+    """The counts of an Example's image, as `count_image` names them."""
     crowd, main, visibility = (
         list(image.features.feature[f"image/object/{name}"].int64_list.value)
         for name in ("is_crowd", "is_main", "keypoint/visibility")
@@ -184,36 +158,3 @@ def count_people(image: tf.train.Example) -> Counter[str]:
     parts = len(visibility) // max(1, len(crowd))
     labelled = [any(visibility[n * parts : (n + 1) * parts]) and not crowd[n] for n in range(len(crowd))]
     return count_image(crowd, labelled, main)
-
-
-def parse(serialized: tf.Tensor, skeleton: Skeleton) -> dict[str, tf.Tensor]:
-    """Parses an Example into tensors; the image and dense targets stay encoded.
-
-    Returns:
-        `encoded`, `filename` (strings), `id`, `height`, `width` (int64), `mask_runs` int64 [R]; for the people
-        `ids` int64 [P], `bbox` float32 [P, 4], `area` [P], `crowd` and `main` bool [P], `centre` float32 [P, 2],
-        `scale` [P], `keypoints` float32 [P, S, 2], `visibility` int64 [P, S]; `target_size` int64 [2] or [0],
-        `target_maps` and `target_mask` (strings, empty without dense targets).
-    """
-    example = tf.io.parse_single_example(serialized, FEATURES)
-    parts = len(skeleton.source_parts)
-    return {
-        "encoded": example["image/encoded"],
-        "filename": example["image/filename"],
-        "id": example["image/source_id"],
-        "height": example["image/height"],
-        "width": example["image/width"],
-        "mask_runs": example["image/loss_mask/runs"],
-        "ids": example["image/object/id"],
-        "bbox": tf.reshape(example["image/object/bbox"], [-1, 4]),
-        "area": example["image/object/area"],
-        "crowd": tf.cast(example["image/object/is_crowd"], tf.bool),
-        "main": tf.cast(example["image/object/is_main"], tf.bool),
-        "centre": tf.reshape(example["image/object/centre"], [-1, 2]),
-        "scale": example["image/object/scale"],
-        "keypoints": tf.reshape(example["image/object/keypoint/xy"], [-1, parts, 2]),
-        "visibility": tf.reshape(example["image/object/keypoint/visibility"], [-1, parts]),
-        "target_size": example["image/targets/size"],
-        "target_maps": example["image/targets/maps"],
-        "target_mask": example["image/targets/mask"],
-    }

@@ -5,13 +5,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from openpose import progress, storage
 from openpose.records import image_bytes, schema
+from openpose.records.example import Example
 from openpose.records.manifest import LeftOut, ShardDescription
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
@@ -115,7 +115,7 @@ def _write_shard(
     note: Callable[[LeftOut], None],
     step: Callable[[], None],
 ) -> ShardDescription:
-    images = [(tf.train.Example.FromString(example), example) for example in examples]
+    images = [(Example.FromString(example), example) for example in examples]
     # In the order of the pictures' positions, so that a disk reads them in one pass.
     images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
     bad = []
@@ -139,9 +139,9 @@ def _write_shard(
     return description
 
 
-def _file_name(image: tf.train.Example) -> str:
+def _file_name(image: Any) -> str:
     return image.features.feature["image/filename"].bytes_list.value[0].decode()
 
 
-def _integer(image: tf.train.Example, name: str) -> int:
+def _integer(image: Any, name: str) -> int:
     return image.features.feature[name].int64_list.value[0]

@@ -15,6 +15,7 @@ from openpose.input.parameters import InputParameters
 from openpose.records import schema
 from openpose.records.loss_mask import mask_image
 from openpose.records.manifest import RecordsManifest
+from openpose.records.parse import parse
 from openpose.records.picture import COUNTED
 from openpose.records.shards import shard_paths
 from openpose.records.verify import read_records
@@ -107,7 +108,7 @@ def _all_records(shards: Sequence[str]) -> Iterator[bytes]:
 
 def _drawn(serialized: bytes, skeleton: Skeleton, parameters: InputParameters) -> np.ndarray:
     """People over the picture, heatmap and vectmap over the network's input; masked areas are darker."""
-    example = schema.parse(serialized, skeleton)
+    example = parse(serialized, skeleton)
     image = tf.io.decode_jpeg(example["encoded"], channels=3).numpy()
     mask = mask_image(example["mask_runs"].numpy(), *image.shape[:2])
     masked = np.where(mask[..., None] > 0, image, image // 3).astype(np.uint8)

@@ -14,8 +14,9 @@ from openpose.errors import InputError
 from openpose.input import batches, dense, render
 from openpose.input.batches import WorkerShare
 from openpose.input.parameters import InputParameters
-from openpose.records import cache, schema
+from openpose.records import cache
 from openpose.records.manifest import RecordShard, RecordsManifest
+from openpose.records.parse import parse
 from openpose.records.shards import shard_paths
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def many_shards(tmp_path_factory: pytest.TempPathFactory, sample_records: Manife
         with tf.io.TFRecordWriter(str(path)) as writer:
             for example in chosen:
                 writer.write(example)
-        samples = sum(bool(schema.parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
+        samples = sum(bool(parse(example, OPENPOSE)["main"].numpy().any()) for example in chosen)
         made.append(
             RecordShard(name=path.name, bytes=path.stat().st_size, sha256="", images=len(chosen), samples=samples)
         )

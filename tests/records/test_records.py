@@ -17,6 +17,7 @@ from openpose import skeleton
 from openpose.coco import index
 from openpose.errors import InputError
 from openpose.records import read, schema
+from openpose.records.example import Example
 from openpose.records.loss_mask import mask_image
 from openpose.records.manifest import RecordsManifest
 from openpose.records.parameters import RecordParameters
@@ -135,6 +136,19 @@ def test_other_kinds_of_images_work(tmp_path: Path, kind: str, form: str) -> Non
 @given(st.binary(max_size=70_000))
 def test_picture_head_is_what_protobuf_writes(encoded: bytes) -> None:
     assert schema.picture_head(len(encoded)) + encoded == schema.with_features({"image/encoded": encoded})
+
+
+@given(st.binary(max_size=9), st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.floats(width=32)))
+def test_features_are_what_tensorflow_writes(text: bytes, integers: list[int], numbers: list[float]) -> None:
+    features = {
+        "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[text])),
+        "integers": tf.train.Feature(int64_list=tf.train.Int64List(value=integers)),
+        "numbers": tf.train.Feature(float_list=tf.train.FloatList(value=numbers)),
+    }
+    theirs = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    values = {"text": text, "integers": np.array(integers, np.int64), "numbers": np.array(numbers, np.float32)}
+    assert schema.with_features(values) == theirs
+    assert Example.FromString(theirs).SerializeToString(deterministic=True) == theirs
 
 
 def test_image_turned_by_exif_is_upright_when_its_annotations_are(tmp_path: Path) -> None:
