@@ -6,10 +6,16 @@ sample.json                         the parameters and the archives' sizes; writ
 """
 
 import json
+import multiprocessing
+import os
+import signal
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ from openpose.errors import InputError
 # Raise it when the same parameters draw other pictures, so that older finished folders are redrawn.
 DRAWING = 1
 FIRST_ID = {"train2017": 1, "val2017": 500_001}  # of the pictures; unique over both splits, as in COCO
+PICTURES_PER_PROCESS = 100  # at least, because a process takes as long to start as to draw twenty
 _ARCHIVES = ("train2017.zip", "val2017.zip", "annotations_trainval2017.zip")
 
 
@@ -92,12 +99,9 @@ def _draw_split(sample: Sample, split: str, count: int, archive: zipfile.ZipFile
     """Draws a split's pictures into the archive; returns its annotation file."""
     images, annotations = [], []
     with progress.bar(count, what=f"draw {split}", unit="picture") as bar:
-        for index in range(count):
-            picture, people = draw(sample, split, index)
-            number = FIRST_ID[split] + index
+        for number, (encoded, people) in enumerate(_by_all_cores(sample, split, count), FIRST_ID[split]):
             name = f"{number:012d}.jpg"
-            encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
-            _store(archive, f"{split}/{name}", encoded.tobytes(), zipfile.ZIP_STORED)
+            _store(archive, f"{split}/{name}", encoded, zipfile.ZIP_STORED)
             images.append(_image(number, name, sample.size))
             annotations += [{**p, "image_id": number, "id": number * 10 + k} for k, p in enumerate(people)]
             bar.update(1)
@@ -115,6 +119,37 @@ def _draw_split(sample: Sample, split: str, count: int, archive: zipfile.ZipFile
         "annotations": annotations,
         "categories": [{"supercategory": "person", **SKELETON.coco_category()}],
     }
+
+
+def _by_all_cores(sample: Sample, split: str, count: int) -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
+    """A split's pictures in order, as JPEG with their annotations, drawn by one process per core."""
+    draw_one, processes = partial(_encoded, sample, split), min(os.cpu_count() or 1, count // PICTURES_PER_PROCESS)
+    if processes < 2:
+        yield from map(draw_one, range(count))
+        return
+    # Not forked: this process may have threads, whose locks a fork would copy.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
+        try:
+            yield from pool.map(draw_one, range(count), chunksize=10)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Makes this process end when its parent was stopped or killed; on Ctrl-C, only the parent speaks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _encoded(sample: Sample, split: str, index: int) -> tuple[bytes, list[dict[str, Any]]]:
+    picture, people = draw(sample, split, index)
+    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes(), people
 
 
 def _image(number: int, name: str, size: int) -> dict[str, Any]:

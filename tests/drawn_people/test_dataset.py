@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,15 @@ def joints(annotation: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def read(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ARCHIVES}
+
+
+def test_several_processes_draw_the_same_pictures_as_one(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(dataset, "PICTURES_PER_PROCESS", 30)
+    assert dataset.make(tmp_path, Sample(seed=5, train=60, val=12, size=256, difficulty=0.5))
+    assert read(tmp_path) == read(folder)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
