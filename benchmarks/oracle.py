@@ -81,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def draw_sample(folder: Path) -> Path:
     """Draws a data set; returns its validation annotations."""
     dataset.make(folder, Sample(seed=0, train=1, val=SAMPLE_PICTURES))
+    return unpacked(folder)
+
+
+def unpacked(folder: Path) -> Path:
+    """Unpacks the validation annotations of a drawn data set into its folder; returns their path."""
     with zipfile.ZipFile(folder / "annotations_trainval2017.zip") as archive:
         archive.extract(ANNOTATIONS, folder)
     return folder / ANNOTATIONS
