@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,6 +41,7 @@ def strategy(gpus: int = 0) -> tf.distribute.Strategy:
     visible = tf.config.list_physical_devices("GPU")
     if gpus < 0 or gpus > len(visible):
         raise InputError(f"gpus is {gpus}, but {len(visible)} are visible here; give at most that, or 0 for one device")
+    _warn_of_unusable(visible[: max(gpus, 1)])
     if os.environ.get("TF_CONFIG"):
         tf.config.set_visible_devices(visible[: max(gpus, 1)], "GPU")
         meet(*_cluster(os.environ["TF_CONFIG"]))
@@ -45,6 +49,47 @@ def strategy(gpus: int = 0) -> tf.distribute.Strategy:
     if gpus > 1:
         return tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(gpus)])
     return tf.distribute.get_strategy()
+
+
+def _warn_of_unusable(gpus: list[tf.config.PhysicalDevice]) -> None:
+    """Names each GPU that this TensorFlow cannot use: TensorFlow itself fails later, and does not say why."""
+    import tensorflow as tf
+
+    built_for = tf.sysconfig.get_build_info().get("cuda_compute_capabilities", [])
+    for gpu in gpus:
+        details = tf.config.experimental.get_device_details(gpu)
+        problem = unusable(built_for, details.get("compute_capability"))
+        if problem:
+            print(f"warning: {gpu.name} ({details.get('device_name')}) {problem}", file=sys.stderr, flush=True)
+
+
+def unusable(built_for: Sequence[str], capability: tuple[int, int] | None) -> str:
+    """Why TensorFlow cannot use a GPU of this compute capability, and what to do; empty if it can.
+
+    A GPU runs code that was built for its own major version, up to its minor one. CUDA also promises to compile the PTX
+    of an older major version. With TensorFlow that fails on Blackwell (12.0): CUDA_ERROR_INVALID_PTX, see TensorFlow's
+    issues 89272, 97387 and 101746. So only the major version counts here.
+
+    Args:
+        built_for: compute capabilities, as `tf.sysconfig.get_build_info()` lists them. The wheels of TensorFlow 2.21
+            have sm_60, sm_70, sm_80 and sm_89 (code), and compute_90 (PTX). Empty if TensorFlow was built without CUDA.
+        capability: major and minor version of the GPU; None if it has none, as one that is not NVIDIA's.
+    """
+    versions = sorted(_version(name) for name in built_for)
+    if not versions or capability is None or any(v[0] == capability[0] and v <= capability for v in versions):
+        return ""
+    names = ", ".join(f"{major}.{minor}" for major, minor in versions)
+    return (
+        f"has compute capability {capability[0]}.{capability[1]}, but this TensorFlow was built for {names}, and is "
+        "known to fail on others; if the training fails now, use a TensorFlow that was built for this GPU, such as "
+        "that of NVIDIA's container nvcr.io/nvidia/tensorflow, or another GPU, or none: CUDA_VISIBLE_DEVICES=-1"
+    )
+
+
+def _version(name: str) -> tuple[int, int]:
+    """Major and minor version in sm_89, sm_90a, compute_120 or 12.0."""
+    digits = re.sub(r"\D", "", name)
+    return int(digits[:-1]), int(digits[-1])
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -141,6 +141,50 @@ def test_more_gpus_than_there_are() -> None:
         devices.strategy(visible + 1)
 
 
+WHEEL = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]  # of TensorFlow 2.21
+
+
+@pytest.mark.parametrize(
+    ("built_for", "capability"),
+    [
+        *((WHEEL, capability) for capability in [(6, 1), (7, 5), (8, 0), (8, 6), (9, 0)]),
+        ([*WHEEL, "sm_120"], (12, 0)),
+        (["12.0"], (12, 1)),
+        (["sm_90a"], (9, 0)),
+        ([], (12, 0)),
+        (WHEEL, None),
+    ],
+)
+def test_gpu_that_tensorflow_can_use(built_for: list[str], capability: tuple[int, int] | None) -> None:
+    assert devices.unusable(built_for, capability) == ""
+
+
+@pytest.mark.parametrize(("built_for", "capability"), [(WHEEL, (12, 0)), (WHEEL, (10, 0)), (WHEEL, (5, 2))])
+def test_gpu_that_tensorflow_cannot_use(built_for: list[str], capability: tuple[int, int]) -> None:
+    problem = devices.unusable(built_for, capability)
+    assert f"capability {capability[0]}.{capability[1]}, but this TensorFlow was built for 6.0, 7.0, 8.0, 8.9, 9.0" in (
+        problem
+    )
+    assert "nvcr.io/nvidia/tensorflow" in problem
+
+
+def test_code_for_a_later_minor_version_is_not_enough() -> None:
+    assert "8.0, but this TensorFlow was built for 8.9" in devices.unusable(["sm_89"], (8, 0))
+
+
+def test_unusable_gpu_is_named_before_the_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpus = [tf.config.PhysicalDevice(f"/physical_device:GPU:{number}", "GPU") for number in range(2)]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    details = {"device_name": "NVIDIA GeForce RTX 5090", "compute_capability": (12, 0)}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    monkeypatch.setattr(tf.sysconfig, "get_build_info", lambda: {"cuda_compute_capabilities": WHEEL})
+    devices.strategy(0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: /physical_device:GPU:0 (NVIDIA GeForce RTX 5090) has compute capability 12.0, but")
+
+
 @pytest.mark.parametrize(
     "text",
     [
