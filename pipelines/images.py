@@ -6,11 +6,12 @@
 
 A pushed image is named by its digest in the registry. If the registry already has a commit's image, that image is used,
 so that each commit has one image. Other images have a tag that is unique to their content, and the digest of the Docker
-that built them.
+that built them. A pushed image carries an SBOM and its provenance wherever the builder can attach them.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ BUILT = (REPOSITORY if IN_CLONE else Path()) / "build/images.json"
 VARIANTS = ("cpu", "gpu")
 PLACEHOLDER = "openpose-kubeflow:dev"
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout", "retries")
+_ATTESTATIONS = ("--sbom=true", "--provenance=mode=max")
 _CONTENT = ("images/Dockerfile", ".dockerignore", "LICENSE", "requirements", "openpose", "components")
 
 
@@ -127,26 +129,36 @@ def build(variant: str, name: str, options: Options, flags: Sequence[str]) -> di
         InputError: the build or the push failed; Docker has printed why.
     """
     docker, code, platforms = client(), revision.fingerprint(), options.platform
-    several = "," in platforms
+    several, attested = "," in platforms, options.push and _attests(docker)
     if several and not options.push:
         raise InputError(f"PLATFORM={platforms}: images for several platforms must be pushed to a registry; add PUSH=1")
+    pushes = several or attested  # the builder itself, because Docker may be unable to store the image
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [docker, *(("buildx", "build", "--push", "--metadata-file", str(result)) if several else ("build",))]
+        command = [docker, *(("buildx", "build", "--push", "--metadata-file", str(result)) if pushes else ("build",))]
+        command += _ATTESTATIONS if attested else ()
         command += ["--file", "images/Dockerfile", "--tag", name, *_pip_secrets(Path(folder)), *flags]
         command += ["--build-arg", f"VARIANT={variant}", "--build-arg", f"REVISION={name.rpartition(':')[2]}"]
         command += ["--platform", platforms] if platforms else []
         _run([*command, "."])
-        if several:
+        if pushes:
             digest = json.loads(result.read_text())["containerimage.digest"]
         elif options.push:
             digest = push_image(docker, name)
         else:
             digest = _output(docker, "image", "inspect", "--format", "{{.Id}}", name)
-    if not several:
+    if not pushes:
         print(_describe(docker, name), flush=True)
     image = f"{name.rpartition(':')[0]}@{digest}" if options.push else name
     return {"image": image, "digest": digest, "code": code}
+
+
+def _attests(docker: str) -> bool:
+    """Whether the builder can attach an SBOM and provenance; Docker's own needs containerd's image store for it."""
+    driver = re.search(r"^Driver: *(\S+)", _output(docker, "buildx", "inspect"), re.MULTILINE)
+    if driver is None or driver[1] != "docker":
+        return driver is not None
+    return "io.containerd." in _output(docker, "info", "--format", "{{json .DriverStatus}}")
 
 
 def push_image(docker: str, name: str) -> str:

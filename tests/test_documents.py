@@ -40,7 +40,7 @@ FLAGS = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 LANGUAGES = {"sh", "text", "yaml", "python", "mermaid"}
 OTHER_PROGRAMS = {"export", "gcloud", "git", "kubectl"}
-OTHER_FLAGS = {"--network", "--build-arg", "--audience", "--no-deps"}  # of docker build, kubectl and pip
+OTHER_FLAGS = {"--network", "--build-arg", "--sbom", "--audience", "--no-deps"}  # of docker build, kubectl and pip
 # Commands whose flags the documents name, without those that stand in a code block.
 COMMANDS = (
     *(

@@ -35,24 +35,28 @@ for word in words:
         pathlib.Path(word).write_text('{{"containerimage.digest": "sha256:several"}}')
 if words[0] == "build" and "--fail" in words:
     sys.exit(1)
-if words == ["buildx", "version"] and {no_buildx}:
+if words[0] == "buildx" and {no_buildx}:
     sys.exit(1)
+if words == ["buildx", "inspect"]:
+    print("Name:          default\\nDriver:        {driver}\\nLast Activity: 2026-01-01")
+    sys.exit()
 print({{
     "{{{{.Client.Version}}}}": "{version}",
     "{{{{.Server.Version}}}}": "{server}",
     "{{{{.Id}}}}": "sha256:id",
+    "{{{{json .DriverStatus}}}}": '[["driver-type","{store}"]]',
     "{{{{json .RepoDigests}}}}": '["other@sha256:other", "registry/openpose-kubeflow-cpu@sha256:pushed"]',
     "{{{{.Size}}}}": "1000000000",
 }}.get(next((word for word in words if word.startswith("{{{{")), ""), "yes"))
 """
 
 
-def write_docker(folder: Path, version: str = "28.2.2", server: str = "28.2.2", no_buildx: int = 0) -> Path:
+def write_docker(folder: Path, **given: str | int) -> Path:
+    """Writes a docker; `given` replaces its versions and the driver and image store of its builder."""
     folder.mkdir(exist_ok=True)
     program = folder / "docker"
-    program.write_text(
-        DOCKER.format(python=sys.executable, folder=str(folder), version=version, server=server, no_buildx=no_buildx)
-    )
+    usual: dict[str, str | int] = {"version": "28.2.2", "server": "28.2.2", "driver": "docker", "store": "overlay2"}
+    program.write_text(DOCKER.format(python=sys.executable, folder=str(folder), **(usual | {"no_buildx": 0} | given)))
     program.chmod(0o755)
     return program
 
@@ -241,6 +245,32 @@ def test_several_platforms_go_to_the_registry(docker: Path, capsys: pytest.Captu
     assert images.main([*flags, "--push"]) == 0
     assert json.loads(images.BUILT.read_text())["cpu"]["image"].endswith("/openpose-kubeflow-cpu@sha256:several")
     assert "--platform linux/amd64,linux/arm64" in (docker / "asked").read_text()
+
+
+@pytest.mark.parametrize(
+    ("driver", "store"), [("docker-container", "overlay2"), ("docker", "io.containerd.snapshotter.v1")]
+)
+def test_pushed_image_has_an_sbom_and_provenance(docker: Path, driver: str, store: str) -> None:
+    write_docker(docker, driver=driver, store=store)
+    assert images.main(["--variant", "cpu", "--registry", "registry", "--push", "--sbom=false"]) == 0
+    asked = (docker / "asked").read_text()
+    # The user's own flag comes later, so that it wins.
+    assert re.search(r"^buildx build --push .* --sbom=true --provenance=mode=max .* --sbom=false ", asked, re.MULTILINE)
+    assert not re.search(r"^push ", asked, re.MULTILINE)
+    built = json.loads(images.BUILT.read_text())["cpu"]
+    assert built["image"] == "registry/openpose-kubeflow-cpu@sha256:several"
+
+
+def test_image_has_no_sbom_where_none_can_be_attached(docker: Path) -> None:
+    assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
+    write_docker(docker, no_buildx=1, version="20.10.24")
+    assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
+    write_docker(docker, driver="docker-container")
+    assert images.main(["--variant", "cpu"]) == 0  # not pushed
+    asked = (docker / "asked").read_text()
+    assert len(re.findall(r"^build ", asked, re.MULTILINE)) == 3
+    assert "--sbom" not in asked
+    assert "--provenance" not in asked
 
 
 def test_pips_settings_are_secrets(docker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
