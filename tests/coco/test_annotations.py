@@ -11,41 +11,16 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as rle
 
-from openpose import skeleton
 from openpose.coco import annotations, index
 from openpose.errors import InputError
-from openpose.records.loss_mask import loss_mask, mask_image
-from openpose.records.picture import Picture
-
-OPENPOSE = skeleton.get("openpose18")
+from openpose.skeleton import OPENPOSE18 as OPENPOSE
+from tests import labelled
+from tests.labelled import NAME
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """One picture of 80×60 with one person whose 17 keypoints are all labelled."""
-    person = {
-        "id": 7,
-        "image_id": 1,
-        "category_id": 1,
-        "keypoints": [value for k in range(17) for value in (10 + k, 20 + k, 2)],
-        "num_keypoints": 17,
-        "bbox": [5, 5, 40, 50],
-        "area": 1500,
-        "iscrowd": 0,
-        "segmentation": [[5, 5, 45, 5, 45, 55, 5, 55]],
-    } | changes
-    return {
-        "images": [{"id": 1, "file_name": "a.jpg", "width": 80, "height": 60}],
-        "annotations": [person],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(OPENPOSE.source_parts), "skeleton": []}],
-    }
-
-
-NAME = "person_keypoints_train2017.json"
-
-
-def picture_of(content: dict[str, Any]) -> Picture:
-    """The first picture of a document, with all people of the document."""
-    return annotations.make_picture(content["images"][0], content["annotations"], NAME, OPENPOSE)
+    """An annotation file of one person."""
+    return labelled.document([labelled.person(**changes)])
 
 
 def indexed(content: dict[str, Any] | str, folder: Path) -> dict[str, int]:
@@ -56,7 +31,7 @@ def indexed(content: dict[str, Any] | str, folder: Path) -> dict[str, int]:
 
 
 def test_reads_people() -> None:
-    picture = picture_of(document())
+    picture = labelled.picture({})
     assert picture.file_name == "a.jpg"
     assert picture.keypoints[0, 3].tolist() == [13, 23]
     assert picture.main.tolist() == [True]
@@ -101,55 +76,17 @@ def test_people_of_other_categories_are_ignored(tmp_path: Path) -> None:
     assert indexed(document(category_id=18), tmp_path)["people"] == 0
 
 
-def mask_of(picture: Picture) -> np.ndarray:
-    return mask_image(loss_mask(picture), picture.height, picture.width)
-
-
-def people(*persons: dict[str, Any]) -> dict[str, Any]:
-    whole = document()
-    whole["annotations"] = [document(**changes)["annotations"][0] | {"id": i} for i, changes in enumerate(persons)]
-    return whole
-
-
 def test_main_persons_are_large_labelled_and_apart() -> None:
     few = [0] * 39 + [1, 1, 2] * 4
-    picture = picture_of(
-        people(
-            {"bbox": [0, 0, 40, 50]},
-            {"bbox": [4, 4, 40, 50]},  # nearer than 0.3 of the first one's box
-            {"bbox": [40, 0, 40, 50], "keypoints": few},
-            {"bbox": [40, 0, 40, 50], "area": 32**2 - 1},
-            {"bbox": [40, 0, 40, 50], "iscrowd": 1},
-            {"bbox": [40, 0, 40, 50]},
-        )
+    picture = labelled.picture(
+        {"bbox": [0, 0, 40, 50]},
+        {"bbox": [4, 4, 40, 50]},  # nearer than 0.3 of the first one's box
+        {"bbox": [40, 0, 40, 50], "keypoints": few},
+        {"bbox": [40, 0, 40, 50], "area": 32**2 - 1},
+        {"bbox": [40, 0, 40, 50], "iscrowd": 1},
+        {"bbox": [40, 0, 40, 50]},
     )
     assert picture.main.tolist() == [True, False, False, False, False, True]
-
-
-def test_mask_leaves_out_crowds_and_unlabelled_people_but_not_labelled_ones() -> None:
-    square = {"size": [60, 80], "counts": [0, 60 * 20, 60 * 60]}  # the first 20 columns
-    picture = picture_of(
-        people(
-            {"iscrowd": 1, "segmentation": square, "keypoints": [0] * 51},
-            {
-                "keypoints": [0] * 51,
-                "segmentation": [[40, 0, 50, 0, 50, 60, 40, 60], [60, 0, 70, 0, 70, 60, 60, 60]],
-            },
-            {"segmentation": [[10, 0, 45, 0, 45, 60, 10, 60]]},
-        )
-    )
-    expected = np.ones(80, np.uint8)
-    expected[:10] = 0  # the crowd, minus the labelled person
-    expected[45:50] = 0  # the first polygon of the unlabelled one, minus the labelled person
-    expected[60:70] = 0  # its second polygon
-    np.testing.assert_array_equal(mask_of(picture), np.tile(expected, (60, 1)))
-
-
-def test_person_without_polygon_is_masked_by_box() -> None:
-    picture = picture_of(people({"keypoints": [0] * 51, "segmentation": [], "bbox": [10, 20, 5, 6]}))
-    mask = mask_of(picture)
-    assert mask[20:26, 10:15].max() == 0
-    assert (mask == 0).sum() == 30
 
 
 @pytest.mark.parametrize(
@@ -168,13 +105,7 @@ def test_person_without_polygon_is_masked_by_box() -> None:
 )
 def test_segmentation_that_cannot_be_read_is_named(segmentation: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"`segmentation` of annotation 7 cannot be read: .*{message}"):
-        picture_of(document(iscrowd=1, segmentation=segmentation))
-
-
-def test_polygons_far_outside_of_the_picture_are_fine() -> None:
-    far = [[-1e8, -1e8, 1e8, -1e8, 1e8, 1e8, -1e8, 1e8]]
-    picture = picture_of(document(iscrowd=1, segmentation=far))
-    assert mask_of(picture).max() == 0
+        labelled.picture({"id": 7, "iscrowd": 1, "segmentation": segmentation})
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
