@@ -120,7 +120,7 @@ def test_installed_command_is_the_one_of_a_clone(installed: Path, tmp_path: Path
     [
         (["predict", "--model=a.pb", "--image=no.jpg", "--out=out"], 1, "error: no.jpg: no such picture, video or"),
         (["train", "--root=.", "--train-records=no", "--valid-records=no", "--epochs=0"], 1, "error: epochs is 0; it"),
-        (["score", "--truth=t.json", "--detections=none.json"], 1, "error: none.json: "),
+        (["score", "--truth=none.json", "--detections=found.json"], 1, "error: none.json: "),
         (["records", "show", "none.json"], 1, "error: none.json: no such file; give a records manifest"),
         (["train", "--epoch=0"], 2, "Missing from openpose train:"),
         (["teach"], 2, "Unrecognized options: teach"),
