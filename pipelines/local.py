@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -23,8 +23,11 @@ from openpose.coco import source as data_source
 from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError, reports_errors
-from pipelines import images, in_place
-from pipelines.training import training
+from pipelines import images
+
+if TYPE_CHECKING:
+    # At runtime imported to run the DAG only: KFP takes seconds, which --help and the drawing should not spend.
+    from pipelines import in_place
 
 PROGRAM = "python -m pipelines.local"
 
@@ -83,8 +86,10 @@ def parse(arguments: Sequence[str], program: str = PROGRAM) -> tuple[Options, di
 @reports_errors
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Runs the DAG; returns the exit code."""
+    options, parameters = parse(sys.argv[1:] if arguments is None else arguments, program)
+    from pipelines import in_place
+
     try:
-        options, parameters = parse(sys.argv[1:] if arguments is None else arguments, program)
         out = options.out.absolute()
         storage.open_root(out)
         with in_place.alone(out) as lock:
@@ -108,6 +113,9 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     Returns:
         The exit code.
     """
+    from pipelines import in_place
+    from pipelines.training import training
+
     start = time.time()
     if data is None:
         dataset.make(out / "sample", Sample(seed=parameters["seed"]))
@@ -132,8 +140,9 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     return summary.exit_code
 
 
-def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> in_place.Outcome:
+def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> "in_place.Outcome":
     from pipelines import in_docker  # here because most runs do not need Docker's package
+    from pipelines.training import training
 
     if arguments.get("init") and Path(arguments["init"]).exists():
         arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # the path in a container
