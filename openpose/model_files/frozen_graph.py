@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_files import inference
 from openpose.model_files.facts import Facts
 from openpose.model_files.formats import Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, Source
@@ -80,7 +79,7 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
 
 def write(source: Source, path: Path) -> None:
     """Writes a network as a frozen graph."""
-    graph_def = _for_old_clients(inference.graph(source.model, source.pixels, portable=False))
+    graph_def = _for_old_clients(source.graph_for_tensorflow)
     for name, text in source.facts.texts().items():
         constant = graph_def.node.add(name=FACT.format(name), op="Const")
         constant.attr["dtype"].type = tf.string.as_datatype_enum

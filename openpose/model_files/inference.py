@@ -52,6 +52,11 @@ class Source:
         return graph(self.model, self.pixels, portable=True)
 
     @cached_property
+    def graph_for_tensorflow(self) -> tf.compat.v1.GraphDef:
+        """The network for TensorFlow 1 and 2."""
+        return graph(self.model, self.pixels, portable=False)
+
+    @cached_property
     def graph_for_integers(self) -> tf.compat.v1.GraphDef:
         """The same network, prepared for rounding to integers."""
         return graph(self.model, self.pixels, portable=True, for_integers=True)

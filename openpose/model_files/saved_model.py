@@ -19,7 +19,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from openpose import storage
 from openpose.errors import InputError
 from openpose.image_file import MAX_ASPECT, PADDING_GREY
-from openpose.model_files import frozen_graph, inference
+from openpose.model_files import frozen_graph
 from openpose.model_files.formats import SAVED_MODEL, Example
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, shape_text
@@ -81,7 +81,7 @@ def _described(signatures: dict[str, tf.types.experimental.ConcreteFunction]) ->
 def write(source: Source, folder: Path) -> None:
     """Writes a network as a SavedModel to a new folder."""
     # Not the portable graph: without oneDNN, TensorFlow's kernel for CPUs refuses a dilated depthwise convolution.
-    network, graph = inference.graph(source.model, source.pixels, portable=False), tf.Graph()
+    network, graph = source.graph_for_tensorflow, tf.Graph()
     with graph.as_default():
         encoded = tf.compat.v1.placeholder(tf.string, [], name="encoded")
         picture, scale = prepare(encoded, source.pixels, source.stride, source.height)
