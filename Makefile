@@ -9,6 +9,8 @@ BATCH :=   ## pictures in one training step
 LR :=      ## highest learning rate
 SEED :=    ## seed of the sample data, the weights and the augmentation
 DATA :=    ## COCO-format data: a folder, an address or coco2017 (default: a drawn sample)
+SKELETON := ## keypoints and limbs: a name, or a .yaml, .json or mmpose file (default: what the data labels)
+CATEGORY := ## the category to train, if several in the data have keypoints
 OUT :=     ## folder for all output
 RUNNER :=  ## where the steps run: in-place (default), or docker (needs make images)
 REGISTRY := ## of make images: registry to tag them for, such as europe-docker.pkg.dev/me/pose
@@ -39,7 +41,8 @@ run: setup  ## run the whole pipeline on this machine, from the data to the expo
 	@$(python) -m pipelines.local \
 	  $${RUNNER:+--runner "$$RUNNER"} $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SEED:+--seed "$$SEED"} \
 	  $${MODEL:+--model "$$MODEL"} $${WIDTH:+--width "$$WIDTH"} $${SIZE:+--size "$$SIZE"} \
-	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"} $(ARGS)
+	  $${EPOCHS:+--epochs "$$EPOCHS"} $${BATCH:+--batch-size "$$BATCH"} $${LR:+--learning-rate "$$LR"} \
+	  $${SKELETON:+--skeleton "$$SKELETON"} $${CATEGORY:+--category "$$CATEGORY"} $(ARGS)
 
 setup:  ## make .venv from the hashed lock, if it is missing or the lock changed
 	@$(call install,runtime)
@@ -151,7 +154,8 @@ help:
 define asked
 $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
   $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
-  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"}
+  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} \
+  $${SKELETON:+--param "skeleton=$$SKELETON"} $${CATEGORY:+--param "category=$$CATEGORY"}
 endef
 
 # $(call install,runtime): makes .venv from requirements/runtime.txt, with PYTHON or the first Python that fits.

@@ -101,8 +101,8 @@ def measure(name: str, path: Path) -> float:
     print(f"{name}: {len(scenes)} images, {people} people with keypoints; decoding {milliseconds:.1f} ms/image")
     print(f"  {'':58}{'AP':>7}{'AP50':>7}{'AR':>7}")
     print_row("labelled keypoints themselves", path, scenes, [truth(scene, 1) for scene in scenes])
-    ceiling = [truth(scene, PARAMETERS.min_parts) for scene in scenes]
-    print_row(f"the same, people with {PARAMETERS.min_parts} or more parts (reference)", path, scenes, ceiling)
+    ceiling = [truth(scene, OPENPOSE.min_parts) for scene in scenes]
+    print_row(f"the same, people with {OPENPOSE.min_parts} or more parts (reference)", path, scenes, ceiling)
     print_row("peaks found, grouped by the truth", path, scenes, [peaks_of_truth(scene) for scene in scenes])
     grouped = [group(true_peaks(scene), scene.vectmap, OPENPOSE, PARAMETERS) for scene in scenes]
     print_row("true positions, grouped by the decoder", path, scenes, grouped)
@@ -141,7 +141,7 @@ def true_peaks(scene: Scene) -> Peaks:
 
 def peaks_of_truth(scene: Scene) -> People:
     """The labelled people, each part moved to the nearest peak within 1.5 cells, or dropped."""
-    people = truth(scene, PARAMETERS.min_parts)
+    people = truth(scene, OPENPOSE.min_parts)
     peaks = find_peaks(scene.heatmap, OPENPOSE, PARAMETERS)
     for person in people.keypoints:
         for part in np.flatnonzero(person[:, 2]):
@@ -169,7 +169,7 @@ def print_row(name: str, path: Path, scenes: list[Scene], found: list[People]) -
 def print_losses(scenes: list[Scene], found: list[People]) -> None:
     """Prints which people are lost; a person counts for the first kind that applies."""
     kinds: dict[str, Callable[[Scene], np.ndarray]] = {
-        f"fewer than {PARAMETERS.min_parts} parts": lambda s: s.labelled.sum(1) < PARAMETERS.min_parts,
+        f"fewer than {OPENPOSE.min_parts} parts": lambda s: s.labelled.sum(1) < OPENPOSE.min_parts,
         "a part within a cell of another person's": shares_a_cell,
         "in pieces: no limbs between some parts": in_pieces,
         "other people": lambda s: np.ones(len(s.keypoints), bool),

@@ -5,8 +5,9 @@ import colorsys
 import cv2
 import numpy as np
 
+from openpose.codec import channels
 from openpose.codec.decode import People
-from openpose.skeleton import Skeleton
+from openpose.skeleton import OPENPOSE18, Skeleton
 
 # OpenPose finds these limbs, which connect a head to its shoulders, but does not draw them.
 _NOT_DRAWN = {("right_shoulder", "right_ear"), ("left_shoulder", "left_ear")}
@@ -17,7 +18,7 @@ _SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
 
 
 def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
-    """Draws people's limbs and parts: each part has its own colour, and each limb that of its second part.
+    """Draws limbs and parts: each part has its own colour, and each limb that of its second part.
 
     Args:
         image: RGB uint8 [H, W, 3].
@@ -68,10 +69,12 @@ def vectmap(image: np.ndarray, vectmap: np.ndarray, cell: float | tuple[float, f
         vectmap: float [h, w, 2 L].
         cell: as in `heatmap`.
     """
-    (h, w, channels), factor = vectmap.shape, 4
+    (h, w, count), factor = vectmap.shape, 4
+    if not count:
+        return image.copy()
     # Upsample before choosing the longest limb, so that its edges are finer than the cells.
-    fine = cv2.resize(vectmap.astype(np.float32), (w * factor, h * factor), interpolation=cv2.INTER_LINEAR)
-    vectors = fine.reshape(h * factor, w * factor, channels // 2, 2)
+    fine = channels.resize(vectmap.astype(np.float32), (w * factor, h * factor), cv2.INTER_LINEAR)
+    vectors = fine.reshape(h * factor, w * factor, count // 2, 2)
     longest = np.linalg.norm(vectors, axis=-1).argmax(-1)[..., None, None]
     vector = np.take_along_axis(vectors, longest, 2)[:, :, 0]
     cell = None if cell is None else tuple(np.broadcast_to(cell, 2) / factor)
@@ -96,7 +99,8 @@ def side_by_side(*images: np.ndarray, gap: int = 8) -> np.ndarray:
 def _limb_lines(person: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]) -> list:
     """Lists (width, start, end, part that gives the colour) of the limbs with both parts found."""
     width = max(1, round(_thickness(person, shape)))
-    drawn = [ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in _NOT_DRAWN]
+    hidden = _NOT_DRAWN if skeleton == OPENPOSE18 else set()
+    drawn = [ends for name, ends in zip(skeleton.limb_names, skeleton.limbs, strict=True) if name not in hidden]
     return [
         (width, _fixed_point(person[a]), _fixed_point(person[b]), b)
         for a, b in drawn

@@ -23,6 +23,7 @@ from openpose.coco import source as data_source
 from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError, reports_errors
+from openpose.skeleton.files import SUFFIXES
 from pipelines import images
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     for old in ("summary.json", "report.html"):  # so that no old result remains if this run fails
         (out / old).unlink(missing_ok=True)
     source = data_source.absolute(data or str(out / "sample"))
+    parameters = parameters | {"skeleton": _absolute(parameters["skeleton"])}
     arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
     if image is None:
         outcome = in_place.run(training, arguments, out / "kfp", lock)
@@ -140,13 +142,20 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     return summary.exit_code
 
 
+def _absolute(skeleton: str) -> str:
+    """The path of a skeleton file as every step finds it; a name stays as it is."""
+    return str(Path(skeleton).absolute()) if skeleton.endswith(SUFFIXES) and "://" not in skeleton else skeleton
+
+
 def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> "in_place.Outcome":
     from pipelines import in_docker  # here because most runs do not need Docker's package
     from pipelines.training import training
 
     if arguments.get("init") and Path(arguments["init"]).exists():
         arguments = arguments | {"init": str(Path(arguments["init"]).absolute())}  # the path in a container
-    seen = [Path(arguments[name]) for name in ("source", "init") if Path(arguments.get(name, "")).is_absolute()]
+    seen = [
+        Path(arguments[name]) for name in ("source", "init", "skeleton") if Path(arguments.get(name, "")).is_absolute()
+    ]
     return in_docker.run(training, arguments, out / "kfp", image, out, seen)
 
 

@@ -2,22 +2,25 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from components import status
 from components.coco_download.parameters import DataParameters
 from openpose import storage
-from openpose.coco import index, remote_files, zip_archive
+from openpose.coco import index, own_skeleton, remote_files, zip_archive
 from openpose.coco import source as data_source
 from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.records import image_bytes, schema
+from openpose.records.picture import counted
 from openpose.report.data_page import Sample, data_page
-from openpose.skeleton import DEFAULT, Skeleton
-from openpose.skeleton import get as get_skeleton
+from openpose.skeleton import DEFAULT, KNOWN, Skeleton
+from openpose.skeleton.draft import Draft
+from openpose.skeleton.files import SUFFIXES, parse
 
 SAMPLES = 12  # pictures in the report
 SUMS = "data/.checksums.json"  # of annotation files, so that later runs need not read them again
@@ -44,6 +47,7 @@ def coco_download(
     """
     folder = storage.open_root(root)
     val_share, seed = parameters.val_share, parameters.data_seed
+    asked, request = _asked(parameters)
     with status.step(folder, "coco_download") as step:
         files = data_source.bring(source, folder, _names(parameters))
         shares = (
@@ -62,6 +66,7 @@ def coco_download(
             content={split: [sums[split], signatures[split]] for split in shares},
             val_share=val_share,
             seed=seed,
+            skeleton=request or None,
         )
         work = storage.StepOutput(folder, DataManifest, inputs, "data/")
         manifest = step.cached(work)
@@ -71,20 +76,51 @@ def coco_download(
                 content = {"annotations": sums[file], "pictures": signatures[file], "seed": seed}
                 for split in splits:
                     part = {"split": split, "val_share": val_share} if val_share else {}
-                    fingerprints[split] = storage.fingerprint(content | part)
-            skeleton = get_skeleton(DEFAULT)
-            described = _index(work, files, shares, seed, fingerprints, skeleton)
+                    fingerprints[split] = storage.fingerprint(content | part | request)
+            first = files.annotations["train"]
+            categories = own_skeleton.read_categories(first.open, str(first))
+            skeleton, notes = own_skeleton.find(first.open, str(first), categories, asked, parameters.category)
+            described = _index(
+                work, files, shares, seed, fingerprints, skeleton, notes, parameters.category, categories
+            )
             manifest = work.finish(
                 source=remote_files.public(source),  # without its password
                 files=_described_files(files, sums, signatures),
                 splits=described,
-                skeleton=skeleton.name,
+                skeleton=skeleton,
+                notes=notes,
                 report=str(work.folder / "report.html"),
             )
             storage.write_json(folder / SUMS, storage.to_json(checksums))
             print(f"data in {work.folder}", flush=True)
-        print(_summary(manifest.splits), flush=True)
+        print(_summary(manifest), flush=True)
         return manifest
+
+
+def _asked(parameters: DataParameters) -> tuple[Skeleton | Draft | None, dict[str, str]]:
+    """The skeleton that the parameters ask for, None for the data's own, and what identifies it for fingerprints.
+
+    Raises:
+        InputError: no skeleton or file has this name, or the file cannot be used.
+    """
+    name = parameters.skeleton
+    request = {"category": parameters.category} if parameters.category else {}
+    if name in ("auto", DEFAULT):  # whatever data fits openpose18, auto would choose it too
+        return KNOWN.get(name), request
+    if name in KNOWN:
+        return KNOWN[name], request | {"skeleton": name}
+    if not name.endswith(SUFFIXES):
+        raise InputError(
+            f"skeleton is {name!r}; give auto, one of {', '.join(KNOWN)}, or a file that ends in {', '.join(SUFFIXES)}"
+        )
+    place = storage.path(name)
+    if storage.size(place) is None:
+        raise InputError(f"{place}: no such skeleton file")
+    try:
+        text = storage.read_bytes(place).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place}: cannot be read as a skeleton ({error})") from error
+    return parse(text, str(place)), request | {"skeleton": storage.checksum(text.encode())}
 
 
 def _names(parameters: DataParameters) -> Names:
@@ -162,6 +198,9 @@ def _index(
     seed: int,
     fingerprints: dict[str, str],
     skeleton: Skeleton,
+    notes: list[str],
+    category: str,
+    categories: list[dict[str, Any]],
 ) -> dict[str, DataSplit]:
     """Writes the indexes of all splits and the report to the output's folder; returns the splits' descriptions."""
     described: dict[str, DataSplit] = {}
@@ -170,7 +209,11 @@ def _index(
         for file, splits in shares.items():
             annotations = files.annotations[file]
             with PictureStore(files.pictures[file]) as store:
-                indexed = index.index(annotations.open, str(annotations), temporary, skeleton, splits, store.size, seed)
+                known = categories if file == "train" else None
+                name = str(annotations)
+                indexed = index.index(
+                    annotations.open, name, temporary, skeleton, splits, store.size, seed, category, known
+                )
                 for split, part in indexed.items():
                     opened = index.Split(temporary / part.people, temporary / part.index)
                     bad = _missing(opened, store, str(annotations), skeleton)
@@ -183,8 +226,9 @@ def _index(
                         bad=bad,
                         pictures=str(files.pictures[file]),
                         fingerprint=fingerprints[split],
+                        extents=part.extents,
                     )
-        page = data_page("Data", described, samples, skeleton)
+        page = data_page("Data", described, samples, skeleton, notes)
         storage.write_text(temporary / "report.html", page)
     return described
 
@@ -220,12 +264,20 @@ def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> lis
     return found
 
 
-def _summary(splits: dict[str, DataSplit]) -> str:
-    """A table of the splits' counts."""
-    lines = [" " * 24 + "".join(f"{split:>12}" for split in splits)]
+def _summary(manifest: DataManifest) -> str:
+    """A table of the splits' counts, and the skeleton unless it is people's."""
+    splits, skeleton = manifest.splits, manifest.skeleton
+    lines = []
+    if not skeleton.is_known:
+        size = f"{len(skeleton.source_parts)} keypoints, {skeleton.num_limbs} limbs"
+        lines += [f"skeleton {skeleton.name} of {skeleton.category}: {size}", *(f"  {note}" for note in manifest.notes)]
+    lines += [" " * 24 + "".join(f"{split:>12}" for split in splits)]
     counts = {split: described.counts for split, described in splits.items()}
     for name in next(iter(counts.values())):
-        lines.append(f"  {name.replace('_', ' '):<22}" + "".join(f"{counts[split][name]:>12,}" for split in splits))
+        lines.append(
+            f"  {counted(name, skeleton.category).replace('_', ' '):<22}"
+            + "".join(f"{counts[split][name]:>12,}" for split in splits)
+        )
     lines.append("  labelled keypoints")
     for name in next(iter(splits.values())).keypoints:
         row = "".join(f"{described.keypoints[name]:>12,}" for described in splits.values())

@@ -27,6 +27,11 @@ class DataParameters(Parameters):
     """The validation split's picture folder or zip archive, relative to the source, if its name is not COCO's."""
     val_share: Annotated[float, Limits(least=0, below=1)] = 0.0
     """Share of the training images to hold out for validation, instead of using a validation file."""
+    skeleton: str = "auto"
+    """Keypoints and limbs: auto, which takes the data's own and makes openpose18 of COCO's 17 keypoints; openpose18 or
+    crowdpose14; or a file (.yaml, .json, or mmpose's .py)."""
+    category: str = ""
+    """Name of the category that is trained, if several in the annotations have keypoints."""
     data_seed: Annotated[int, tyro.conf.arg(aliases=["--seed"])] = 0
     """Random seed of the image order in the records and of the held-out share."""
     unpack: bool = False

@@ -199,12 +199,13 @@ def _notes(network: model_files.Model, measured: "Measured", champion: Champion 
             "valid_loss, which sums over all stages, cannot be computed."
         )
     if measured.figures["AP"] is None:
-        notes.append("No person in the validation split has a labelled keypoint, so COCO's figures are undefined.")
+        nobody = network.skeleton.worded("No person in the validation split has a labelled keypoint")
+        notes.append(f"{nobody}, so COCO's figures are undefined.")
     if champion and champion.revision != revision:
         notes.append("The champion's figures were measured by another revision of the code.")
     if measured.nan_pictures:
         notes.append(
-            f"The maps of {len(measured.nan_pictures)} pictures contain NaN or infinity; their people count as missed: "
+            f"The maps of {len(measured.nan_pictures)} pictures contain NaN or infinity; in them nothing was found: "
             f"{', '.join(measured.nan_pictures[:5])}{', …' if len(measured.nan_pictures) > 5 else ''}"
         )
     return notes

@@ -14,6 +14,7 @@ from components.export.examples import example
 from openpose import storage
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.records.manifest import RecordsManifest
+from openpose.records.picture import counted
 from openpose.skeleton import Skeleton
 from openpose.training.manifest import RunDescription, RunManifest
 
@@ -23,6 +24,8 @@ COCO_LICENCE = (
     "first weights came from a network trained on it, say so when you pass this model on, and judge for yourself what "
     "that means for your use. Another data set has its own terms."
 )
+
+OWN_LICENCE = "The terms of the data, and of the network that the first weights came from, decide how you may use this."
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ def describe(
         "data": {
             "train_records": run.inputs.records[0],
             "valid_records": run.inputs.records[1],
-            "valid_counts": inputs.split.counts,
-            "licence": COCO_LICENCE,
+            "valid_counts": {counted(name, skeleton.category): n for name, n in inputs.split.counts.items()},
+            "licence": COCO_LICENCE if skeleton.of_people else OWN_LICENCE,
         },
         "parameters": parameters.as_dict(),
         "losses": run.losses,
@@ -93,7 +96,8 @@ def _maps(skeleton: Skeleton, pixels: str, stride: int, size: int) -> dict[str, 
                 "order": "x and y of each limb, a unit vector from its first part to its second",
             },
         },
-        "skeleton": skeleton.name,
+        "skeleton": skeleton.to_document(),
+        "category": skeleton.category,
         "stride": stride,
     }
 

@@ -29,13 +29,17 @@ def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[
         with storage.local_copy(trained) as file:
             model = keras_file.read(file, trained)
         calibration = _calibration(inputs.calibration, skeleton, size, comparison.stride)
-        source = Source(model, pixels, skeleton.name, comparison.stride, size, calibration)
+        source = Source(model, pixels, skeleton.text(), comparison.stride, size, calibration)
         measured = _write_formats(source, chosen, comparison, temporary)
+        names = ["model_card.json", "model_card.md"]
+        if not skeleton.is_known:  # clients of tf-pose read only the graph, but whoever has no TensorFlow finds it here
+            storage.write_json(temporary / "graph.json", source.facts.document())
+            names.append("graph.json")
         card = model_card.describe(inputs, measured, skeleton, pixels, comparison.stride, len(pictures))
         storage.write_json(temporary / "model_card.json", card)
         storage.write_text(temporary / "model_card.md", model_card.markdown(card))
         sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
-        sums |= {name: storage.sha256(temporary / name) for name in ("model_card.json", "model_card.md")}
+        sums |= {name: storage.sha256(temporary / name) for name in names}
     print(f"model in {work.folder}; its card is model_card.md", flush=True)
     return work.finish(
         graph=str(work.folder / "graph.pb"),

@@ -139,4 +139,6 @@ class _SplitWork:
         print(f"records of {self.split} in {self.work.folder}", flush=True)
         for bad in merged["bad_images"]:
             print(f"left out {bad.file_name}: {bad.reason}", flush=True)
-        return self.work.finish(split=self.split, skeleton=self.skeleton, targets=self._targets, **merged)
+        return self.work.finish(
+            split=self.split, skeleton=self.skeleton, targets=self._targets, extents=self.source.extents, **merged
+        )

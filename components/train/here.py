@@ -13,6 +13,7 @@ from openpose.model_files import keras_file
 from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.report.training_page import training_page
+from openpose.skeleton import Skeleton
 from openpose.training import devices
 from openpose.training.loop import train
 from openpose.training.manifest import RunDescription, RunInputs, RunManifest
@@ -43,11 +44,12 @@ def train_here(
     strategy = devices.strategy(gpus)
     chief = devices.is_chief(strategy)
     if chief:
-        storage.write_json(work.folder / "run.json", storage.to_json(_description(work.inputs, command)))
-    parameters, skeleton = work.inputs.parameters, training.skeleton
+        described = _description(work.inputs, training.skeleton, command)
+        storage.write_json(work.folder / "run.json", storage.to_json(described))
+    parameters, skeleton = work.inputs.parameters.for_data(training), training.skeleton
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
-    manifest = _finish(work, run.logs, result.model, skeleton.name, result.history) if chief else None
+    manifest = _finish(work, run.logs, result.model, skeleton.text(), result.history) if chief else None
     print(f"run in {work.folder}", flush=True)
     return manifest
 
@@ -77,12 +79,13 @@ def _finish(
     )
 
 
-def _description(inputs: RunInputs, command: str) -> RunDescription:
+def _description(inputs: RunInputs, skeleton: Skeleton, command: str) -> RunDescription:
     training, validation = inputs.records
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
     return RunDescription(
         records={"train": training, "valid": validation},
         parameters=inputs.parameters,
+        skeleton=skeleton,
         revision=inputs.revision,
         versions={"python": platform.python_version(), **versions},
         git=commit(),

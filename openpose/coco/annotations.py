@@ -1,20 +1,37 @@
 """Makes pictures with their people from the entries of a COCO keypoint file, and checks every field."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from openpose.errors import InputError
 from openpose.records.picture import Picture, main_persons
-from openpose.skeleton import Skeleton
+from openpose.skeleton import OPENPOSE18, Skeleton
 
 
-def person_category(categories: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Any:
-    """The id of the category that lists the skeleton's keypoints.
+@dataclass(frozen=True)
+class Labels:
+    """Which annotations of a file count, and the order of their keypoints.
+
+    Attributes:
+        category: id of their category.
+        order: for each keypoint of the skeleton its number in the file.
+        name: of the category.
+    """
+
+    category: Any
+    order: tuple[int, ...]
+    name: str = ""
+
+
+def category_with_keypoints(categories: list[dict[str, Any]], path: str, name: str = "") -> dict[str, Any]:
+    """The entry of `categories` that is used: the one with this name, or else the only one that has keypoints.
 
     Raises:
-        InputError: no category does.
+        InputError: there is none, or there are several; the message lists their names.
     """
     with_keypoints = [category for category in categories if category.get("keypoints")]
     if not with_keypoints:
@@ -22,17 +39,72 @@ def person_category(categories: list[dict[str, Any]], path: str, skeleton: Skele
             f"{path}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file "
             "(not instances or captions), or list the names of the keypoints there"
         )
-    for category in with_keypoints:
-        if tuple(category["keypoints"]) == skeleton.source_parts:
-            return category.get("id")
+    names = ", ".join(str(category.get("name")) for category in with_keypoints)
+    if name:
+        for category in with_keypoints:
+            if category.get("name") == name:
+                return category
+        raise InputError(f"{path}: no category with keypoints is called {name!r}; there are: {names}")
+    people = [each for each in with_keypoints if tuple(each["keypoints"]) == OPENPOSE18.source_parts]
+    if len(with_keypoints) > 1 and len(people) != 1:
+        raise InputError(f"{path}: several categories have keypoints: {names}; choose one with `category`")
+    return (people or with_keypoints)[0]
+
+
+def labels_of(categories: list[dict[str, Any]], path: str, skeleton: Skeleton, category: str = "") -> Labels:
+    """The annotations of a file that hold the skeleton's keypoints; these are found by name.
+
+    Args:
+        categories: of the file.
+        path: what messages call the file.
+        skeleton: of the keypoints.
+        category: name of the category; empty for the only one that has keypoints.
+
+    Raises:
+        InputError: the category is missing, or has other keypoints.
+    """
+    chosen = category_with_keypoints(categories, path, category)
+    order = keypoint_order(chosen, path, skeleton.source_parts, f"the skeleton {skeleton.name}")
+    return Labels(chosen.get("id"), order, str(chosen.get("name")))
+
+
+def keypoint_order(category: dict[str, Any], path: str, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
+    """For each wanted keypoint its number in the category.
+
+    Raises:
+        InputError: the category has other keypoints; the message lists both.
+    """
+    found = list(category["keypoints"])
+    if sorted(map(str, found)) == sorted(wanted):
+        return tuple(found.index(name) for name in wanted)
+    missing = [name for name in wanted if name not in found]
+    unknown = [name for name in found if name not in wanted]
+    differ = [
+        f"{what} {', '.join(map(str, names))}"
+        for what, names in (("missing:", missing), ("unknown:", unknown))
+        if names
+    ]
     raise InputError(
-        f"{path}: `categories[].keypoints` are {with_keypoints[0]['keypoints']}, "
-        f"but the skeleton {skeleton.name} needs {list(skeleton.source_parts)} in this order"
+        f"{path}: `categories[].keypoints` are {found}, but {whose} needs {list(wanted)}, in any order"
+        f" ({'; '.join(differ) or 'a name is there twice'})"
     )
 
 
-def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str, skeleton: Skeleton) -> Picture:
+def make_picture(
+    image: dict[str, Any],
+    people: list[dict[str, Any]],
+    path: str,
+    skeleton: Skeleton,
+    order: Sequence[int] | None = None,
+) -> Picture:
     """Makes a picture from the JSON entries of an image and of its people.
+
+    Args:
+        image: entry of `images`.
+        people: entries of `annotations`.
+        path: what messages call the file.
+        skeleton: of the keypoints.
+        order: for each keypoint of the skeleton its number in the annotations; None if the order is the same.
 
     Raises:
         InputError: a field is missing or wrong; the message begins with `path`.
@@ -49,7 +121,11 @@ def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str,
     bbox = np.array([_bbox(person, path) for person in people], np.float32).reshape(-1, 4)
     area = np.array([_area(person, path) for person in people], np.float32)
     crowd = np.array([bool(person.get("iscrowd")) for person in people], bool)
+    if order is not None:
+        triples = triples[:, list(order)]
     visibility = triples[..., 2].astype(np.uint8)
+    if not skeleton.of_people:
+        area = _area_at_least(area, bbox, max(width, height))
     return Picture(
         id=image["id"],
         file_name=image["file_name"],
@@ -61,9 +137,30 @@ def make_picture(image: dict[str, Any], people: list[dict[str, Any]], path: str,
         bbox=bbox,
         area=area,
         crowd=crowd,
-        main=main_persons((visibility >= 1).sum(1), bbox, area, crowd),
+        main=main_persons((visibility >= 1).sum(1), bbox, area, crowd, skeleton),
         segmentations=tuple(_segmentation(person, (height, width), path) for person in people),
     )
+
+
+_POINT = 0.05  # of the picture's longer side: the size of an animal that has no extent
+
+
+def _area_at_least(area: np.ndarray, bbox: np.ndarray, picture: int) -> np.ndarray:
+    """The areas, with a substitute for 0, where OKS is undefined: of animals that are one point, or points in a line.
+
+    A line counts as a square of half its length, a point as a square of a twentieth of the picture.
+    """
+    length = bbox[:, 2:].max(1, initial=0) / 2
+    return np.where(area > 0, area, np.where(length >= 1, length, _POINT * picture) ** 2).astype(np.float32)
+
+
+def keypoint_triples(person: dict[str, Any], order: Sequence[int], path: str) -> np.ndarray:
+    """x, y and v of each keypoint of the skeleton in an entry of `annotations`: float64 [S, 3].
+
+    Raises:
+        InputError: they cannot be used; the message begins with `path`.
+    """
+    return np.array(_keypoints(person, len(order), path), np.float64).reshape(-1, 3)[list(order)]
 
 
 def whole_number(entry: dict[str, Any], field: str, path: str, what: str) -> int:

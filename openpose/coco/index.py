@@ -8,7 +8,7 @@ these Examples, so that each worker reads only its own part.
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import numpy as np
 
 from openpose import progress, storage
 from openpose.coco import annotations, partitions
+from openpose.coco.extents import Looks
 from openpose.coco.json_stream import NaNError, OpenFile, items, null_for_nan
 from openpose.coco.partitions import Partitions
 from openpose.errors import InputError
 from openpose.records import schema
+from openpose.records.manifest import Extents
 from openpose.records.picture import COUNTED, Picture, total_counts
 from openpose.skeleton import Skeleton
 
@@ -62,12 +64,14 @@ class IndexedSplit:
         index: name of the file of their offsets.
         counts: images, people and more, by name.
         keypoints: how often each keypoint is labelled.
+        extents: of the animals; None for people.
     """
 
     people: str
     index: str
     counts: dict[str, int]
     keypoints: dict[str, int]
+    extents: Extents | None = None
 
 
 def index(
@@ -78,6 +82,8 @@ def index(
     shares: Mapping[str, float],
     size: Callable[[str], int],
     seed: int = 0,
+    category: str = "",
+    categories: list[dict[str, Any]] | None = None,
 ) -> dict[str, IndexedSplit]:
     """Checks an annotation file and writes its images with their people in shuffled order.
 
@@ -89,21 +95,25 @@ def index(
         shares: each split's share of the images; they add up to 1.
         size: gives the bytes of a picture by its file name, 0 if it is missing.
         seed: of the order, which also decides the split of each image.
+        category: name of the category; empty for the only one that has keypoints.
+        categories: of the file, if they were read already.
 
     Raises:
         InputError: the file is not valid JSON, or a field is missing or wrong; the message names the file, the entry
             and what to do.
     """
     try:
-        category = annotations.person_category(list(items(open_source, "categories", name)), name, skeleton)
+        if categories is None:
+            categories = list(items(open_source, "categories", name))
+        labels = annotations.labels_of(categories, name, skeleton, category)
         with (
             tempfile.TemporaryDirectory(prefix="openpose-index-") as temporary,
             storage.no_space_is_clear(folder / "index"),
         ):
             entries = Partitions(Path(temporary), seed)
-            images = _fill(entries, open_source, name, category)
+            images = _fill(entries, open_source, name, labels.category)
             counts = _split_sizes(shares, images, name)
-            pictures = _pictures(entries, name, skeleton)
+            pictures = _pictures(entries, name, skeleton, labels.order)
             with progress.bar(images, f"index {' and '.join(shares)}", "image") as bar:
                 return {
                     split: _write_split(folder, split, count, pictures, size, skeleton, bar)
@@ -111,7 +121,7 @@ def index(
                 }
     except NaNError:
         # A second reading with null for NaN fails at the entry that has it, and its message names the entry.
-        index(null_for_nan(open_source), name, folder, skeleton, shares, size, seed)
+        index(null_for_nan(open_source), name, folder, skeleton, shares, size, seed, category, categories)
         raise
 
 
@@ -147,7 +157,7 @@ def _fill(entries: Partitions, open_source: OpenFile, name: str, category: Any) 
     return images
 
 
-def _pictures(entries: Partitions, name: str, skeleton: Skeleton) -> Iterator[Picture]:
+def _pictures(entries: Partitions, name: str, skeleton: Skeleton, order: Sequence[int]) -> Iterator[Picture]:
     """Yields all images with their people, in the order of their keys."""
     for number in range(partitions.COUNT):
         images: dict[int, tuple[int, dict[str, Any]]] = {}
@@ -166,7 +176,7 @@ def _pictures(entries: Partitions, name: str, skeleton: Skeleton) -> Iterator[Pi
                     "remove it or add its image"
                 )
         for image_id, (_, image) in sorted(images.items(), key=lambda item: (item[1][0], item[0])):
-            yield annotations.make_picture(image, people.get(image_id, []), name, skeleton)
+            yield annotations.make_picture(image, people.get(image_id, []), name, skeleton, order)
 
 
 def _write_split(
@@ -180,6 +190,7 @@ def _write_split(
 ) -> IndexedSplit:
     counts = dict.fromkeys(COUNTED, 0)
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
+    looks = None if skeleton.of_people else Looks(skeleton)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
     with (folder / f"{split}.examples").open("wb") as file:
         for number in range(count):
@@ -189,8 +200,11 @@ def _write_split(
             for key, value in total_counts([picture]).items():
                 counts[key] += value
             keypoints += (picture.visibility >= 1).sum(0)
+            if looks:
+                looks.add(picture)
             bar.update(1)
         table[count] = file.tell(), 0
     table.flush()
     per_keypoint = dict(zip(skeleton.source_parts, keypoints.tolist(), strict=True))
-    return IndexedSplit(f"{split}.examples", f"{split}.npy", counts, per_keypoint)
+    extents = looks.extents() if looks else None
+    return IndexedSplit(f"{split}.examples", f"{split}.npy", counts, per_keypoint, extents)

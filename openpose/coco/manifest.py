@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from openpose import storage
+from openpose.records.manifest import Extents
 from openpose.skeleton import OPENPOSE18, Skeleton
 
 
@@ -45,6 +46,7 @@ class DataSplit:
         bad: the pictures that are missing.
         pictures: folder or archive of the pictures.
         fingerprint: hash of the split's content, wherever its files are.
+        extents: of the animals; None for people.
     """
 
     people: str
@@ -54,6 +56,7 @@ class DataSplit:
     bad: MissingPictures
     pictures: str
     fingerprint: str
+    extents: Extents | None = field(default=None, metadata=storage.OMITTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,14 @@ class DataInputs:
         content: checksums of each split's annotations and pictures.
         val_share: share of the training file's images that is held out for validation.
         seed: of the images' order and of the share.
+        skeleton: the skeleton and category that were asked for, unless the data's own are meant.
     """
 
     pictures: dict[str, str]
     content: dict[str, list[str]]
     val_share: float
     seed: int
+    skeleton: dict[str, str] | None = field(default=None, metadata=storage.OMITTED)
 
 
 @dataclass(frozen=True, kw_only=True)

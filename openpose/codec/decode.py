@@ -9,10 +9,12 @@ x, y in cells of the maps; an integer is a cell's centre.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 
+from openpose.codec import channels
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
@@ -36,7 +38,7 @@ class DecodeParameters:
     lone_threshold: float = 0.1  #: least heatmap value of a peak without any limb that may join a person
     max_gap: float = 1.5  #: between pieces of a person that no limb joins, in diagonals of the larger's box
     max_limb_gap: float = 0.25  #: the same for pieces that a limb should join, as its absence counts against it
-    min_parts: int = 3  #: parts of a person
+    min_parts: int | None = None  #: parts of a person; None takes `Skeleton.min_parts`, which is 3 for openpose18
     min_score: float = 0.15  #: mean of a person's heatmap values and limb scores
     doubtful_size: float = 8.0  #: cells; people as large as this (longer side of their box) rank at half their score
 
@@ -120,13 +122,13 @@ def decode(
 
 
 def _check(heatmap: np.ndarray, vectmap: np.ndarray, skeleton: Skeleton) -> None:
-    for name, maps, channels in (
+    for name, maps, count in (
         ("heatmap", heatmap, skeleton.num_heatmaps),
         ("vectmap", vectmap, skeleton.num_vectmaps),
     ):
         shape = list(maps.shape)
-        if maps.ndim != 3 or shape[-1] != channels or 0 in shape:
-            raise InputError(f"{name} has shape {shape}; the skeleton {skeleton.name} needs [h, w, {channels}]")
+        if maps.ndim != 3 or shape[-1] != count or 0 in shape[:2]:
+            raise InputError(f"{name} has shape {shape}; the skeleton {skeleton.name} needs [h, w, {count}]")
         if not np.isfinite(maps).all():
             raise InputError(f"{name} holds NaN or infinity; did the training of its network diverge?")
     if heatmap.shape[:2] != vectmap.shape[:2]:
@@ -148,9 +150,8 @@ def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParame
     """
     (h, w), num_parts, factor = heatmap.shape[:2], skeleton.num_parts, parameters.upsampling
     coarse = np.ascontiguousarray(heatmap[..., :num_parts], np.float32)
-    fine = cv2.resize(coarse, (w * factor, h * factor), interpolation=cv2.INTER_CUBIC)
-    fine = fine.reshape(h * factor, w * factor, num_parts)  # OpenCV drops an axis of length 1
-    before, after = (cv2.dilate(fine, kernel).reshape(fine.shape) for kernel in (_BEFORE, _AFTER))
+    fine = channels.resize(coarse, (w * factor, h * factor), cv2.INTER_CUBIC)
+    before, after = (channels.by_channels(partial(cv2.dilate, kernel=kernel), fine) for kernel in (_BEFORE, _AFTER))
     peak = (fine > before) & (fine >= after) & (fine > parameters.peak_threshold)
     y, x, part = np.unravel_index(np.flatnonzero(peak), fine.shape)
     score = fine[y, x, part]
@@ -182,14 +183,25 @@ def group(peaks: Peaks, vectmap: np.ndarray, skeleton: Skeleton, parameters: Dec
         skeleton: of the vectmap.
         parameters: thresholds and limits.
     """
+    if not skeleton.limbs:
+        return _lone(peaks, skeleton, parameters)
     candidates = _score_limbs(_pairs(peaks, skeleton), peaks, np.asarray(vectmap, np.float32), parameters)
     limbs = _best_first(_without_overlong(candidates, peaks, skeleton, parameters))
     return _people(_assemble(limbs, peaks, skeleton, parameters), limbs, peaks, skeleton, parameters)
 
 
+def _lone(peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters) -> People:
+    """Each peak as a find of its own, best first, where no limbs join them."""
+    kept = np.flatnonzero(peaks.score >= parameters.min_score)
+    kept = kept[np.argsort(-peaks.score[kept], kind="stable")]
+    keypoints = np.zeros((len(kept), skeleton.num_parts, 3), np.float32)
+    keypoints[np.arange(len(kept)), peaks.part[kept]] = np.column_stack([peaks.xy[kept], peaks.score[kept]])
+    return People(keypoints, peaks.score[kept].astype(np.float32))
+
+
 def _pairs(peaks: Peaks, skeleton: Skeleton) -> _Connections:
     """Every pair of peaks that a limb could join, not scored yet."""
-    first_part, second_part = np.array(skeleton.limbs).T
+    first_part, second_part = np.array(skeleton.limbs, int).reshape(-1, 2).T
     start = np.searchsorted(peaks.part, np.arange(skeleton.num_parts + 1))  # those of part k begin at start[k]
     count = np.diff(start)
     seconds = count[second_part]
@@ -360,7 +372,8 @@ def _people(
     limb_total = np.bincount(person[limbs.first[inside]], limbs.score[inside], len(roots))
     count = np.bincount(person, minlength=len(roots))
     mean = (keypoints[..., 2].sum(-1) + limb_total) / (2 * count)
-    kept = np.flatnonzero((count >= parameters.min_parts) & (mean >= parameters.min_score))
+    least = skeleton.min_parts if parameters.min_parts is None else parameters.min_parts
+    kept = np.flatnonzero((count >= least) & (mean >= parameters.min_score))
     keypoints, count = keypoints[kept], count[kept]
     size = _sizes(keypoints)
     certainty = size / (size + parameters.doubtful_size)  # small people are less often found correctly

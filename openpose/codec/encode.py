@@ -86,6 +86,8 @@ def _vectmap(
     middle, along the limb and across it, are at most the half sides. Only the comparison with the intervals
     runs over every cell of every limb of every person, and sums over people are matrix products, which makes it fast.
     """
+    if not skeleton.limbs:
+        return tf.zeros([tf.shape(cells)[0], *grid, 0])
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
     cells, labelled = tf.transpose(cells, [0, 2, 1, 3]), tf.transpose(labelled, [0, 2, 1])
     start, end = tf.gather(cells, first, axis=1), tf.gather(cells, second, axis=1)  # [B, L, P, 2]

@@ -29,9 +29,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
     """The command line; returns the exit code."""
     files = tyro.cli(Files, prog=program, args=arguments)
     try:
-        truth = score.read_truth(files.truth)
+        truth, category = _of_one_category(score.read_truth(files.truth))
         skeleton = of_categories(truth["categories"])
-        detections = read_results(files.detections, skeleton)
+        detections = [
+            {**each, "category_id": score.PERSON} for each in read_results(files.detections, skeleton, category)
+        ]
         score.check_ids((d["image_id"] for d in detections), {i["id"] for i in truth["images"]}, files.detections)
         figures = score.average_precision(truth, detections, skeleton)
         parts = score.part_precision(truth, detections, skeleton)
@@ -43,8 +45,19 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
     return 0
 
 
-def read_results(path: str | Path, skeleton: Skeleton) -> list[dict[str, Any]]:
-    """Reads detections in COCO's result format.
+def _of_one_category(truth: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The annotations of the first category with keypoints, under COCO's id of people; and the category's own id."""
+    own: dict[str, Any] = next((each for each in truth["categories"] if each.get("keypoints")), {})
+    category = own.get("id", score.PERSON)
+    if category == score.PERSON:
+        return truth, category
+    mine = [each for each in truth["annotations"] if each.get("category_id") == category]
+    renamed = [{**each, "category_id": score.PERSON} for each in mine]
+    return {**truth, "annotations": renamed, "categories": [{**own, "id": score.PERSON}]}, category
+
+
+def read_results(path: str | Path, skeleton: Skeleton, category: Any = score.PERSON) -> list[dict[str, Any]]:
+    """Reads detections in COCO's result format, of a category or of 1, as our commands write it.
 
     Raises:
         InputError: the file has another format; the message names the file, the entry and the field.
@@ -56,7 +69,7 @@ def read_results(path: str | Path, skeleton: Skeleton) -> list[dict[str, Any]]:
     for index, entry in enumerate(entries):
         for name, fits, what in (
             ("image_id", lambda value: isinstance(value, int), "the number of a picture"),
-            ("category_id", lambda value: value == score.PERSON, f"{score.PERSON} (person)"),
+            ("category_id", lambda value: value in (score.PERSON, category), f"{category} ({skeleton.category})"),
             ("score", lambda value: _are_finite([value], 1), "a finite number"),
             ("keypoints", lambda value: _are_finite(value, numbers), f"{numbers} finite numbers (x, y, v of each)"),
         ):

@@ -60,10 +60,22 @@ def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters
     """A random region of an Example (`records.parse`), centred on one of its main persons."""
     # Image ids are unique in a split, so (seed, epoch) and the id give each sample a seed of its own.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
-    centre, scale = (tf.boolean_mask(example[name], example["main"]) for name in ("centre", "scale"))
-    heights = scale * schema.SCALE_UNIT
+    centre, heights = tf.boolean_mask(example["centre"], example["main"]), _sizes(example, skeleton, parameters)
     matrix, flip = augment.random_affine(centre, heights, parameters.size, seed, parameters.augment)
     return _region(example, matrix, flip, skeleton, parameters)
+
+
+def _sizes(example: Tensors, skeleton: Skeleton, parameters: InputParameters) -> tf.Tensor:
+    """float32 [M]: a person's height, or the longer side of another's box, in pixels, for each main one.
+
+    An animal without an extent, such as a single point, has the size that keeps the picture at the input's scale.
+    """
+    if skeleton.of_people:
+        return tf.boolean_mask(example["scale"], example["main"]) * schema.SCALE_UNIT
+    longer = tf.reduce_max(tf.boolean_mask(example["bbox"], example["main"])[:, 2:], -1)
+    wanted = parameters.augment
+    middle = wanted.target_height * (wanted.min_scale + wanted.max_scale) / 2
+    return tf.where(longer >= 2, longer, middle * tf.cast(example["height"], tf.float32))
 
 
 def whole(example: Tensors, skeleton: Skeleton, parameters: InputParameters) -> Tensors:

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HEIGHT = 368  # pixels; of the pictures that published networks were trained on
 _ENTRY = "openpose.json"
@@ -19,7 +20,7 @@ class Facts:
 
     Attributes:
         pixels: the channel order that it takes, `rgb` or `bgr`; "" when the file does not say.
-        skeleton: name of the skeleton of its maps, "" when the file does not say.
+        skeleton: of its maps, as `Skeleton.text` gives it: a name, or JSON; "" when the file does not say.
         height: of the pictures that it was trained on, pixels; None when the file does not say.
     """
 
@@ -31,6 +32,11 @@ class Facts:
         """The known facts by name, as every format can hold them."""
         named = {"pixels": self.pixels, "skeleton": self.skeleton, "height": str(self.height or "")}
         return {name: text for name, text in named.items() if text}
+
+    def document(self) -> dict[str, Any]:
+        """The facts as a JSON document beside a file, for other programs."""
+        skeleton = json.loads(self.skeleton) if self.skeleton.startswith("{") else self.skeleton
+        return {"pixels": self.pixels, "height": self.height, "skeleton": skeleton}
 
     @classmethod
     def read(cls, texts: Mapping[str, str]) -> Facts:

@@ -28,7 +28,7 @@ class Source:
     Attributes:
         model: takes RGB.
         pixels: the channel order that the files take. BGR is what tf-pose-estimation's clients feed.
-        skeleton: name of the maps' skeleton.
+        skeleton: of the maps, as `Skeleton.text` gives it.
         stride: input pixels per cell.
         height: of the pictures that it was trained on, pixels.
         calibration: typical pictures RGB [N, H, W, 3], 0–255, from which int8 files take the ranges of their tensors.

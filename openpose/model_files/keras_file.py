@@ -50,7 +50,7 @@ def write(model: keras.Model, path: Path, skeleton: str, height: int) -> None:
     Args:
         model: the network.
         path: the file; it ends in `.keras`.
-        skeleton: name of the maps' skeleton.
+        skeleton: of the maps, as `Skeleton.text` gives it.
         height: of the pictures that it was trained on, pixels.
     """
     model.save(path)

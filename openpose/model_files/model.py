@@ -16,7 +16,6 @@ from openpose.model_files import formats
 from openpose.model_files.facts import HEIGHT
 from openpose.model_files.loaded import LoadedModel, shape_text
 from openpose.skeleton import DEFAULT, Skeleton
-from openpose.skeleton import get as get_skeleton
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -113,7 +112,7 @@ def _local(place: storage.StoragePath) -> Iterator[tuple[Path, str]]:
 
 def _skeleton(loaded: LoadedModel, place: storage.StoragePath) -> Skeleton:
     try:
-        return get_skeleton(loaded.facts.skeleton or DEFAULT)
+        return Skeleton.from_text(loaded.facts.skeleton or DEFAULT)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
 
@@ -123,9 +122,14 @@ def _check(loaded: LoadedModel, place: storage.StoragePath, skeleton: Skeleton) 
     takes = loaded.takes
     if takes and (len(takes) != 4 or takes[-1] not in (3, None)):
         raise InputError(f"{place}: takes {shape_text(takes)}; an OpenPose network takes pictures [N, H, W, 3]")
+    if loaded.facts.skeleton:
+        theirs = _skeleton(loaded, place)
+        if (theirs.parts, theirs.limb_names) != (skeleton.parts, skeleton.limb_names):
+            raise InputError(
+                f"{place}: is for the skeleton {theirs.name} ({', '.join(theirs.parts)}), "
+                f"not for {skeleton.name} ({', '.join(skeleton.parts)})"
+            )
     _check_output(loaded.gives, place, skeleton)
-    if loaded.facts.skeleton not in ("", skeleton.name):
-        raise InputError(f"{place}: is for the skeleton {loaded.facts.skeleton}, not for {skeleton.name}")
 
 
 def _check_output(shape: Sequence[int | None], place: storage.StoragePath, skeleton: Skeleton) -> None:

@@ -8,6 +8,8 @@ signatures:
     jpeg             encoded: string [], the bytes of one JPEG or PNG picture
                      -> maps: float32 [1, h, w, maps]; scale: float32 [2], x and y: size of the network's input
                         without padding, relative to the picture's size
+
+`assets.extra/openpose.json` describes a skeleton that has no name here, for programs that do not read the graph.
 """
 
 from pathlib import Path
@@ -100,6 +102,8 @@ def write(source: Source, folder: Path) -> None:
         builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], signatures, strip_default_attrs=True)
     builder.save()
     _sort_maps(folder / SAVED_MODEL)
+    if source.skeleton.startswith("{"):
+        storage.write_json(folder / "assets.extra" / "openpose.json", source.facts.document())
 
 
 def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> meta_graph_pb2.SignatureDef:

@@ -8,6 +8,7 @@ from keras import layers
 
 from openpose.networks.layers import biased, channels, conv, output, separable
 from openpose.networks.mobilenet import IMAGENET_LAYERS as IMAGENET_LAYERS  # the backbones' layers have the same names
+from openpose.networks.stages import together
 from openpose.skeleton import Skeleton
 
 # Channels, stride and dilation of the backbone's separable convolutions.
@@ -35,8 +36,9 @@ def lightweight(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
         maps = [
             output(biased(trunk_out, hidden, 1, f"stage{stage}_{what}_1"), count, f"stage{stage}_{what}_2")
             for what, count in (("heatmap", skeleton.num_heatmaps), ("vectmap", skeleton.num_vectmaps))
+            if count
         ]
-        outputs.append(layers.Concatenate(name=f"stage{stage}")(maps))
+        outputs.append(together(maps, f"stage{stage}"))
         x = layers.Concatenate(name=f"stage{stage}_features")([features, *maps])
     return keras.Model(image, outputs, name="lightweight")
 

@@ -32,11 +32,17 @@ def two_branches(
     """
     outputs, x = [], features
     for stage in range(1, stages + 1):
-        vectmap = branch(x, stage, f"stage{stage}_vectmap", skeleton.num_vectmaps)
+        # A skeleton of one keypoint has no limbs, hence no vectmap.
+        vectmap = [branch(x, stage, f"stage{stage}_vectmap", skeleton.num_vectmaps)] if skeleton.num_limbs else []
         heatmap = branch(x, stage, f"stage{stage}_heatmap", skeleton.num_heatmaps)
-        outputs.append(layers.Concatenate(name=f"stage{stage}")([heatmap, vectmap]))
-        x = layers.Concatenate(name=f"stage{stage}_features")([vectmap, heatmap, features])
+        outputs.append(together([heatmap, *vectmap], f"stage{stage}"))
+        x = layers.Concatenate(name=f"stage{stage}_features")([*vectmap, heatmap, features])
     return outputs
+
+
+def together(maps: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    """The maps of a stage as one tensor."""
+    return layers.Concatenate(name=name)(maps) if len(maps) > 1 else layers.Identity(name=name)(maps[0])
 
 
 def separable_branch(width: float, kernel: int) -> Branch:

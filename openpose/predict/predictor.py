@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from openpose import image_file, model_files
+from openpose.codec import channels
 from openpose.codec.decode import DecodeParameters, People, decode
 from openpose.errors import InputError
 from openpose.model_files.facts import HEIGHT
@@ -150,15 +151,17 @@ def mirrored_heatmap(heatmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 
 def mirrored_vectmap(vectmap: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Mirrors a vectmap [..., h, w, 2 L]: right and left limbs change places, and x changes its sign."""
-    sign = np.tile(np.array([-1, 1], np.float32), skeleton.num_limbs)
-    return vectmap[..., ::-1, list(skeleton.flip_vectmap)] * sign
+    """Mirrors a vectmap [..., h, w, 2 L]: right and left limbs change places, and x changes its sign.
+
+    A limb between mirror parts, such as hip to hip, turns round.
+    """
+    return vectmap[..., ::-1, list(skeleton.flip_vectmap)] * skeleton.flip_signs
 
 
 def _mean(maps: list[np.ndarray]) -> np.ndarray:
     """The mean of maps [h, w, C] that cover the same area, resized to the size of the first."""
-    (h, w, channels), *_ = (one.shape for one in maps)
+    (h, w, _), *_ = (one.shape for one in maps)
     total = maps[0].astype(np.float32)
     for one in maps[1:]:
-        total = total + cv2.resize(one, (w, h), interpolation=cv2.INTER_CUBIC).reshape(h, w, channels)
+        total = total + channels.resize(one, (w, h), cv2.INTER_CUBIC)
     return total / len(maps)

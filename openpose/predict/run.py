@@ -43,6 +43,7 @@ class Run:
         self._predictor, self._batch, self._threads = predictor, batch, threads
         self._skeleton = predictor.model.skeleton
         self._coco = results.CocoPeople(self._skeleton)
+        self._counted = "people" if self._skeleton.of_people else self._skeleton.category
         self._last_id = self.pictures = self.people = 0
         self.failures: list[str] = []
         self.warnings: list[str] = []
@@ -69,7 +70,9 @@ class Run:
 
     def summary(self, image: str, out: str) -> str:
         """One line for the user."""
-        people = f"{self.people} {'person' if self.people == 1 else 'people'} found"
+        of = self._skeleton
+        what = "people" if of.of_people and self.people != 1 else of.category
+        people = f"{self.people} {what} found" if of.of_people else f"{what}: {self.people} found"
         pictures = f" in {self.pictures} pictures" if self.pictures > 1 else ""
         return f"{image}: {people}{pictures}, drawn in {out}"
 
@@ -94,7 +97,7 @@ class Run:
 
             for found in Finder(self._predictor, self._batch, threads, fail).find(pictures, write):
                 self._count(found)
-                bar.update(people=self.people)
+                bar.update(**{self._counted: self.people})
 
     def _do_video(self, job: Job, threads: ThreadPoolExecutor) -> None:
         try:
@@ -129,7 +132,7 @@ class Run:
             for found, image in finder.find(entries(), drawn):
                 writer.write(image)
                 self._count(found)
-                bar.update(people=self.people)
+                bar.update(**{self._counted: self.people})
         self._last_id += video.read
 
     def _drawn(self, found: Found[Entry]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The manifest of a split's records: its shards, and what they hold. Free of TensorFlow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openpose import storage
 from openpose.codec.parameters import TargetParameters
@@ -79,6 +79,21 @@ class DenseTargets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extents:
+    """How large a split's main animals look, and which way round; decides the augmentation of other data than people's.
+
+    Attributes:
+        smallest: 5th percentile of the longer side of their boxes, as a share of their picture's height.
+        largest: 95th percentile.
+        turned: whether they lie in all directions, as seen from above.
+    """
+
+    smallest: float
+    largest: float
+    turned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordsInputs:
     """What decides a split's records.
 
@@ -114,6 +129,7 @@ class RecordsManifest(storage.Manifest):
         shards: in the order of their images.
         counts: images, people and more, by name.
         bad_images: those that were left out.
+        extents: of the animals; None for people.
     """
 
     KIND = "records"
@@ -124,3 +140,4 @@ class RecordsManifest(storage.Manifest):
     shards: list[RecordShard]
     counts: dict[str, int]
     bad_images: list[LeftOut]
+    extents: Extents | None = field(default=None, metadata=storage.OMITTED)

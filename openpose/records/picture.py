@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-# A main person, on whom a training sample may be centred, as in Lightweight OpenPose (arXiv:1811.12004).
-MAIN_MIN_KEYPOINTS = 5
+from openpose.skeleton import Skeleton
+
+# A main person, on whom a training sample may be centred, as in Lightweight OpenPose (arXiv:1811.12004); the least
+# number of keypoints is `Skeleton.main_keypoints`.
 MAIN_MIN_AREA = 32**2  # pixels²
 MAIN_MIN_DISTANCE = 0.3  # of the other main person's longer box side
 
@@ -51,8 +53,13 @@ class Picture:
         return (self.visibility >= 1).any(1) & ~self.crowd
 
 
-def main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    candidate = (num_keypoints >= MAIN_MIN_KEYPOINTS) & (area >= MAIN_MIN_AREA) & (bbox[:, 2:] >= 1).all(1) & ~crowd
+def main_persons(
+    num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, crowd: np.ndarray, skeleton: Skeleton
+) -> np.ndarray:
+    """bool [P]: on whom a training sample may be centred. Others than people may be of any size."""
+    candidate = (num_keypoints >= skeleton.main_keypoints) & ~crowd
+    if skeleton.of_people:
+        candidate &= (area >= MAIN_MIN_AREA) & (bbox[:, 2:] >= 1).all(1)
     main = np.zeros(len(bbox), bool)
     centres = bbox[:, :2] + bbox[:, 2:] / 2
     for person in np.flatnonzero(candidate):
@@ -63,6 +70,11 @@ def main_persons(num_keypoints: np.ndarray, bbox: np.ndarray, area: np.ndarray, 
 
 #: Names of the counts in manifests and summaries.
 COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
+
+
+def counted(name: str, category: str) -> str:
+    """A count's name for readers: those of people are called instances where the data labels something else."""
+    return name if category == "person" else name.replace("people", "instances").replace("persons", "instances")
 
 
 def count_image(crowd: Sequence[bool], labelled: Sequence[bool], main: Sequence[bool]) -> Counter[str]:

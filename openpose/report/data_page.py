@@ -11,7 +11,7 @@ from openpose import draw
 from openpose.coco.manifest import DataSplit
 from openpose.evaluation.gallery import shrink
 from openpose.evaluation.truth import true_people
-from openpose.records.picture import Picture
+from openpose.records.picture import Picture, counted
 from openpose.report import page
 from openpose.skeleton import Skeleton
 
@@ -36,6 +36,7 @@ def data_page(
     splits: Mapping[str, DataSplit],
     samples: Mapping[str, Sequence[Sample]],
     skeleton: Skeleton,
+    notes: Sequence[str] = (),
 ) -> str:
     """Renders the report on a data set.
 
@@ -43,10 +44,12 @@ def data_page(
         title: page title.
         splits: each split's part of the data manifest.
         samples: some pictures of every split.
-        skeleton: of the people.
+        skeleton: of the labelled keypoints.
+        notes: what of the skeleton was derived.
     """
+    counts = _rows([split.counts for split in splits.values()])
     tables = {
-        "Counts": _rows([split.counts for split in splits.values()]),
+        "Counts": {counted(name, skeleton.category): row for name, row in counts.items()},
         "Labelled keypoints": _rows([split.keypoints for split in splits.values()]),
     }
     gallery = [
@@ -54,7 +57,27 @@ def data_page(
         for split, some in samples.items()
         for sample in some[: SAMPLES_SHOWN // len(samples)]
     ]
-    return page.render(title=title, split_names=list(splits), tables=tables, gallery=gallery)
+    return page.render(
+        title=title,
+        split_names=list(splits),
+        tables=tables,
+        skeleton=None if skeleton.is_known else _facts(skeleton),
+        skeleton_notes=notes,
+        gallery=gallery,
+        gallery_title="Pictures with their people" if skeleton.of_people else f"Pictures with each {skeleton.category}",
+    )
+
+
+def _facts(skeleton: Skeleton) -> dict[str, str]:
+    """The skeleton in words, name -> value."""
+    return {
+        "name": f"{skeleton.name}, of the category {skeleton.category}",
+        "limbs": ", ".join(f"{a}–{b}" for a, b in skeleton.limb_names) or "none",
+        "mirror pairs": ", ".join(f"{a}–{b}" for a, b in skeleton.source_pairs) or "none",
+        "OKS sigmas": ", ".join(
+            f"{name} {sigma:g}" for name, sigma in zip(skeleton.source_parts, skeleton.source_sigmas, strict=True)
+        ),
+    }
 
 
 def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:

@@ -68,7 +68,8 @@ def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> s
         ],
         "curves": charts.losses(evaluation.history, evaluation.steps),
         "epochs": epoch_table(evaluation.history),
-        "kinds": list(KINDS.items()),
+        "category": skeleton.category,
+        "kinds": [(skeleton.worded(kind), skeleton.worded(meaning)) for kind, meaning in KINDS.items()],
         "errors": _error_rows(evaluation.errors, evaluation.parts, skeleton),
     }
     groups = {"Best pictures": evaluation.best, "Worst pictures": evaluation.worst}

@@ -1,12 +1,13 @@
 """What a draft leaves open is derived: mirror pairs from names, limbs from data, one sigma for all. Each is noted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from openpose.skeleton.draft import Draft
+from openpose.skeleton.draft import Draft, of_category
 from openpose.skeleton.limbs import Distances, is_connected, joined, mirrored_too
 from openpose.skeleton.sides import mirror_pairs
-from openpose.skeleton.structure import Skeleton
+from openpose.skeleton.structure import DEFAULT, KNOWN, Skeleton
 
 #: OKS sigma of keypoints that nobody gave one for. COCO's reach from 0.025 (eyes) to 0.107 (hips), its wrists have
 #: 0.062; https://cocodataset.org/#keypoints-eval says how they were measured.
@@ -43,6 +44,28 @@ def complete(draft: Draft, measure: Callable[[Skeleton], Distances]) -> tuple[Sk
         notes.append(f"OKS sigmas: {SIGMA} for each keypoint, because nothing says them")
     draft, note = _with_limbs(draft, measure)
     return Skeleton.of_draft(draft), [*notes, *note]
+
+
+def of_categories(categories: Iterable[Mapping[str, Any]]) -> Skeleton:
+    """The skeleton of the first entry of COCO's `categories` that lists keypoints, for scoring; by default people's.
+
+    Raises:
+        InputError: a field of the entry cannot be used.
+    """
+    known = {skeleton.source_parts: skeleton for skeleton in KNOWN.values()}
+    listed = [category for category in categories if category.get("keypoints")]
+    for category in listed:
+        if (keypoints := tuple(category["keypoints"])) in known:
+            return known[keypoints]
+    if not listed:
+        return KNOWN[DEFAULT]
+    draft = of_category(listed[0])
+    for skeleton in known.values():
+        if draft.sigmas is None and sorted(skeleton.source_parts) == sorted(draft.keypoints):
+            of_name = dict(zip(skeleton.source_parts, skeleton.source_sigmas, strict=True))
+            draft = replace(draft, sigmas=tuple(of_name[name] for name in draft.keypoints))
+    # A score needs neither mirror pairs nor limbs that were chosen well.
+    return complete(replace(draft, flip_pairs=draft.flip_pairs or ()), lambda bare: Distances(bare.num_parts))[0]
 
 
 def _with_limbs(draft: Draft, measure: Callable[[Skeleton], Distances]) -> tuple[Draft, list[str]]:

@@ -5,7 +5,6 @@ travels with the data and with everything made from it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -181,6 +180,15 @@ class Skeleton:
         return parts.astype(np.float32), (labelled[:, None, :] | (self.source_weights == 0)).all(-1)
 
     @property
+    def of_people(self) -> bool:
+        """Whether the keypoints are people's, who mostly stand upright."""
+        return self.category == "person"
+
+    def worded(self, text: str) -> str:
+        """A text about one person, as it reads for what this skeleton is of."""
+        return text if self.of_people else text.replace("person", self.category)
+
+    @property
     def is_known(self) -> bool:
         """Whether it is one of ours, so that its name says everything."""
         return KNOWN.get(self.name) == self
@@ -309,10 +317,3 @@ def get(name: str) -> Skeleton:
     if name not in KNOWN:
         raise InputError(f"no skeleton is called {name!r}; there is: {', '.join(KNOWN)}")
     return KNOWN[name]
-
-
-def of_categories(categories: Iterable[Mapping[str, Any]]) -> Skeleton:
-    """The skeleton whose keypoints an entry of COCO's `categories` lists; the default one if no entry lists any's."""
-    by_keypoints = {skeleton.source_parts: skeleton for skeleton in KNOWN.values()}
-    listed = (tuple(category.get("keypoints") or ()) for category in categories)
-    return next((by_keypoints[keypoints] for keypoints in listed if keypoints in by_keypoints), KNOWN[DEFAULT])

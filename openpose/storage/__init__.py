@@ -10,7 +10,7 @@ from openpose.storage.atomic import (
     write_bytes,
     write_text,
 )
-from openpose.storage.documents import from_json, to_json
+from openpose.storage.documents import OMITTED, from_json, to_json
 from openpose.storage.files import (
     ATTRIBUTE_CACHE_SECONDS,
     BUCKET_PATIENCE,
@@ -54,6 +54,7 @@ from openpose.storage.workspace import Workspace, local_copy, workspace
 __all__ = [
     "ATTRIBUTE_CACHE_SECONDS",
     "BUCKET_PATIENCE",
+    "OMITTED",
     "SCHEMA",
     "BucketObject",
     "Manifest",

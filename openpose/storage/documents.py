@@ -18,12 +18,21 @@ from openpose.errors import InputError
 T = TypeVar("T")
 
 
+#: Metadata of a field that a document leaves out while it has its default.
+OMITTED: Mapping[str, Any] = types.MappingProxyType({"omitted": True})
+
+
 def to_json(value: Any) -> Any:
     """The value with each dataclass as a dict and each tuple as a list."""
     if hasattr(value, "to_document"):
         return value.to_document()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        values = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: to_json(inner)
+            for field, inner in values.items()
+            if not (field.metadata.get("omitted") and inner == field.default)
+        }
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

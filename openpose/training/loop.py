@@ -218,7 +218,7 @@ class _Loop:
         if not self.parameters.init:
             return
         model = self.trainer.model
-        loaded = initial_weights.load(model, self.parameters.init, self.parameters.init_partial)
+        loaded = initial_weights.load(model, self.parameters.init, self.parameters.init_partial, self.skeleton)
         batch = min(self.parameters.batch_size, CALIBRATION_PICTURES)
         samples = batches.training(self.train_records, self.skeleton, self.parameters.inputs(), batch)
         some = samples.take(CALIBRATION_PICTURES // batch).as_numpy_iterator()
@@ -358,13 +358,17 @@ def _best(history: list[Epoch]) -> int | None:
 
 def _about(parameters: TrainParameters, skeleton: Skeleton, records: RecordsManifest) -> dict[str, Any]:
     """What a checkpoint and a training that continues from it must have in common, with names for messages."""
-    content = storage.fingerprint([shard.sha256 for shard in records.shards])[:12]
+    content = _hash([shard.sha256 for shard in records.shards])
     return {
         "network": f"{parameters.model} (width {parameters.width:g}, stages {parameters.stages or 'as published'})",
-        "skeleton": skeleton.name,
+        "skeleton": skeleton.name if skeleton.is_known else f"{skeleton.name} ({_hash(skeleton.described())})",
         "optimizer": parameters.optimizer,
         "average of the weights": bool(parameters.ema),
         "loss scale": parameters.precision == "float16",
         "batch": parameters.batch_size,
         "training data": f"{records.counts['samples']} samples, content {content}",
     }
+
+
+def _hash(document: Any) -> str:
+    return storage.fingerprint(document)[:12]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from openpose import storage
+from openpose.skeleton import OPENPOSE18, Skeleton
 from openpose.training.parameters import TrainParameters
 
 
@@ -28,6 +29,7 @@ class RunDescription:
     Attributes:
         records: fingerprints of the records, `train` and `valid`.
         parameters: of the training.
+        skeleton: of the labelled keypoints.
         revision: of the code.
         versions: of Python and the libraries, by name.
         git: the code's commit; None if that is not known.
@@ -37,6 +39,7 @@ class RunDescription:
 
     records: dict[str, str]
     parameters: TrainParameters
+    skeleton: Skeleton = OPENPOSE18
     revision: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     git: str | None = None

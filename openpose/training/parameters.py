@@ -1,16 +1,19 @@
 """Parameters of a training. This module does not import TensorFlow, so that the DAG's first step stays fast."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from openpose import networks
 from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
 from openpose.input.parameters import AugmentParameters, InputParameters
 from openpose.parameters import CommandOnly, Limits, Parameters
+from openpose.records.manifest import RecordsManifest
 from openpose.training import learning_rate
 
 NotNegative = Limits(least=0)
+AUTO = -1.0  # of a number that the data decide
+BEYOND = 1.25  # factor on the data's range of sizes
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,16 @@ class TrainParameters(InputSize):
     """Precision of the training; bfloat16 and float16 are faster where supported. The saved model is always float32."""
     early_stop: Annotated[int, NotNegative] = 0
     """Stop when the validation loss has not fallen for this many epochs, and keep the best weights; 0 turns it off."""
-    min_scale: Annotated[float, Limits(least=0.01)] = AugmentParameters.min_scale
-    """Augmentation: smallest scale. At scale 1, the centre person fills 0.6 of the input's height."""
-    max_scale: float = AugmentParameters.max_scale
-    """Augmentation: largest scale. At scale 1, the centre person fills 0.6 of the input's height."""
-    max_rotation: Annotated[float, NotNegative] = AugmentParameters.max_rotation
-    """Augmentation: largest rotation in degrees, in both directions."""
+    min_scale: float = AUTO
+    """Augmentation: smallest scale. At scale 1, the centre person's height, or the longer side of another's box, fills
+    0.6 of the input's height. -1 takes 0.5 for people, and the data's own range for others."""
+    max_scale: float = AUTO
+    """Augmentation: largest scale. -1 takes 1.1 for people, and the data's own range for others."""
+    max_rotation: float = AUTO
+    """Augmentation: largest rotation in degrees, in both directions. -1 takes 40, and 180 for animals that lie in all
+    directions, as seen from above."""
+    mirror: Literal["auto", "yes", "no"] = "auto"
+    """Augmentation: mirror half of the samples; auto does it when the skeleton has left and right parts."""
     max_shift: Annotated[float, NotNegative] = AugmentParameters.max_shift
     """Augmentation: largest shift in each direction, as a share of the input's height."""
     sigma: Annotated[float, Limits(least=1)] = TargetParameters.sigma
@@ -92,7 +99,10 @@ class TrainParameters(InputSize):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_scale < self.min_scale:
+        for name, least in (("min_scale", 0.01), ("max_scale", 0.01), ("max_rotation", 0)):
+            if (value := getattr(self, name)) != AUTO and not value >= least:
+                raise InputError(f"{name} is {value}; it must be at least {least:g}, or -1 for the data's own")
+        if AUTO != self.max_scale < self.min_scale:
             raise InputError(f"max_scale is {self.max_scale}; it must be at least {self.min_scale:g}")
         if self.batch_size % self.accumulate:
             raise InputError(f"batch_size {self.batch_size} does not divide into {self.accumulate} parts (accumulate)")
@@ -100,16 +110,51 @@ class TrainParameters(InputSize):
         learning_rate.check(self.learning_rate, self.decay)
         self.inputs()
 
+    def for_data(self, records: RecordsManifest) -> Self:
+        """The parameters with numbers in place of -1 and `auto`; prints those that the data decide.
+
+        People keep COCO's recipe. The range of others reaches from their smallest to their largest size, and a quarter
+        beyond.
+
+        Raises:
+            InputError: the smallest scale is above the largest one.
+        """
+        recipe, looks = AugmentParameters(), records.extents
+        smallest, largest, rotation = recipe.min_scale, recipe.max_scale, recipe.max_rotation
+        if looks is not None:
+            smallest = max(0.01, round(looks.smallest / BEYOND / recipe.target_height, 3))
+            largest = round(looks.largest * BEYOND / recipe.target_height, 3)
+            rotation = 180.0 if looks.turned else rotation
+        mirrored = bool(records.skeleton.source_pairs) if self.mirror == "auto" else self.mirror == "yes"
+        chosen = replace(
+            self,
+            min_scale=smallest if self.min_scale == AUTO else self.min_scale,
+            max_scale=largest if self.max_scale == AUTO else self.max_scale,
+            max_rotation=rotation if self.max_rotation == AUTO else self.max_rotation,
+            mirror="yes" if mirrored else "no",
+        )
+        if not records.skeleton.of_people:
+            low, high = (100 * recipe.target_height * scale for scale in (chosen.min_scale, chosen.max_scale))
+            print(
+                f"augmentation for {records.skeleton.category}: {low:.0f}–{high:.0f} % of the input's height (scale "
+                f"{chosen.min_scale:g}–{chosen.max_scale:g}), ±{chosen.max_rotation:g}°, "
+                f"{'half mirrored' if mirrored else 'not mirrored'}",
+                flush=True,
+            )
+        return chosen
+
     def inputs(self) -> InputParameters:
-        """The network's input."""
+        """The network's input; numbers that are left to the data are COCO's here."""
+        recipe = AugmentParameters()
         return InputParameters(
             size=(self.size, self.input_width or self.size),
             targets=TargetParameters(stride=networks.get(self.model).stride, sigma=self.sigma),
             augment=AugmentParameters(
-                min_scale=self.min_scale,
-                max_scale=self.max_scale,
-                max_rotation=self.max_rotation,
+                min_scale=recipe.min_scale if self.min_scale == AUTO else self.min_scale,
+                max_scale=recipe.max_scale if self.max_scale == AUTO else self.max_scale,
+                max_rotation=recipe.max_rotation if self.max_rotation == AUTO else self.max_rotation,
                 max_shift=self.max_shift,
+                flip=0.0 if self.mirror == "no" else recipe.flip,
             ),
             seed=self.seed,
         )

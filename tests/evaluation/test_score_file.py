@@ -26,6 +26,26 @@ def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.Cap
     assert (figures["AP"], figures["APm"], figures["AP left_wrist"]) == ("1.000", "undefined", "1.000")
 
 
+def test_detections_of_other_keypoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keypoints = [10, 10, 2, 40, 10, 2, 25, 30, 2]
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 99, "height": 99}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 7, "iscrowd": 0, "keypoints": keypoints, "num_keypoints": 3}
+            | {"bbox": [10, 10, 30, 20], "area": 600}
+        ],
+        "categories": [{"id": 3, "name": "cup"}, {"id": 7, "name": "fish", "keypoints": ["mouth", "tail", "fin"]}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    for category in (1, 7):
+        found = [{"image_id": 1, "category_id": category, "keypoints": keypoints, "score": 0.9}]
+        (tmp_path / "found.json").write_text(json.dumps(found))
+        code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+        assert code == 0
+        figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+        assert (figures["AP"], figures["AP tail"]) == ("1.000", "1.000")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

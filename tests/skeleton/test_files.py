@@ -1,11 +1,15 @@
 """Skeleton files of ours and of mmpose."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from openpose.errors import InputError
-from openpose.skeleton import files
+from openpose.skeleton import KNOWN, files
+from openpose.skeleton.derive import complete
+from openpose.skeleton.limbs import Distances
 
 MOUSE = """\
 name: mouse4
@@ -52,6 +56,19 @@ def test_reads_mmposes_document_from_json() -> None:
     info = {"keypoint_info": {"0": {"name": "tip", "swap": ""}}, "skeleton_info": {}, "sigmas": []}
     draft = files.parse(json.dumps({"dataset_info": info}), "tip.json")
     assert (draft.keypoints, draft.flip_pairs, draft.sigmas) == (("tip",), (), None)
+
+
+def examples() -> dict[str, str]:
+    """The files in the documents, by the skeleton's name."""
+    page = (Path(__file__).parents[2] / "docs/keypoints.md").read_text()
+    return {text.split()[1]: text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)}
+
+
+@pytest.mark.parametrize(("name", "limbs"), [("mouse4", 5), ("hand21", 20), ("crowdpose14", 15)])
+def test_the_documents_examples_leave_nothing_to_derive(name: str, limbs: int) -> None:
+    made, notes = complete(files.parse(examples()[name], "example.yaml"), lambda bare: Distances(bare.num_parts))
+    assert (made.name, made.num_limbs, notes) == (name, limbs, [])
+    assert made.is_known == (name in KNOWN)
 
 
 @pytest.mark.parametrize(

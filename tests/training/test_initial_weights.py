@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from openpose import model_files, networks, skeleton
 from openpose.errors import InputError
-from openpose.model_files import frozen_graph, inference
+from openpose.model_files import frozen_graph, inference, keras_file
 from openpose.model_files.inference import Source
 from openpose.networks import layers, vgg
 from openpose.training import initial_weights
 from openpose.training.initial_weights import imagenet
+from tests.skeleton import made_up
 
 OPENPOSE = skeleton.get("openpose18")
 GRAPHS = ("mobilenet_thin", "mobilenet_v2_small")
@@ -151,6 +152,38 @@ def test_keras_model_of_ours_gives_all_its_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not fit this mobilenet_thin (.|\n)*no weights for: stage3_heatmap_1_"):
         initial_weights.load(deeper, tmp_path / "model.keras")
     assert all(name.startswith("stage3") for name in initial_weights.load(deeper, tmp_path / "model.keras", True).kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_thin", "lightweight"])
+def test_another_skeleton_gives_backbone_and_stages(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mouse = made_up.skeleton(4, 1)
+    source, model = networks.build(name, OPENPOSE, 0.2, 2), networks.build(name, mouse, 0.2, 2)
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    keras_file.write(source, tmp_path / "model.keras", OPENPOSE.text(), 64)
+    loaded = initial_weights.load(model, str(tmp_path / "model.keras"), skeleton=mouse)
+    assert (loaded.kept, loaded.unused) == ([], [])
+    printed = capsys.readouterr().out
+    assert "is for the skeleton openpose18, the training for thing4: 4 output layers start new" in printed
+    changed = {layer.name for layer in model.layers if layer.weights and not equal(layer, before[layer.name])}
+    # Biases and norms of both networks are alike when they are new, so look at the layers with kernels.
+    kernels = {layer.name for layer in model.layers if layer.weights and layer.get_weights()[0].ndim == 4}
+    outputs = {kernel for kernel in kernels if kernel.endswith("_5" if name == "mobilenet_thin" else "map_2")}
+    assert kernels - changed == outputs
+    reads_maps = next(name for name in sorted(kernels) if re.match("stage2.*(heatmap_1_depth|trunk|block1_in)", name))
+    ours, theirs = (network.get_layer(reads_maps).get_weights()[0] for network in (model, source))
+    new = before[reads_maps][0]
+    features = ours.shape[2] - mouse.num_maps
+    at, there = (slice(features), slice(features)) if name == "lightweight" else (slice(-features, None),) * 2
+    np.testing.assert_array_equal(ours[:, :, at], theirs[:, :, there])
+    rest = slice(features, None) if name == "lightweight" else slice(None, -features)
+    np.testing.assert_array_equal(ours[:, :, rest], new[:, :, rest])
+
+
+def equal(layer: keras.Layer, weights: list[np.ndarray]) -> bool:
+    return all(map(np.array_equal, layer.get_weights(), weights))
 
 
 def application(network: str, file: Path) -> keras.Model:

