@@ -17,7 +17,9 @@ def check(
 {inputs}
 ) -> NamedTuple(
     "Checked",
+    [
 {outputs}
+    ],
 ):
     """Refuses parameters that cannot work, within seconds; passes on each step's parameters in one struct."""
     values = dict(
@@ -43,7 +45,7 @@ def component(inputs: Mapping[str, type], outputs: Mapping[str, type]) -> Any:
     """
     source = _SOURCE.format(
         inputs="\n".join(f"    {name}: {kind.__name__}," for name, kind in inputs.items()),
-        outputs="\n".join(f"    {name}={kind.__name__}," for name, kind in outputs.items()),
+        outputs="\n".join(f'        ("{name}", {kind.__name__}),' for name, kind in outputs.items()),
         values="\n".join(f"        {name}={name}," for name in inputs),
         results="\n".join(f"        checked[{name!r}]," for name in outputs),
     )

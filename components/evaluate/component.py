@@ -17,7 +17,7 @@ def evaluate(
     metrics: Output[Metrics],
     page: Output[HTML],
     detections: Output[Artifact],
-) -> NamedTuple("Judged", verdict=str, reason=str):  # type: ignore[valid-type]
+) -> NamedTuple("Judged", [("verdict", str), ("reason", str)]):  # type: ignore[valid-type]
     """Measures a trained model on the whole validation split, judges it, and reports on it."""
     from components import artifacts
     from components.command import call
