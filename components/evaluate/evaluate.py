@@ -11,6 +11,7 @@ from components.evaluate.parameters import AcceptanceThresholds, EvaluateParamet
 from components.evaluate.verdict import judge
 from openpose import model_files, storage
 from openpose.errors import InputError
+from openpose.evaluation import pixel_errors
 from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
 from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
 from openpose.evaluation.registry import Champion, Registry
@@ -108,6 +109,9 @@ def evaluate(
             of_losses = trained.inputs() if trained else loss_inputs(split, network.stride)
             measured = measure(network, split, of_losses, height, skeleton, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
+        rows = pixel_errors.rows(manifest.figures, manifest.keypoints, manifest.parts)
+        for line in pixel_errors.table(rows):
+            print(line)
         print(f"verdict: {manifest.verdict}: {manifest.reason}", flush=True)
         return manifest
 
@@ -166,6 +170,7 @@ def _finish(
         measured.figures | {"images_per_second": measured.images_per_second},
         best or {},
         measured.parts,
+        measured.keypoints,
         measured.errors,
         subject.run.history if subject.run else (),
         read_steps(storage.path(subject.run.logs), CURVE_POINTS) if subject.run else (),
@@ -180,6 +185,7 @@ def _finish(
         figures=measured.figures,
         images_per_second=measured.images_per_second,
         parts=measured.parts,
+        keypoints=measured.keypoints,
         errors=measured.errors.as_dict(network.skeleton),
         verdict=verdict,
         reason=reason,

@@ -14,6 +14,8 @@ class AcceptanceThresholds(Parameters):
     """Lowest COCO AP that the verdict accepts."""
     max_valid_loss: Annotated[float, Limits(least=0)] = 0.0
     """Highest validation loss that the verdict accepts; 0 accepts any."""
+    max_rmse: Annotated[float, Limits(least=0)] = 0.0
+    """Highest RMSE of the found keypoints, in pixels of the picture, that the verdict accepts; 0 accepts any."""
     tolerance: Annotated[float, Limits(least=0)] = 0.01
     """How far the COCO AP may be below the champion's for the verdict to accept the model."""
 

@@ -36,13 +36,30 @@ def judge(
         return "rejected", f"COCO AP {ap:.3f} is below the required {thresholds.min_ap:.3f}."
     if thresholds.max_valid_loss and loss > thresholds.max_valid_loss:
         return "rejected", f"The {name} {loss:.2f} is above the allowed {thresholds.max_valid_loss:.2f}."
+    if thresholds.max_rmse and (refusal := _too_far(figures, thresholds.max_rmse)):
+        return "rejected", refusal
     if ap is None:
         return "accepted", f"COCO AP is undefined (no person is labelled); the {name} {loss:.2f} passes."
     best = champion["AP"] if champion else None
     if best is not None and ap < best - thresholds.tolerance:
         difference = f"{best - ap:.3f} below the champion's {best:.3f}"
         return "rejected", f"COCO AP {ap:.3f} is {difference}, more than the tolerance of {thresholds.tolerance:.3f}."
-    return "accepted", f"COCO AP is {ap:.3f}{_compared(ap, best)}; the {name} is {loss:.2f}; both pass."
+    passed = "both pass"
+    if thresholds.max_rmse:
+        passed = f"the RMSE is {figures['rmse']:.2f} px; all pass"
+    return "accepted", f"COCO AP is {ap:.3f}{_compared(ap, best)}; the {name} is {loss:.2f}; {passed}."
+
+
+def _too_far(figures: Mapping[str, float | None], most: float) -> str:
+    """Why the keypoints are too far from their labels; empty if they are near enough."""
+    rmse, found = figures["rmse"], figures["found"]
+    if rmse is None or found is None:
+        cause = "no keypoint is labelled" if found is None else "no labelled keypoint was found"
+        return f"The RMSE is undefined because {cause}, but at most {most:.2f} px is allowed."
+    if rmse <= most:
+        return ""
+    share = f"{100 * found:.1f} % of the labelled keypoints were found"
+    return f"The RMSE {rmse:.2f} px is above the allowed {most:.2f} px; {share}."
 
 
 def _compared(ap: float, best: float | None) -> str:

@@ -85,5 +85,5 @@ def rejection(reason: str, judged: EvaluationManifest) -> str:
         f"# The model is not exported\n\n{reason}\n\n"
         f"| figure | value |\n|---|---:|\n{figures}\n"
         f"Pictures and curves: `{judged.report}`. Train longer or on more data, or change `min_ap`, "
-        "`max_valid_loss` and `tolerance`.\n"
+        "`max_valid_loss`, `max_rmse` and `tolerance`.\n"
     )

@@ -10,6 +10,7 @@ from components.coco_download.champion_check import NOTHING_NEW
 from components.status import Status
 from components.steps import STEPS
 from openpose import progress, storage
+from openpose.evaluation import pixel_errors
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.evaluation.registry import read_champion
 from openpose.model_files.manifest import ModelManifest
@@ -51,6 +52,14 @@ class Summary:
         error: of the step or of the run, in one line; empty if nothing failed.
         ap: COCO AP.
         valid_loss: validation loss.
+        rmse: root of the mean squared distance of the found keypoints from their labels, pixels.
+        median_error: median of these distances, pixels.
+        p90_error: 90th percentile of these distances, pixels.
+        pck_5: share of the labelled keypoints that were found within 5 % of the animal's size.
+        pck_10: the same within 10 %.
+        found: share of the labelled keypoints that were found.
+        keypoints: AP, the six figures above, and `labelled`, how often it is labelled, of each keypoint; None if they
+            are not known.
         figures: all figures of the evaluation; an undefined one is None.
         losses: of the saved weights, for training and validation.
         steps: name -> outcome.
@@ -70,6 +79,13 @@ class Summary:
     error: str
     ap: float | None
     valid_loss: float | None
+    rmse: float | None
+    median_error: float | None
+    p90_error: float | None
+    pck_5: float | None
+    pck_10: float | None
+    found: float | None
+    keypoints: dict[str, dict[str, float | None]] | None
     figures: dict[str, float | None] | None
     losses: dict[str, float] | None
     steps: dict[str, StepSummary]
@@ -111,12 +127,14 @@ class Summary:
         return lines
 
     def figure_lines(self) -> list[str]:
-        """COCO's figures and the losses, for a terminal."""
+        """COCO's figures, the pixel errors and the losses, for a terminal."""
         lines = []
         if self.figures:
             figures = {name: self.figures[name] for name in ("AP", "AP50", "AP75", "AR") if name in self.figures}
-            texts = [f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures.items()]
-            lines.append(f"  COCO {'  '.join(texts)}")
+            lines.append(f"  COCO {_texts(figures)}")
+            errors = {name: self.figures[name] for name in pixel_errors.FIGURES if name in self.figures}
+            if errors:  # an older evaluation lacks them
+                lines.append(f"  {_texts(errors)}")
         if self.losses:
             lines.append("  " + "  ".join(f"{name} {self.losses[name]:.2f}" for name in ("loss", "valid_loss")))
         return lines
@@ -199,6 +217,8 @@ def summarise(
         error=error,
         ap=figures.get("AP"),
         valid_loss=figures.get("valid_loss"),
+        **{name: figures.get(name) for name in pixel_errors.FIGURES},
+        keypoints=(pixel_errors.beside_ap(judged.keypoints, judged.parts) or None) if judged else None,
         figures=figures or None,
         losses=_losses(trained, figures),
         steps=steps,
@@ -211,6 +231,11 @@ def summarise(
         logs=trained.logs if trained else None,
         root=str(root) if root else None,
     )
+
+
+def _texts(figures: Mapping[Any, float | None]) -> str:
+    """Figures in one line."""
+    return "  ".join(f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures.items())
 
 
 def _steps(

@@ -28,6 +28,7 @@ class EvaluationInputs:
         champion: None if the model is the first of its data set.
         min_ap: the verdict needs at least this COCO AP.
         max_valid_loss: the verdict needs at most this validation loss; 0 for any.
+        max_rmse: the verdict needs at most this RMSE of the keypoints, pixels; 0 for any.
         tolerance: the verdict allows a COCO AP that is lower than the champion's by at most this.
         revision: of the code.
     """
@@ -42,6 +43,7 @@ class EvaluationInputs:
     champion: ComparedChampion | None
     min_ap: float = 0.0
     max_valid_loss: float = 0.0
+    max_rmse: float = 0.0
     tolerance: float = 0.01
     revision: str = ""
 
@@ -51,9 +53,11 @@ class EvaluationManifest(storage.Manifest):
     """What an evaluation leaves.
 
     Attributes:
-        figures: COCO's figures and the losses, by name; None if undefined.
+        figures: COCO's figures, the pixel errors and the losses, by name; None if undefined.
         images_per_second: that the model finds people in.
         parts: AP of each keypoint, by name.
+        keypoints: pixel errors of each keypoint, by its name (`pixel_errors.PixelErrors.by_keypoint`); older ones lack
+            it.
         errors: for each keypoint how often each kind of error occurred.
         verdict: `accepted` or `rejected`.
         reason: of the verdict, for people.
@@ -68,6 +72,7 @@ class EvaluationManifest(storage.Manifest):
     figures: dict[str, float | None]
     images_per_second: float = 0.0
     parts: dict[str, float | None] = field(default_factory=dict)
+    keypoints: dict[str, dict[str, float | None]] = field(default_factory=dict)
     errors: dict[str, dict[str, int]] = field(default_factory=dict)
     verdict: str
     reason: str

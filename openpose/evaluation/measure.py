@@ -1,4 +1,4 @@
-"""Measures a model on a whole validation split: losses, COCO AP, kinds of errors, and speed."""
+"""Measures a model on a whole validation split: losses, COCO AP, pixel errors, kinds of errors, and speed."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from openpose.evaluation import keypoint_errors, score
 from openpose.evaluation.finite_maps import FiniteMaps
 from openpose.evaluation.gallery import Example, Gallery
 from openpose.evaluation.keypoint_errors import Comparison, ErrorCounts, PictureTruth
+from openpose.evaluation.pixel_errors import pixel_errors
 from openpose.evaluation.truth import labelled_people
 from openpose.evaluation.valid_losses import valid_losses
 from openpose.input.parameters import InputParameters
@@ -30,10 +31,12 @@ class Measured:
     """A model on a validation split.
 
     Attributes:
-        figures: COCO's by the names of `score.METRICS`, and the losses by the logs' names. None: the figure is
-            undefined because nobody is labelled, or the loss is NaN or infinite.
+        figures: COCO's by the names of `score.METRICS`, the pixel errors by those of `pixel_errors.FIGURES`, and the
+            losses by the logs' names. None: the figure is undefined because nobody is labelled or nothing was found, or
+            the loss is NaN or infinite.
         images_per_second: speed of network and decoder, one picture after the other.
         parts: AP of each keypoint, by name.
+        keypoints: pixel errors of each keypoint, by name.
         errors: kinds of errors on the labelled keypoints.
         detections: COCO results of all pictures.
         best: the best pictures, the best first.
@@ -44,6 +47,7 @@ class Measured:
     figures: dict[str, float | None]
     images_per_second: float
     parts: dict[str, float | None]
+    keypoints: dict[str, dict[str, float | None]]
     errors: ErrorCounts
     detections: list[dict[str, Any]]
     best: list[Example]
@@ -81,11 +85,13 @@ def measure(
             f"({str(error).splitlines()[0]}); export it with free height and width"
         ) from error
     truth = read.ground_truth(split, skeleton)
+    apart = pixel_errors(truth, run.detections, skeleton)
     best, worst = run.gallery.chosen()
     return Measured(
-        figures=score.average_precision(truth, run.detections, skeleton) | losses,
+        figures=score.average_precision(truth, run.detections, skeleton) | apart.figures() | losses,
         images_per_second=run.images_per_second,
         parts=score.part_precision(truth, run.detections, skeleton),
+        keypoints=apart.by_keypoint(skeleton),
         errors=keypoint_errors.total(run.counts, skeleton),
         detections=run.detections,
         best=best,

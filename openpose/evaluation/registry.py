@@ -47,7 +47,7 @@ class Champion:
         beaten: name of the entry of the champion before it; None for the first.
         time: when it was registered (UTC).
         reason: of the verdict.
-        figures: COCO's figures and the losses, by name; None if undefined.
+        figures: COCO's figures, the pixel errors and the losses, by name; None if undefined.
         evaluation: that accepted it.
         export: its files.
     """

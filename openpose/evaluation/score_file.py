@@ -11,13 +11,13 @@ import tyro
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.evaluation import score
+from openpose.evaluation import pixel_errors, score
 from openpose.skeleton import Skeleton, of_categories
 
 
 @dataclass(frozen=True)
 class Files:
-    """Prints the COCO AP of detections in COCO's result format."""
+    """Prints the COCO AP and the pixel errors of detections in COCO's result format."""
 
     truth: str
     """COCO's person_keypoints file of all pictures to score."""
@@ -37,11 +37,14 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
         score.check_ids((d["image_id"] for d in detections), {i["id"] for i in truth["images"]}, files.detections)
         figures = score.average_precision(truth, detections, skeleton)
         parts = score.part_precision(truth, detections, skeleton)
+        apart = pixel_errors.pixel_errors(truth, detections, skeleton)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for name, value in (*figures.items(), *((f"AP {part}", value) for part, value in parts.items())):
+    of_parts = {f"AP {part}": value for part, value in parts.items()}
+    for name, value in (figures | of_parts | apart.figures()).items():
         print(f"{name:<18}{'undefined' if value is None else f'{value:.3f}':>9}")
+    print("", *pixel_errors.table(apart.by_keypoint(skeleton)), sep="\n")
     return 0
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openpose import draw
+from openpose.evaluation import pixel_errors
 from openpose.evaluation.gallery import Example
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
 from openpose.report import charts, page
@@ -26,6 +27,7 @@ class Evaluation:
         figures: AP, losses and speed by name; None is undefined.
         champion: figures of the model that it was compared with; empty without one.
         parts: AP of each keypoint, by name.
+        keypoints: pixel errors of each keypoint, by name.
         errors: kinds of errors on the labelled keypoints.
         history: as for `training_page`; empty when the training is unknown.
         steps: training losses between the ends of epochs, with their `step`.
@@ -40,6 +42,7 @@ class Evaluation:
     figures: Mapping[str, float | None]
     champion: Mapping[str, float | None]
     parts: Mapping[str, float | None]
+    keypoints: Mapping[str, Mapping[str, float | None]]
     errors: ErrorCounts
     history: Sequence[Mapping[str, float]] = ()
     steps: Sequence[Mapping[str, float]] = ()
@@ -71,6 +74,8 @@ def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> s
         "category": skeleton.category,
         "kinds": [(skeleton.worded(kind), skeleton.worded(meaning)) for kind, meaning in KINDS.items()],
         "errors": _error_rows(evaluation.errors, evaluation.parts, skeleton),
+        "distances": _distance_rows(pixel_errors.rows(evaluation.figures, evaluation.keypoints, evaluation.parts)),
+        "distances_meaning": pixel_errors.MEANING,
     }
     groups = {"Best pictures": evaluation.best, "Worst pictures": evaluation.worst}
     drawn = {heading: [_panels(example, skeleton) for example in examples] for heading, examples in groups.items()}
@@ -121,3 +126,26 @@ def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton
         }
         for name, kinds, background, found, ap in columns
     ]
+
+
+def _distance_rows(rows: Mapping[str, Mapping[str, float | None]]) -> list[dict[str, Any]]:
+    """Rows of the table of distances; bars to the median and the 90th percentile, in per cent of the widest."""
+    widest = max((row["p90_error"] or 0 for row in rows.values()), default=0)
+    if not any(row["labelled"] for row in rows.values()):
+        return []
+    return [
+        {
+            "name": name.replace("_", " "),
+            "labelled": f"{row['labelled']:,.0f}",
+            "figures": [page.number(row[figure]) for figure in ("AP", *pixel_errors.FIGURES)],
+            "bar": _bar(row["median_error"], row["p90_error"], widest),
+        }
+        for name, row in rows.items()
+    ]
+
+
+def _bar(median: float | None, most: float | None, widest: float) -> list[float]:
+    """Widths of a bar's two pieces, per cent; none where nothing was found."""
+    if median is None or most is None or not widest:
+        return []
+    return [100 * median / widest, 100 * (most - median) / widest]

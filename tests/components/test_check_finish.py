@@ -31,6 +31,7 @@ def checked(root: Path, machine: dict[str, str] | None = None, **changes: Any) -
         ({"learning_rate": "fast"}, "learning rate 'fast'"),
         ({"width": -1.0}, "width is -1.0; it must be above 0"),
         ({"min_ap": -1}, "min_ap is -1.0; it must be at least 0"),
+        ({"max_rmse": -1}, "max_rmse is -1.0; it must be at least 0"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
         ({"dense": "all"}, "dense is 'all'; choose one of: val, both, none"),
         ({"gpus": -1}, "gpus is -1; it must be at least 0"),

@@ -38,6 +38,7 @@ from openpose.coco.manifest import DataInputs, DataManifest, DataSplit, MissingP
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.evaluation.manifest import ComparedChampion
+from openpose.evaluation.pixel_errors import FIGURES
 from openpose.evaluation.score_file import read_results
 from openpose.parameters import Parameters
 from openpose.records.manifest import RecordsManifest
@@ -369,9 +370,10 @@ def judged(
     loss: float | None = 10.0,
     champion: float | None = None,
     nan_pictures: tuple[str, ...] = (),
+    apart: tuple[float | None, float | None] = (3.0, 0.975),
     **demands: float,
 ) -> tuple[str, str]:
-    figures = {"AP": ap, "valid_loss": loss, "valid_loss_lastlayer": 5.0}
+    figures = {"AP": ap, "valid_loss": loss, "valid_loss_lastlayer": 5.0, "rmse": apart[0], "found": apart[1]}
     return judge(figures, None if champion is None else {"AP": champion}, AcceptanceThresholds(**demands), nan_pictures)
 
 
@@ -387,6 +389,23 @@ def judged(
         (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the allowed 20.00."),
         (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because no person is labelled, but at least 0.4"),
         (judged(None), "accepted: COCO AP is undefined (no person is labelled); the validation loss 10.00 passes."),
+        (
+            judged(0.5, max_rmse=2.5),
+            "rejected: The RMSE 3.00 px is above the allowed 2.50 px; 97.5 % of the labelled keypoints were found.",
+        ),
+        (
+            judged(0.5, max_rmse=3.0),
+            "accepted: COCO AP is 0.500, the first on this data set; the validation loss is 10.00; "
+            "the RMSE is 3.00 px; all pass.",
+        ),
+        (
+            judged(0.0, apart=(None, 0.0), max_rmse=9.0),
+            "rejected: The RMSE is undefined because no labelled keypoint was found, but at most 9.00 px is allowed.",
+        ),
+        (
+            judged(None, apart=(None, None), max_rmse=9.0),
+            "rejected: The RMSE is undefined because no keypoint is labelled, but at most 9.00 px is allowed.",
+        ),
         (judged(0.5, None), "rejected: The validation loss is NaN or infinite."),
         (judged(0.5, champion=0.45), "accepted: COCO AP is 0.500, 0.050 above the champion's 0.450; the validation"),
         (judged(0.445, champion=0.45), "accepted: COCO AP is 0.445, 0.005 below the champion's 0.450, which is wit"),
@@ -412,17 +431,30 @@ def test_verdict(verdict: tuple[str, str], reason: str) -> None:
 SHARES = st.floats(0, 1)
 
 
-@given(SHARES, SHARES, SHARES, SHARES, st.floats(0, 100), st.floats(0, 100))
+PIXELS = st.floats(0, 100)
+
+
+@given(SHARES, SHARES, SHARES, SHARES, st.floats(0, 100), st.floats(0, 100), PIXELS, PIXELS)
 def test_accepted_is_what_reaches_everything_that_is_asked_for(
-    ap: float, champion: float, least: float, tolerance: float, loss: float, most: float
+    ap: float, champion: float, least: float, tolerance: float, loss: float, most: float, rmse: float, farthest: float
 ) -> None:
-    verdict, reason = judged(ap, loss, champion, min_ap=least, tolerance=tolerance, max_valid_loss=most)
+    verdict, reason = judged(
+        *(ap, loss, champion),
+        apart=(rmse, 1.0),
+        min_ap=least,
+        tolerance=tolerance,
+        max_valid_loss=most,
+        max_rmse=farthest,
+    )
     reached = ap >= least and ap >= champion - tolerance and (not most or loss <= most)
+    reached = reached and (not farthest or rmse <= farthest)
     assert verdict == ("accepted" if reached else "rejected")
     assert re.fullmatch(r"[A-Z][^\n]*[^.]\.", reason), "one sentence"
 
 
-@pytest.mark.parametrize("demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}])
+@pytest.mark.parametrize(
+    "demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}, {"max_rmse": -1.0}]
+)
 def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least 0"):
         AcceptanceThresholds(**demands)
@@ -448,7 +480,11 @@ def test_evaluation_of_a_file_and_again(
     manifest = json.loads(place.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
     losses = [name for name in manifest["figures"] if name.startswith("valid_")]
     assert losses == ["valid_loss", "valid_loss_lastlayer", "valid_loss_lastlayer_paf", "valid_loss_lastlayer_heat"]
-    assert len(manifest["parts"]) == len(manifest["errors"]) == 17
+    assert len(manifest["parts"]) == len(manifest["errors"]) == len(manifest["keypoints"]) == 17
+    assert set(manifest["keypoints"]["nose"]) == {*FIGURES, "labelled"}
+    (all_keypoints,) = [line.split() for line in printed.splitlines() if line.startswith("all keypoints ")]
+    assert all_keypoints[2] == f"{manifest['figures']['AP']:.3f}"
+    assert all_keypoints[-2] == f"{manifest['figures']['found']:.3f}"
     detections = read_results(manifest["detections"], OPENPOSE18)
     assert {detection["image_id"] for detection in detections} <= set(range(500_001, 500_007))
     assert "Worst pictures" in Path(manifest["report"]).read_text()
@@ -459,6 +495,10 @@ def test_evaluation_of_a_file_and_again(
     code, printed, _ = run(evaluate, capsys, **of_file(prepared, root, plain_model, min_ap=0.5))
     assert code == 0
     assert "verdict: rejected: COCO AP 0.000 is below the required 0.500." in printed
+    rmse = manifest["figures"]["rmse"]
+    code, printed, _ = run(evaluate, capsys, **of_file(prepared, root, plain_model, max_rmse=0.01))
+    assert (code, rmse > 0.01) == (0, True)
+    assert f"verdict: rejected: The RMSE {rmse:.2f} px is above the allowed 0.01 px; " in printed
     assert finished_files(root) == sorted(
         f"evaluations/{folder.name}/{name}"
         for folder in (root / "evaluations").iterdir()
@@ -527,7 +567,7 @@ def test_validation_split_without_people(
         parameters=AT_64,
     )
     figures, said = manifest.figures, capsys.readouterr().out
-    assert {figures[name] for name in score.METRICS} == {None}
+    assert {figures[name] for name in (*score.METRICS, *FIGURES)} == {None}
     assert set(manifest.parts.values()) == {None}
     assert "COCO AP is undefined (no person is labelled); the validation loss" in said
     assert "COCO's figures are undefined." in manifest.notes[0]

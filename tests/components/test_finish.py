@@ -13,6 +13,7 @@ from components.finish.summary import MARK, Summary, summarise
 from components.steps import STEPS
 from openpose import storage
 from openpose.errors import InputError
+from openpose.evaluation.pixel_errors import FIGURES
 from tests import manifests
 
 
@@ -89,6 +90,35 @@ def test_accepted_model_that_did_not_become_the_champion(ended: list[str], missi
     summary = finish(str(tmp_path), "COMPLETE")
     assert summary.verdict == "failed"
     assert summary.error == (f"the model was accepted, but the step {missing} did not start; see its driver's log")
+
+
+def test_pixel_errors_stand_beside_ap(tmp_path: Path) -> None:
+    errors = dict(zip(FIGURES, (4.25, 2.5, 6.0, None, 1.0, 0.9), strict=True))
+    nose = {"rmse": 3.0, "labelled": 7}
+    said = manifests.evaluation(
+        tmp_path, verdict="rejected", figures={"AP": 0.5} | errors, parts={"nose": 0.4}, keypoints={"nose": nose}
+    )
+    made(tmp_path, "evaluate", said.path)
+    summary = finish(str(tmp_path), "SUCCEEDED")
+    document = summary.document()
+    assert {name: document[name] for name in FIGURES} == errors
+    assert document["keypoints"] == {"nose": {"AP": 0.4, "rmse": 3.0, "labelled": 7}}
+    assert summary.figure_lines() == [
+        "  COCO AP 0.500",
+        "  rmse 4.250  median_error 2.500  p90_error 6.000  pck_5 undefined  pck_10 1.000  found 0.900",
+    ]
+    assert "| rmse | 4.250 |" in summary.markdown()
+
+
+def test_evaluation_of_an_older_version_has_no_pixel_errors(tmp_path: Path) -> None:
+    place = manifests.evaluation(tmp_path, verdict="rejected").path
+    older = storage.read_json(place)
+    del older["keypoints"], older["inputs"]["max_rmse"]
+    storage.write_json(place, older)
+    made(tmp_path, "evaluate", place)
+    summary = finish(str(tmp_path), "SUCCEEDED")
+    assert (summary.ap, summary.rmse, summary.found, summary.keypoints) == (0.5, None, None, None)
+    assert summary.figure_lines() == ["  COCO AP 0.500"]
 
 
 def test_nothing_new_is_said_with_the_champion(tmp_path: Path) -> None:

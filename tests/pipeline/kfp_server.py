@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from components.finish.summary import MARK, StepSummary, Summary
+from openpose.evaluation.pixel_errors import FIGURES
 
 PART = "wf-1.root.exit-handler-1"
 
@@ -46,6 +47,8 @@ SUMMARY = Summary(
     error="",
     ap=0.676,
     valid_loss=66.1,
+    **dict.fromkeys(FIGURES),
+    keypoints=None,
     figures={"AP": 0.676, "AR": None},
     losses={"loss": 55.6, "valid_loss": 66.1},
     steps={"train": StepSummary("done", 60.0, "")},

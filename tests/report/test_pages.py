@@ -11,6 +11,7 @@ import pytest
 from openpose.codec.decode import People
 from openpose.evaluation.gallery import Example
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
+from openpose.evaluation.pixel_errors import FIGURES
 from openpose.report.evaluation_page import MAX_BYTES, Evaluation, evaluation_page
 from openpose.report.training_page import training_page
 from openpose.skeleton import OPENPOSE18
@@ -65,13 +66,16 @@ def example(height: int, width: int, people: int = 1) -> Example:
 def evaluation(best: list[Example], worst: list[Example], epochs: int = 3, labelled: int = 2) -> str:
     parts = OPENPOSE18.source_parts
     errors = ErrorCounts(np.full((len(KINDS), 17), labelled), np.full(17, 1), np.full(17, 4))
+    far = dict(zip(FIGURES, (8.765, 4.321, 9.876, 0.111, 0.222, 0.987), strict=True))
+    count = {"labelled": labelled}
     content = Evaluation(
         verdict="rejected",
         reason="AP is < 0.6.",
         facts={"model": "mobilenet_thin"},
-        figures={"AP": 0.5312, "APm": None, "valid_loss": 12.345},
+        figures={"AP": 0.5312, "APm": None, **far, "valid_loss": 12.345},
         champion={"AP": 0.6543},
         parts=dict.fromkeys(parts, 0.4321) | {"left_wrist": None},
+        keypoints=dict.fromkeys(parts, far | count) | {"nose": dict.fromkeys(far) | count},
         errors=errors,
         history=history(epochs),
         steps=history(5) if epochs else [],
@@ -104,6 +108,8 @@ def test_evaluation_opens_alone_and_shows_everything() -> None:
         "14.3 %",
         "left wrist",
         "25 %",
+        "Distances from the labels",
+        "8.765",
     ):
         assert text in page.text, text
 
@@ -111,7 +117,7 @@ def test_evaluation_opens_alone_and_shows_everything() -> None:
 def test_evaluation_without_people_or_pictures() -> None:
     page = Page(evaluation([], [], epochs=0, labelled=0))
     assert "AP is < 0.6." in page.text
-    for heading in ("Curves", "Best pictures", "Worst pictures", "Errors on the labelled keypoints"):
+    for heading in ("Curves", "Best pictures", "Worst pictures", "Errors on the labelled keypoints", "Distances"):
         assert heading not in page.text
 
 
