@@ -22,14 +22,7 @@ TENSORFLOW_1_4 = {
 }
 
 
-# The other networks differ from one of these only in their widths.
-KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=() if name in KINDS else pytest.mark.slow) for name in sorted(networks.NETWORKS)],
-)
+@pytest.fixture(scope="module", params=sorted(networks.NETWORKS))
 def network(request: pytest.FixtureRequest) -> keras.Model:
     """A small network whose batch norms have non-trivial statistics."""
     model = networks.build(request.param, OPENPOSE, width=0.2, stages=2)

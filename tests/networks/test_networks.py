@@ -19,12 +19,17 @@ OPENPOSE = skeleton.get("openpose18")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(networks.NAMES))
-def test_each_stage_gives_all_maps_for_any_size(name: str) -> None:
+def test_each_stage_gives_all_maps_for_any_size_by_plain_convolutions(name: str) -> None:
     stride = networks.get(name).stride
     model = networks.build(name, OPENPOSE, width=0.25, stages=3)
     outputs = model(np.zeros((2, 48, 64, 3), np.float32))
     assert [tuple(output.shape) for output in outputs] == [(2, 48 // stride, 64 // stride, 57)] * 3
     assert tuple(model(np.zeros((1, 32, 24, 3), np.float32))[-1].shape) == (1, 32 // stride, 24 // stride, 57)
+    stages = [model.get_layer(f"stage{number}") for number in (1, 2, 3)]
+    for layer in (tensor._keras_history.operation for stage in stages for tensor in stage.input):
+        assert isinstance(layer, keras.layers.Conv2D)
+        assert layer.use_bias
+        assert layer.activation is keras.activations.linear
 
 
 @pytest.mark.slow
@@ -65,18 +70,6 @@ def test_mobilenet_v2_small_has_the_parameters_of_the_published_graph() -> None:
     # The graph has no moving statistics in the backbone, and norms with all four in place of the outputs' biases.
     lost = sum(layer.moving_mean.shape[0] * 2 for layer in norms if layer.name.startswith("backbone"))
     assert model.count_params() - lost == 484_866 - DEPTHWISE - 6 * 57 * 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(networks.NAMES))
-def test_output_layers_are_plain_convolutions(name: str) -> None:
-    model = networks.build(name, OPENPOSE, width=0.25, stages=2)
-    stages = [model.get_layer(f"stage{number}") for number in range(1, len(model.outputs) + 1)]
-    sources = [tensor._keras_history.operation for stage in stages for tensor in stage.input]
-    for layer in sources:
-        assert isinstance(layer, keras.layers.Conv2D)
-        assert layer.use_bias
-        assert layer.activation is keras.activations.linear
 
 
 def test_enlarging_interpolates_from_the_first_cell_on() -> None:
