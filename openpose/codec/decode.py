@@ -30,7 +30,7 @@ class DecodeParameters:
 
     upsampling: int = 2  #: factor of the cubic upsampling of the heatmap in which peaks are found
     peak_threshold: float = 0.03  #: least heatmap value of a peak
-    max_peaks: int = 100  #: peaks kept per part, the highest ones; bounds the time on noise
+    max_peaks: int | None = None  #: peaks kept per part, the highest ones; None takes `max_peaks` of the skeleton
     samples: int = 10  #: points along a limb at which the vectmap is read
     sample_threshold: float = 0.03  #: least component along the limb of a sample that agrees
     min_agreement: float = 0.7  #: least share of samples that agree
@@ -157,11 +157,24 @@ def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParame
     score = fine[y, x, part]
     order = np.lexsort((x, y, -score, part))
     rank = np.arange(len(part)) - np.searchsorted(part[order], part[order])
-    order = order[rank < parameters.max_peaks]
+    order = order[rank < (parameters.max_peaks or max_peaks(skeleton))]
     y, x, part = y[order], x[order], part[order]
     xy = np.stack([x + _vertex(fine, y, x, part, 0, 1), y + _vertex(fine, y, x, part, 1, 0)], -1)
     xy = ((xy + 0.5) / factor - 0.5).astype(np.float32)
     return Peaks(xy, score[order], part)
+
+
+_PEOPLE, _PAIRS = 100, 2.5e6  # peaks per part of people, and pairs of peaks of others
+
+
+def max_peaks(skeleton: Skeleton) -> int:
+    """How many peaks of each part are kept, which bounds the time on noise: 100 of people; more of small skeletons.
+
+    A picture may show hundreds of small animals, and a skeleton of few limbs has few pairs of peaks to score.
+    """
+    if skeleton.of_people:
+        return _PEOPLE
+    return max(_PEOPLE, min(1000, int(np.sqrt(_PAIRS / max(skeleton.num_limbs, 1)))))
 
 
 def _vertex(maps: np.ndarray, y: np.ndarray, x: np.ndarray, part: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -331,6 +344,7 @@ def _near_pieces(
     """
     size = np.bincount(owner, minlength=len(owner))[owner]
     used = np.flatnonzero((size > 1) | (peaks.score >= parameters.lone_threshold))
+    used = used[_may_grow(owner[used], peaks.part[used], skeleton)]
     roots, piece = np.unique(owner[used], return_inverse=True)
     if len(roots) < 2:
         return roots[:0], roots[:0]
@@ -339,6 +353,14 @@ def _near_pieces(
     a, b = np.nonzero(np.triu(gap <= allowed, 1))
     order = np.lexsort((b, a, gap[a, b]))
     return roots[a[order]], roots[b[order]]
+
+
+def _may_grow(owner: np.ndarray, part: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """bool [N]: peaks of pieces that share no part with at least one other piece, and so might be joined with it."""
+    roots, piece = np.unique(owner, return_inverse=True)
+    has = np.zeros((len(roots), skeleton.num_parts), np.float32)
+    has[piece, part] = 1
+    return (has @ has.T == 0).any(1)[piece]
 
 
 def _gaps(xy: np.ndarray, piece: np.ndarray) -> np.ndarray:

@@ -47,11 +47,22 @@ def average_precision(
     check_ids((int(d["image_id"]) for d in detections), known, "detections")
     evaluation = _evaluation(truth, detections, skeleton.source_sigmas)
     evaluation.params.imgIds = sorted(chosen)
+    if not skeleton.of_people:
+        evaluation.params.maxDets = [_most_detections(truth)]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
+        evaluation.params.maxDets = [_DETECTIONS]  # the name under which `summarize` looks for the figures
         evaluation.summarize()
     return {name: None if value < 0 else float(value) for name, value in zip(METRICS, evaluation.stats, strict=True)}
+
+
+_DETECTIONS = 20  # COCO's number of people in a picture that count, the best ones
+
+
+def _most_detections(truth: COCO) -> int:
+    """How many detections in a picture count: COCO's number, or as many as any picture has labelled animals."""
+    return max(_DETECTIONS, *map(len, truth.imgToAnns.values()), 0)
 
 
 def part_precision(
@@ -94,6 +105,8 @@ def _one_part(
     sigmas = (skeleton.source_sigmas[part],) * len(skeleton.source_sigmas)
     evaluation = _evaluation(_indexed({**document, "annotations": labelled}), found, sigmas)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    if not skeleton.of_people:
+        evaluation.params.maxDets = [_most_detections(evaluation.cocoGt)]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()

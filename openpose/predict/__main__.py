@@ -18,7 +18,7 @@ from openpose.predict.run import Run
 
 @dataclass(frozen=True)
 class Flags:
-    """Finds the people in pictures and videos, draws their skeletons, and writes them as JSON."""
+    """Finds people, or what else the model was trained for, in pictures and videos; draws them and writes JSON."""
 
     model: Annotated[str, tyro.conf.arg(aliases=["--graph"])]
     """A model trained or exported by this project, or a graph of tf-pose-estimation."""

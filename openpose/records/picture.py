@@ -74,7 +74,10 @@ COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples
 
 def counted(name: str, category: str) -> str:
     """A count's name for readers: those of people are called instances where the data labels something else."""
-    return name if category == "person" else name.replace("people", "instances").replace("persons", "instances")
+    if category == "person":
+        return name
+    others = {"people": "instances", "people_with_keypoints": "labelled_instances", "main_persons": "main_instances"}
+    return others.get(name, name)
 
 
 def count_image(crowd: Sequence[bool], labelled: Sequence[bool], main: Sequence[bool]) -> Counter[str]:

@@ -5,8 +5,9 @@ import pytest
 
 from openpose import draw
 from openpose.codec import channels, decode, encode
+from openpose.codec.parameters import TargetParameters
 from openpose.predict.predictor import mirrored_heatmap, mirrored_vectmap
-from openpose.skeleton import Skeleton
+from openpose.skeleton import OPENPOSE18, Skeleton
 from tests.skeleton.made_up import skeleton
 
 GRID = (40, 48)
@@ -93,3 +94,13 @@ def test_animals_are_drawn(keypoints: int) -> None:
         np.concatenate([animals(made, 1), np.ones((1, keypoints, 1))], -1).astype(np.float32), np.ones(1)
     )
     assert draw.skeletons(np.zeros((320, 384, 3), np.uint8), found, made).any()
+
+
+def test_300_animals_in_a_picture_are_found() -> None:
+    made, rng = skeleton(4), np.random.default_rng(0)
+    corners = 8 * 4 * np.stack(np.meshgrid(np.arange(20), np.arange(15)), -1).reshape(-1, 1, 2)
+    parts = (corners + rng.uniform(4, 24, (300, 4, 2))).astype(np.float32)
+    heatmap, vectmap = encode.encode(parts, np.ones((300, 4), bool), (60, 80), made, TargetParameters(sigma=4))
+    found = decode.decode(heatmap.numpy(), vectmap.numpy(), made)
+    assert 280 <= len(found) <= 320, "a few of them touch"
+    assert decode.max_peaks(OPENPOSE18) == 100

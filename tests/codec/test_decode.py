@@ -204,13 +204,13 @@ def test_noise_is_bounded() -> None:
     assert len(decode.find_peaks(heatmap, OPENPOSE, unbounded).part) > 2000
     parameters = decode.DecodeParameters()
     peaks = decode.find_peaks(heatmap, OPENPOSE, parameters)
-    assert (np.bincount(peaks.part) == parameters.max_peaks).all()
+    assert (np.bincount(peaks.part) == decode.max_peaks(OPENPOSE)).all()
     lowest_kept = [peaks.score[peaks.part == k].min() for k in range(18)]
     all_peaks = decode.find_peaks(heatmap, OPENPOSE, unbounded)
-    dropped = [np.sort(all_peaks.score[all_peaks.part == k])[-parameters.max_peaks - 1] for k in range(18)]
+    dropped = [np.sort(all_peaks.score[all_peaks.part == k])[-decode.max_peaks(OPENPOSE) - 1] for k in range(18)]
     assert (np.array(lowest_kept) >= dropped).all(), "the highest ones are kept"
-    assert len(decode._pairs(peaks, OPENPOSE).limb) <= OPENPOSE.num_limbs * parameters.max_peaks**2
-    assert len(decode.decode(heatmap, vectmap, OPENPOSE)) <= OPENPOSE.num_parts * parameters.max_peaks / 3
+    assert len(decode._pairs(peaks, OPENPOSE).limb) <= OPENPOSE.num_limbs * decode.max_peaks(OPENPOSE) ** 2
+    assert len(decode.decode(heatmap, vectmap, OPENPOSE)) <= OPENPOSE.num_parts * decode.max_peaks(OPENPOSE) / 3
 
 
 def test_no_part_is_used_twice() -> None:

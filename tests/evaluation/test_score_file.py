@@ -46,6 +46,27 @@ def test_detections_of_other_keypoints(tmp_path: Path, capsys: pytest.CaptureFix
         assert (figures["AP"], figures["AP tail"]) == ("1.000", "1.000")
 
 
+def test_all_of_a_picture_with_many_animals_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = [[10 + 40 * n, 10, 2, 30 + 40 * n, 30, 2] for n in range(25)]
+    labels = [
+        {"id": n + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "keypoints": keypoints, "num_keypoints": 2}
+        | {"bbox": [keypoints[0], 10, 20, 20], "area": 400}
+        for n, keypoints in enumerate(many)
+    ]
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 1100, "height": 60}],
+        "annotations": labels,
+        "categories": [{"id": 1, "name": "ant", "keypoints": ["head", "tail"]}],
+    }
+    found = [{"image_id": 1, "category_id": 1, "keypoints": keypoints, "score": 0.9} for keypoints in many]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    code, printed, _ = run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+    assert code == 0
+    figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
+    assert (figures["AR"], figures["AP head"]) == ("1.000", "1.000"), "COCO counts the best 20 people"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -167,6 +167,12 @@ def test_another_skeleton_gives_backbone_and_stages(
     assert (loaded.kept, loaded.unused) == ([], [])
     printed = capsys.readouterr().out
     assert "is for the skeleton openpose18, the training for thing4: 4 output layers start new" in printed
+    wider = networks.build(name, mouse, 0.3, 2)
+    with pytest.raises(InputError, match="of other shapes: backbone"):
+        initial_weights.load(wider, str(tmp_path / "model.keras"), skeleton=mouse)
+    deeper = networks.build(name, mouse, 0.2, 3)
+    with pytest.raises(InputError, match="no weights for: stage3"):
+        initial_weights.load(deeper, str(tmp_path / "model.keras"), skeleton=mouse)
     changed = {layer.name for layer in model.layers if layer.weights and not equal(layer, before[layer.name])}
     # Biases and norms of both networks are alike when they are new, so look at the layers with kernels.
     kernels = {layer.name for layer in model.layers if layer.weights and layer.get_weights()[0].ndim == 4}

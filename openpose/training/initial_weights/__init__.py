@@ -128,16 +128,18 @@ def _for_other_maps(model: keras.Model, found: _Source, skeleton: Skeleton) -> _
             _merged(a, b, (found.skeleton.num_maps, skeleton.num_maps), features_first)
             for a, b in zip(theirs, ours, strict=True)
         ]
-        if id(layer.output) in outputs or any(weight is None for weight in merged):
+        if id(layer.output) in outputs:
             new.append(layer.name)
-        weights[layer.name] = ours if layer.name in new else [weight for weight in merged if weight is not None]
+            weights[layer.name] = ours
+        else:  # what fits neither way is among the problems
+            weights[layer.name] = [one if one is not None else a for one, a in zip(merged, theirs, strict=True)]
     print(
         f"{found.name} is for the skeleton {found.skeleton.name}, the training for {skeleton.name}: "
         f"{len(new)} output layers start new ({', '.join(new)})"
     )
     return replace(
         found,
-        weights=weights | {layer.name: layer.get_weights() for layer in model.layers if _is_branch(layer, weights)},
+        weights=weights | ({} if found.skeleton.num_limbs else _vectmap_layers(model)),
         beyond=[*found.beyond, *found.unused, *(name for name in found.weights if name not in weights)],
         unused=(),
     )
@@ -147,9 +149,9 @@ def _has_stages(model: keras.Model) -> bool:
     return any(layer.name == "stage1_features" for layer in model.layers)
 
 
-def _is_branch(layer: keras.Layer, weights: dict[str, list[np.ndarray]]) -> bool:
-    """Whether a layer of a stage has no weights in a source, such as the vectmap's after a skeleton without limbs."""
-    return bool(layer.weights) and layer.name.startswith("stage") and layer.name not in weights
+def _vectmap_layers(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    """The network's own weights of the vectmap's layers, which a source without limbs lacks."""
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights and "vectmap" in layer.name}
 
 
 def _merged(theirs: np.ndarray, ours: np.ndarray, maps: tuple[int, int], features_first: bool) -> np.ndarray | None:
