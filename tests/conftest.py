@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import secrets
+import signal
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,11 @@ LONGEST = (
     "training/test_initial_weights.py",
     "components/test_components.py",
 )
+
+
+def pytest_configure() -> None:
+    """Heeds Ctrl-C also in the background, where a process ignores it: programs that tests start inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

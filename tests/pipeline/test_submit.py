@@ -322,8 +322,6 @@ def test_control_c_asks(server: Server, images: Path, answer: str, code: int) ->
         stderr=theirs,
         cwd=ROOT,
         start_new_session=True,
-        # A process in the background inherits that it ignores Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     _read_until(ours, "finish ")
