@@ -143,8 +143,8 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
 
 
 def _absolute(skeleton: str) -> str:
-    """The path of a skeleton file as every step finds it; a name stays as it is."""
-    return str(Path(skeleton).absolute()) if skeleton.endswith(SUFFIXES) and "://" not in skeleton else skeleton
+    """The path of a skeleton file as every step finds it; the name of a skeleton, or of a file elsewhere, stays."""
+    return str(Path(skeleton).absolute()) if skeleton.endswith(SUFFIXES) and Path(skeleton).is_file() else skeleton
 
 
 def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> "in_place.Outcome":

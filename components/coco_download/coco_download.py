@@ -47,7 +47,7 @@ def coco_download(
     """
     folder = storage.open_root(root)
     val_share, seed = parameters.val_share, parameters.data_seed
-    asked, request = _asked(parameters)
+    asked, request = _asked(parameters, source)
     with status.step(folder, "coco_download") as step:
         files = data_source.bring(source, folder, _names(parameters))
         shares = (
@@ -97,8 +97,10 @@ def coco_download(
         return manifest
 
 
-def _asked(parameters: DataParameters) -> tuple[Skeleton | Draft | None, dict[str, str]]:
+def _asked(parameters: DataParameters, source: str) -> tuple[Skeleton | Draft | None, dict[str, str]]:
     """The skeleton that the parameters ask for, None for the data's own, and what identifies it for fingerprints.
+
+    A file is looked for where its path says, and then beside the data.
 
     Raises:
         InputError: no skeleton or file has this name, or the file cannot be used.
@@ -113,9 +115,12 @@ def _asked(parameters: DataParameters) -> tuple[Skeleton | Draft | None, dict[st
         raise InputError(
             f"skeleton is {name!r}; give auto, one of {', '.join(KNOWN)}, or a file that ends in {', '.join(SUFFIXES)}"
         )
-    place = storage.path(name)
-    if storage.size(place) is None:
-        raise InputError(f"{place}: no such skeleton file")
+    places = [storage.path(name)]
+    if not source.startswith(("http:", "https:", "file:")) and not places[0].is_absolute():
+        places.append(storage.path(source) / name)
+    place = next((each for each in places if storage.size(each) is not None), None)
+    if place is None:
+        raise InputError(f"{' nor '.join(map(str, places))}: no such skeleton file")
     try:
         text = storage.read_bytes(place).decode()
     except UnicodeDecodeError as error:

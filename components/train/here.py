@@ -17,7 +17,7 @@ from openpose.skeleton import Skeleton
 from openpose.training import devices
 from openpose.training.loop import train
 from openpose.training.manifest import RunDescription, RunInputs, RunManifest
-from openpose.training.parameters import RunParameters
+from openpose.training.parameters import RunParameters, TrainParameters
 
 
 def train_here(
@@ -49,7 +49,7 @@ def train_here(
     parameters, skeleton = work.inputs.parameters.for_data(training), training.skeleton
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
-    manifest = _finish(work, run.logs, result.model, skeleton.text(), result.history) if chief else None
+    manifest = _finish(work, run.logs, result.model, parameters, skeleton, result.history) if chief else None
     print(f"run in {work.folder}", flush=True)
     return manifest
 
@@ -58,14 +58,15 @@ def _finish(
     work: storage.StepOutput[RunManifest],
     logs: str,
     model: keras.Model,
-    skeleton: str,
+    parameters: TrainParameters,
+    skeleton: Skeleton,
     history: list[dict[str, float]],
 ) -> RunManifest:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
-        keras_file.write(model, temporary, skeleton, work.inputs.parameters.size)
+        keras_file.write(model, temporary, skeleton.text(), parameters.size)
         checksum = storage.sha256(temporary)
-    facts = {name: str(value) for name, value in work.inputs.parameters.as_dict().items()}
+    facts = {name: str(value) for name, value in parameters.as_dict().items()}
     storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))
     losses = {name: history[-1][name] for name in (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))}
     return work.finish(

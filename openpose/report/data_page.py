@@ -61,7 +61,7 @@ def data_page(
         title=title,
         split_names=list(splits),
         tables=tables,
-        skeleton=None if skeleton.is_known else _facts(skeleton),
+        skeleton=None if skeleton.is_known else _facts(skeleton) | _looks(splits),
         skeleton_notes=notes,
         gallery=gallery,
         gallery_title="Pictures with their people" if skeleton.of_people else f"Pictures with each {skeleton.category}",
@@ -78,6 +78,16 @@ def _facts(skeleton: Skeleton) -> dict[str, str]:
             f"{name} {sigma:g}" for name, sigma in zip(skeleton.source_parts, skeleton.source_sigmas, strict=True)
         ),
     }
+
+
+def _looks(splits: Mapping[str, DataSplit]) -> dict[str, str]:
+    """How large the training split's instances are, which decides the augmentation."""
+    extents = splits["train"].extents
+    if extents is None:
+        return {}
+    where = "in all directions" if extents.turned else "mostly one way up"
+    share = f"{100 * extents.smallest:.0f}–{100 * extents.largest:.0f} % of the picture's height"
+    return {"seen": f"{share} (longer side of the box, 5th to 95th percentile), {where}"}
 
 
 def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:

@@ -186,7 +186,7 @@ class Skeleton:
 
     def worded(self, text: str) -> str:
         """A text about one person, as it reads for what this skeleton is of."""
-        return text if self.of_people else text.replace("person", self.category)
+        return text if self.of_people else text.replace("people's", "annotators'").replace("person", self.category)
 
     @property
     def is_known(self) -> bool:

@@ -56,6 +56,7 @@ def test_manifests_carry_the_whole_skeleton(mice: Path, tmp_path: Path, capsys: 
     assert records.extents == data.splits["val"].extents
     page = Path(data.report).read_text()
     assert "leftear–rightear" in page
+    assert "20–20 % of the picture&#39;s height" in page
     assert "people" not in page
     assert "person" not in page
 
@@ -79,6 +80,8 @@ def test_two_skeletons_under_one_root_never_meet(mice: Path, tmp_path: Path) -> 
         found.append(download(mice, tmp_path / "root", skeleton=str(file)))
         assert list(limbs[0]) == list(found[-1].skeleton.limb_names[0])
     found.append(download(mice, tmp_path / "root", category="mouse"))
+    (mice / "beside.yaml").write_bytes(file.read_bytes())
+    assert download(mice, tmp_path / "root", skeleton="beside.yaml") == found[2], "the same content beside the data"
     assert len({each.fingerprint for each in found}) == 4
     assert len({each.splits["val"].fingerprint for each in found}) == 4
 

@@ -97,3 +97,10 @@ def test_least_parts_are_in_proportion(parts: int, least: int, main: int) -> Non
     made = made_up.skeleton(parts)
     assert (made.min_parts, made.main_keypoints) == (least, main)
     assert (OPENPOSE.min_parts, OPENPOSE.main_keypoints) == (3, 5)
+
+
+def test_texts_speak_of_what_the_skeleton_is_of() -> None:
+    assert made_up.skeleton(1).worded("near another person's, as people's labels are") == (
+        "near another thing's, as annotators' labels are"
+    )
+    assert OPENPOSE.worded("another person") == "another person"
