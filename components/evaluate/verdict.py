@@ -31,7 +31,7 @@ def judge(
         return "rejected", f"The {name} is NaN or infinite."
     if ap is None and thresholds.min_ap > 0:
         needed = f"at least {thresholds.min_ap:.3f} is required"
-        return "rejected", f"COCO AP is undefined because no person is labelled, but {needed}."
+        return "rejected", f"COCO AP is undefined because no keypoint is labelled, but {needed}."
     if ap is not None and ap < thresholds.min_ap:
         return "rejected", f"COCO AP {ap:.3f} is below the required {thresholds.min_ap:.3f}."
     if thresholds.max_valid_loss and loss > thresholds.max_valid_loss:
@@ -39,7 +39,7 @@ def judge(
     if thresholds.max_rmse and (refusal := _too_far(figures, thresholds.max_rmse)):
         return "rejected", refusal
     if ap is None:
-        return "accepted", f"COCO AP is undefined (no person is labelled); the {name} {loss:.2f} passes."
+        return "accepted", f"COCO AP is undefined (no keypoint is labelled); the {name} {loss:.2f} passes."
     best = champion["AP"] if champion else None
     if best is not None and ap < best - thresholds.tolerance:
         difference = f"{best - ap:.3f} below the champion's {best:.3f}"

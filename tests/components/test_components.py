@@ -387,8 +387,8 @@ def judged(
         (judged(0.0), "accepted: COCO AP is 0.000, the first on this data set"),
         (judged(0.39, min_ap=0.4), "rejected: COCO AP 0.390 is below the required 0.400."),
         (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the allowed 20.00."),
-        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because no person is labelled, but at least 0.4"),
-        (judged(None), "accepted: COCO AP is undefined (no person is labelled); the validation loss 10.00 passes."),
+        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because no keypoint is labelled, but at least 0.4"),
+        (judged(None), "accepted: COCO AP is undefined (no keypoint is labelled); the validation loss 10.00 passes."),
         (
             judged(0.5, max_rmse=2.5),
             "rejected: The RMSE 3.00 px is above the allowed 2.50 px; 97.5 % of the labelled keypoints were found.",
@@ -569,7 +569,7 @@ def test_validation_split_without_people(
     figures, said = manifest.figures, capsys.readouterr().out
     assert {figures[name] for name in (*score.METRICS, *FIGURES)} == {None}
     assert set(manifest.parts.values()) == {None}
-    assert "COCO AP is undefined (no person is labelled); the validation loss" in said
+    assert "COCO AP is undefined (no keypoint is labelled); the validation loss" in said
     assert "COCO's figures are undefined." in manifest.notes[0]
     assert "-1.0" not in Path(manifest.report).read_text()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from openpose.evaluation import score_file
+from openpose.evaluation.pixel_errors import FIGURES
 from openpose.predict.results import coco_results
 from openpose.skeleton import OPENPOSE18 as OPENPOSE
 from tests.evaluation.coco_people import annotations, people, person
@@ -24,6 +25,8 @@ def test_command_prints_the_figures_of_a_file(tmp_path: Path, capsys: pytest.Cap
     assert code == 0
     figures = {line[:18].strip(): line[18:].strip() for line in printed.splitlines()}
     assert (figures["AP"], figures["APm"], figures["AP left_wrist"]) == ("1.000", "undefined", "1.000")
+    assert [figures[name] for name in FIGURES] == ["0.000", "0.000", "0.000", "1.000", "1.000", "1.000"]
+    assert figures["left_wrist"].split() == ["0.000", "0.000", "0.000", "1.000", "1.000", "1.000", "1"]
 
 
 def test_detections_of_other_keypoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
