@@ -142,13 +142,13 @@ def make_picture(
     )
 
 
-_POINT = 0.05  # of the picture's longer side: the size of an animal that has no extent
+_POINT = 0.2  # of the picture's longer side: the size of an animal that has no extent
 
 
 def _area_at_least(area: np.ndarray, bbox: np.ndarray, picture: int) -> np.ndarray:
     """The areas, with a substitute for 0, where OKS is undefined: of animals that are one point, or points in a line.
 
-    A line counts as a square of half its length, a point as a square of a twentieth of the picture.
+    A line counts as a square of half its length, a point as a square of a fifth of the picture.
     """
     length = bbox[:, 2:].max(1, initial=0) / 2
     return np.where(area > 0, area, np.where(length >= 1, length, _POINT * picture) ** 2).astype(np.float32)

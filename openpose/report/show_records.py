@@ -16,7 +16,7 @@ from openpose.records import schema
 from openpose.records.loss_mask import mask_image
 from openpose.records.manifest import RecordsManifest
 from openpose.records.parse import parse
-from openpose.records.picture import COUNTED
+from openpose.records.picture import COUNTED, counted
 from openpose.records.shards import shard_paths
 from openpose.records.verify import read_records
 from openpose.skeleton import OPENPOSE18, Skeleton
@@ -32,7 +32,8 @@ def show_path(path: str) -> None:
     manifest = storage.open_manifest(path, RecordsManifest)
     size = sum(shard.bytes for shard in manifest.shards)
     print(f"{manifest.split}: {len(manifest.shards)} shards, {size / 1e6:.1f} MB in {manifest.folder}")
-    rows = {name.replace("_", " "): f"{count:,}" for name, count in manifest.counts.items()}
+    category = manifest.skeleton.category
+    rows = {counted(name, category).replace("_", " "): f"{count:,}" for name, count in manifest.counts.items()}
     rows["skeleton"] = manifest.skeleton.name
     rows["dense targets"] = str(manifest.targets or "none")
     rows["left out"] = str(len(manifest.bad_images))

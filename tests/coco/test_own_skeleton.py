@@ -128,7 +128,7 @@ def test_animals_without_an_extent_can_be_scored_and_centred_on(keypoints: int) 
     entry = {"id": 1, "image_id": 1, "keypoints": [30, 40, 2] * keypoints, "bbox": [30, 40, 0, 0]}
     picture = make_picture(content["images"][0], [entry], "train.json", made)
     assert picture.main.tolist() == [True]
-    assert picture.area.tolist() == [25**2], "a twentieth of the picture's longer side"
+    assert picture.area.tolist() == [100**2], "a fifth of the picture's longer side"
     looks = Looks(made)
     looks.add(picture)
     assert looks.extents() is None

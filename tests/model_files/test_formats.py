@@ -23,6 +23,7 @@ from openpose.model_files.formats import FORMATS, SAVED_MODEL
 from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
 from openpose.training import initial_weights
+from tests.skeleton import made_up
 
 OPENPOSE = skeleton.get("openpose18")
 # The other networks differ from one of these only in their widths.
@@ -246,8 +247,8 @@ def test_other_channels_and_skeletons_in_any_format(channels: int, maps: int, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
 def test_another_skeleton_with_the_same_number_of_maps(files: dict[str, Path], name: str) -> None:
-    other = dataclasses.replace(OPENPOSE, name="dog18")
-    with pytest.raises(InputError, match="is for the skeleton openpose18, not for dog18"):
+    other = dataclasses.replace(OPENPOSE, name="dog18", parts=tuple(f"dogs_{part}" for part in OPENPOSE.parts))
+    with pytest.raises(InputError, match=r"is for the skeleton openpose18 \(nose, .*, not for dog18 \(dogs_nose"):
         model_files.load(files[name], other)
 
 
@@ -314,6 +315,27 @@ def test_skeleton_is_the_one_that_the_file_names(made: Source, files: dict[str, 
     FORMATS["graph"].write(dataclasses.replace(made, skeleton="dog18"), tmp_path / "graph.pb")
     with pytest.raises(InputError, match=r"graph\.pb: .*'dog18'"):
         model_files.load(tmp_path / "graph.pb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keypoints", [1, 4])
+@pytest.mark.parametrize("name", [*FORMATS, "keras"])
+def test_file_holds_the_whole_skeleton_of_other_keypoints(name: str, keypoints: int, tmp_path: Path) -> None:
+    mouse = made_up.skeleton(keypoints, keypoints // 4)
+    model = networks.build("mobilenet_thin", mouse, width=0.2, stages=1)
+    source = Source(model, "rgb", mouse.text(), height=64, calibration=[pictures()[:1]])
+    file = tmp_path / (FORMATS[name].file if name in FORMATS else "model.keras")
+    if name == "keras":
+        keras_file.write(model, file, mouse.text(), 64)
+    else:
+        FORMATS[name].write(source, file)
+    loaded = model_files.load(file)
+    assert loaded.skeleton == mouse
+    heatmap, vectmap = loaded.maps(pictures())
+    assert (heatmap.shape[-1], vectmap.shape[-1]) == (keypoints + 1, 2 * mouse.num_limbs)
+    if name == "saved_model":
+        beside = storage.read_json(file / "assets.extra" / "openpose.json")
+        assert beside == {"pixels": "rgb", "height": 64, "skeleton": mouse.described()}
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "keras"])
