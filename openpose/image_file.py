@@ -12,22 +12,21 @@ from PIL import Image, ImageOps
 
 from openpose import storage
 from openpose.errors import InputError
+from openpose.records import image_bytes
 
 PADDING_GREY = 128
 MAX_ASPECT = 8  # wider pictures are shrunk until they fit this many times the height, to limit memory
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Reads a picture and turns it as its EXIF orientation says; grey, palette and CMYK pictures become RGB.
+    """Reads a picture and turns it as its EXIF orientation says; grey, 16-bit, palette and CMYK ones become RGB.
 
     Raises:
         InputError: the file does not exist, is not a picture or is truncated.
     """
     try:
         with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I;16"):  # Pillow would clip the values at 255
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = image_bytes.eight_bits(ImageOps.exif_transpose(picture))
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such picture") from error

@@ -59,7 +59,7 @@ class Options:
     """Runs the whole pipeline on this machine."""
 
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
-    """Folder or address with COCO's official layout, or coco2017; by default a drawn sample."""
+    """Folder, file or address of COCO, DeepLabCut, SLEAP or Ultralytics data, or coco2017; by default drawn people."""
     out: Path = Path("out")
     """Folder for all output."""
     runner: Literal["in-place", "docker"] = "in-place"
@@ -156,6 +156,8 @@ def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> "in_plac
     seen = [
         Path(arguments[name]) for name in ("source", "init", "skeleton") if Path(arguments.get(name, "")).is_absolute()
     ]
+    beside = (".slp", ".yaml", ".yml")  # files of tools, which name others beside them
+    seen = [path.parent if path.suffix in beside else path for path in seen]
     return in_docker.run(training, arguments, out / "kfp", image, out, seen)
 
 

@@ -24,6 +24,13 @@ def test_any_colours_become_rgb(mode: str, tmp_path: Path) -> None:
     assert np.abs(read[..., 0].astype(int) - grey).max() <= tolerance
 
 
+@pytest.mark.parametrize(("depth", "suffix"), [(8, ".tif"), (10, ".png"), (12, ".tif"), (14, ".png"), (16, ".tif")])
+def test_16_bit_pixels_keep_the_upper_8_bits_of_the_cameras_depth(depth: int, suffix: str, tmp_path: Path) -> None:
+    grey = np.linspace(0, 255, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray((grey << (depth - 8)) + (1 << depth) // 512).save(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(image_file.read(tmp_path / f"a{suffix}")[..., 0], grey)
+
+
 def test_picture_is_rotated_as_exif_says(tmp_path: Path) -> None:
     upright = photo(40, 60)
     upright[:10, :10] = 255

@@ -31,11 +31,12 @@ def coco_download(
     root: str,
     parameters: DataParameters = DataParameters(),
 ) -> DataManifest:
-    """Fetches or finds a data set in COCO's format, checks it and describes it in a manifest under the storage root.
+    """Fetches or finds a data set, checks it and describes it in a manifest under the storage root.
 
     Args:
-        source: coco2017 for COCO's own archives; or a folder, or an address (http://, https://, gs://, file://) below
-            which the files have COCO's official names, as folders (train2017/, annotations/) or as zip archives.
+        source: coco2017 for COCO's own archives; a folder or zip archive in COCO's format, a DeepLabCut project, a
+            SLEAP file or an Ultralytics data.yaml; or an address (http://, https://, gs://, file://) of a zip archive
+            or below which the files have COCO's official names.
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         parameters: of the data set.
 
@@ -49,7 +50,8 @@ def coco_download(
     val_share, seed = parameters.val_share, parameters.data_seed
     asked, request = _asked(parameters, source)
     with status.step(folder, "coco_download") as step:
-        files = data_source.bring(source, folder, _names(parameters))
+        files = data_source.bring(source, folder, _names(parameters), val_share, seed)
+        val_share = 0.0 if "val" in files.annotations else val_share  # it is held out already
         shares = (
             {"train": {"train": 1 - val_share, "val": val_share}}
             if val_share

@@ -19,7 +19,7 @@ def coco_download(
     data: Output[Dataset],
     page: Output[HTML],
 ) -> NamedTuple("Found", [("Output", str), ("shares", list[dict]), ("made_of", str)]):  # type: ignore[valid-type]
-    """Fetches or finds a data set in COCO's format, checks it, and plans the workers' shares; tells if it is new."""
+    """Fetches or finds a data set, checks it, and plans the workers' shares; tells if it is new."""
     from components import artifacts
     from components.coco_download.champion_check import NEW, NOTHING_NEW, is_made_already, made_of
     from components.coco_download.coco_download import coco_download

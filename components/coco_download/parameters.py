@@ -26,7 +26,8 @@ class DataParameters(Parameters):
     val_pictures: str = ""
     """The validation split's picture folder or zip archive, relative to the source, if its name is not COCO's."""
     val_share: Annotated[float, Limits(least=0, below=1)] = 0.0
-    """Share of the training images to hold out for validation, instead of using a validation file."""
+    """Share of the training images to hold out for validation, instead of using a validation file; data without one
+    get 0.2 by default, if their names are not COCO's."""
     skeleton: str = "auto"
     """Keypoints and limbs: auto, which takes the data's own and makes openpose18 of COCO's 17 keypoints; openpose18 or
     crowdpose14; or a file (.yaml, .json, or mmpose's .py)."""

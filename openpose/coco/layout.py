@@ -1,16 +1,30 @@
-"""The files of a data set in COCO's layout: what they are called, and where the files of each split are."""
+"""The files of a data set in COCO's layout: what they are called, and where the files of each split are.
 
+COCO's official names and names that were given are looked up; in a folder without either, the files are recognised by
+what they hold (`recognise`), which finds what CVAT, Roboflow, Label Studio and FiftyOne export.
+"""
+
+import itertools
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from openpose import storage
 from openpose.coco.download import Fetched
+from openpose.coco.json_stream import items
+from openpose.coco.pictures import PictureStore
 from openpose.coco.zip_archive import open_archive
 from openpose.errors import InputError
+
+_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # words for a split in names
+_OTHERS = {"test", "testing"}  # words for what is not read
+_LOOKED = 100  # images of a file, one of which must be in the folder of pictures
+_STORES = ("images", "data", "images/default")  # folders of pictures, without a word for the split
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,11 @@ class Names:
 
     annotations: dict[str, str]
     pictures: dict[str, str]
+
+    @property
+    def given(self) -> list[str]:
+        """The names that are not COCO's own."""
+        return sorted(name for name in (*self.annotations.values(), *self.pictures.values()) if name)
 
     def candidates(self, split: str) -> tuple[list[str], list[str]]:
         """Possible names of a split's annotations and pictures; the first that exists is used."""
@@ -116,6 +135,107 @@ def find(
         annotations[split] = _annotations(folder / first(files, exists, folder, split, "annotations"), split)
         splits[split] = folder / first(stores, exists, folder, split, "pictures")
     return Files(annotations, splits, fetched or [])
+
+
+def is_official(folder: Path, names: Names) -> bool:
+    """Whether a folder has an annotation file with COCO's official name."""
+    return any((folder / name).exists() for split in names.annotations for name in names.candidates(split)[0])
+
+
+def recognise(folder: Path, names: Names) -> Files | None:
+    """Finds the annotations and pictures of a folder by what they hold; None if no file has annotations.
+
+    A JSON file belongs to a split by a word of its name, or of its folder's: `annotations/train.json`,
+    `valid/_annotations.coco.json`. A single one without such a word is the training split. Its pictures are where its
+    `file_name`s are: in a folder or archive of the split's name, in `images` or `data`, or beside it.
+
+    Args:
+        folder: of the data set.
+        names: says which splits are wanted.
+
+    Returns:
+        The files; without `val` in them if there is no validation split.
+
+    Raises:
+        InputError: several files could be a split's, or the pictures of one are nowhere.
+    """
+    found: dict[str, list[Path]] = {}
+    for place in sorted({*folder.glob("*.json"), *folder.glob("*/*.json"), *folder.glob("annotations/*/*.json")}):
+        split = _split_of(place, folder)
+        if split is not None and _images(place):
+            found.setdefault(split, []).append(place)
+    if not found.setdefault("train", found.get("", [])):
+        return None
+    wanted = [split for split in names.annotations if split in found]
+    chosen = {split: _only(found[split], folder, split) for split in wanted}
+    stores = {split: _store(chosen[split], folder, split) for split in wanted}
+    for split in wanted:
+        name, store = (each.relative_to(folder).as_posix() for each in (chosen[split], stores[split]))
+        print(
+            f"{split} of {folder}: annotations {name}, pictures {'beside them' if store == '.' else store}", flush=True
+        )
+    return Files({split: Annotations(chosen[split]) for split in wanted}, dict(stores), [])
+
+
+def _split_of(place: Path, folder: Path) -> str | None:
+    """The split of a JSON file by the words of its name and its folders; "" without one, None if it is not read."""
+    for name in reversed((*place.parent.relative_to(folder).parts, place.stem)):
+        words = _words(name)
+        if words & _OTHERS:
+            return None
+        for split, aliases in _SPLITS.items():
+            if words & set(aliases):
+                return split
+    return ""
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall("[a-z]+", name.lower()))
+
+
+def _images(place: Path) -> list[str]:
+    """The file names of the first images of a COCO file; none if it is another kind of JSON."""
+    names = []
+    with suppress(InputError):
+        for image in itertools.islice(items(lambda: place.open("rb"), "images", str(place)), _LOOKED):
+            if isinstance(image.get("file_name"), str):
+                names.append(image["file_name"])
+    return names
+
+
+def _only(places: list[Path], folder: Path, split: str) -> Path:
+    """The only file, or the only one with keypoints by its name; CVAT writes others beside it."""
+    keypoints = [place for place in places if "keypoints" in _words(place.stem)]
+    chosen = keypoints or places
+    if len(chosen) > 1:
+        names = ", ".join(place.relative_to(folder).as_posix() for place in chosen[:5])
+        raise InputError(
+            f"{folder}: several files could be the {split} split: {names}; say which, with --{split}-annotations"
+        )
+    return chosen[0]
+
+
+def _store(annotations: Path, folder: Path, split: str) -> Path:
+    """The folder or archive that has pictures of an annotation file."""
+    wanted, tried = _images(annotations), list[Path]()
+    words = [*_SPLITS[split], f"{split}2017"]
+    inside = [*words, *(f"images/{word}" for word in words), *(f"{word}/images" for word in words), *_STORES, "."]
+    for base in dict.fromkeys((annotations.parent, folder)):
+        children = {
+            str(each.relative_to(base)).lower(): each for pattern in ("*", "*/*") for each in base.glob(pattern)
+        }
+        for name in inside:
+            for place in (children.get(name) if name != "." else base, children.get(f"{name}.zip")):
+                if place is not None and (place.is_dir() or place.suffix == ".zip"):
+                    tried.append(place)
+                    with PictureStore(place) as store:
+                        if any(store.size(name) for name in wanted):
+                            return place
+    names = ", ".join(place.relative_to(folder).as_posix() for place in dict.fromkeys(tried))
+    raise InputError(
+        f"{annotations}: its pictures, such as {wanted[0]}, are not in {folder} (looked in {names}); put them in "
+        f"{split}/ or images/, or say with --{split}-pictures where they are"
+    )
 
 
 def first(candidates: list[str], exists: Callable[[str], bool], where: object, split: str, what: str) -> str:

@@ -1,20 +1,24 @@
-"""Finds or downloads a data set: COCO's own archives, a mirror of them, or a user's data in COCO's format."""
+"""Finds or downloads a data set: COCO's own archives, a mirror of them, or a user's data in COCO's or a tool's form."""
 
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from openpose import retry, storage
-from openpose.coco import download, layout, remote_files, zip_archive
-from openpose.coco.download import Download, Record
-from openpose.coco.layout import Files, Names
+from openpose.coco import download, holdout, layout, remote_files, zip_archive
+from openpose.coco.download import Download, Fetched, Record
+from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.pictures import PictureStore
+from openpose.datasets import convert
+from openpose.datasets.labels import Project
 from openpose.drawn_people import dataset
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
 SAMPLE = "sample"  # drawn people, for a cluster without data
-_SOURCES = f"{COCO2017}, a folder with COCO's layout, or an address (http://, https://, gs://, file://) of one"
+_SOURCES = (
+    f"{COCO2017}, a folder in COCO's layout or of a tool, or an address (http://, https://, gs://, file://) of one"
+)
 _COCO = "http://images.cocodataset.org"
 #: The official archives as published: address, bytes, MD5.
 _OFFICIAL = {
@@ -28,15 +32,22 @@ _OFFICIAL = {
 }
 
 
-def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
+def bring(source: str, root: storage.StoragePath, names: Names, val_share: float = 0.0, seed: int = 0) -> Files:
     """Finds the files of a data set, or downloads them to `<root>/archives/…`.
 
-    A local folder is used in place if the storage root is a folder too.
+    A local folder is used in place if the storage root is a folder too. What another tool wrote is turned into COCO's
+    form in `<root>/converted/…`.
 
     Args:
-        source: `coco2017`, `sample`, a folder, or an address that begins with http(s)://, gs:// or file://.
+        source: `coco2017`, `sample`, a folder or a file of another tool, or an address that begins with http(s)://,
+            gs:// or file://.
         root: the storage root.
         names: of the files.
+        val_share: share of the images to hold out where another tool keeps no validation split; 0 for the usual one.
+        seed: of the held-out share.
+
+    Returns:
+        The files; without `val` in them if `names` has none and the caller is to hold out a share.
 
     Raises:
         InputError: a file is missing or cannot be downloaded; the message names it and where it was looked for.
@@ -44,21 +55,36 @@ def bring(source: str, root: storage.StoragePath, names: Names) -> Files:
     if source == SAMPLE:
         source = str(storage.local_or_scratch(root) / SAMPLE)
         dataset.make(Path(source))
-    folder = _local_folder(source)
-    if folder is not None and storage.is_local(root):
-        return _files_in(folder, names)
-    identity = [remote_files.public(source), names.annotations, names.pictures]
-    target = root / "archives" / storage.fingerprint(identity)[:12]
-    if folder is not None:
-        downloads = _downloads_of_folder(folder, names, target)
-    elif source == COCO2017:
+    local = storage.local_or_scratch(root)
+    place = _local_place(source)
+    if place is None and source.lower().endswith(".zip"):
+        place = _downloaded(source, local)
+    if place is not None:
+        folder = _unpacked(place, local) if place.suffix == ".zip" else place
+        files = _files_in(folder, names, local, val_share, seed)
+        if storage.is_local(root):
+            return files
+        home = folder if folder.is_dir() else folder.parent
+        return _sent(files, [home, home.resolve(), local], _target(source, root, names))
+    target = _target(source, root, names)
+    if source == COCO2017:
         downloads = _downloads_of_coco(names)
     else:
         downloads = _downloads_of_mirror(source.rstrip("/"), names, target)
+    fetched = _fetched(downloads, target)
+    return layout.find(target, names, storage.sizes(target).__contains__, fetched)
+
+
+def _target(source: str, root: storage.StoragePath, names: Names) -> storage.StoragePath:
+    """Where the files of a source are kept under the root."""
+    identity = [remote_files.public(source), names.annotations, names.pictures]
+    return root / "archives" / storage.fingerprint(identity)[:12]
+
+
+def _fetched(downloads: list[Download], target: storage.StoragePath) -> list[Fetched]:
     for file in downloads:
         storage.make_folder((target / file.name).parent)
-    fetched = download.fetch(downloads, target)
-    return layout.find(target, names, storage.sizes(target).__contains__, fetched)
+    return download.fetch(downloads, target)
 
 
 def absolute(source: str) -> str:
@@ -67,26 +93,65 @@ def absolute(source: str) -> str:
     return source if is_name or "://" in source else str(Path(source).absolute())
 
 
-def _local_folder(source: str) -> Path | None:
-    """The folder that the source names, None if the source is elsewhere."""
+def _local_place(source: str) -> Path | None:
+    """The folder or file that the source names, None if the source is elsewhere."""
     parts = urlsplit(source)
     if source == COCO2017 and not Path(source).is_dir():
         return None
     if parts.scheme == "file":
-        folder = Path(url2pathname(parts.path))
+        place = Path(url2pathname(parts.path))
     elif "://" in source:
         if parts.scheme not in ("http", "https", "gs"):
             raise InputError(f"{remote_files.public(source)}: `source` is {_SOURCES}")
         return None
     else:
-        folder = Path(source).absolute()
-    if not folder.is_dir():
+        place = Path(source).absolute()
+    if not place.exists():
         raise InputError(f"{source}: no such folder; `source` is {_SOURCES}")
-    return folder
+    return place
 
 
-def _files_in(folder: Path, names: Names) -> Files:
-    return layout.find(folder, names, lambda name: (folder / name).exists())
+def _downloaded(source: str, root: Path) -> Path:
+    """An archive of a whole data set, downloaded."""
+    name = Path(urlsplit(remote_files.public(source)).path).name
+    (file,) = _fetched(
+        [Download(source, name)], root / "archives" / storage.fingerprint(remote_files.public(source))[:12]
+    )
+    return Path(file.place)
+
+
+def _unpacked(archive: Path, root: Path) -> Path:
+    """The folder of an archive of a whole data set, as the sites of annotation tools export it."""
+    with PictureStore(archive) as store:
+        key = storage.fingerprint(store.signature())[:12]
+    folder = zip_archive.unpack(archive, root / "archives" / key / archive.stem)
+    children = [each for each in folder.iterdir() if each.name not in ("__MACOSX", ".DS_Store")]
+    return children[0] if len(children) == 1 and children[0].is_dir() else folder
+
+
+def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int) -> Files:
+    """The files of a folder, or of another tool's file; what has to be made is made below the root."""
+    if place.is_dir() and (names.given or layout.is_official(place, names)):
+        return layout.find(place, names, lambda name: (place / name).exists())
+    project = convert.recognise(place)
+    if project is not None:
+        files = _converted(project, names, root)
+    elif place.is_dir():
+        found = layout.recognise(place, names)
+        if found is None:
+            return layout.find(place, names, lambda name: (place / name).exists())
+        files = found
+    else:
+        raise InputError(f"{place}: not a file that a data set can be read from; `source` is {_SOURCES}")
+    return files if "val" in files.annotations else holdout.hold_out(files, root, val_share, seed)
+
+
+def _converted(project: Project, names: Names, root: Path) -> Files:
+    made = convert.convert(project, root)
+    print("\n  ".join(made.said), flush=True)
+    splits = [split for split in names.annotations if split in made.annotations]
+    annotations = {split: Annotations(made.annotations[split]) for split in splits}
+    return Files(annotations, {split: made.pictures[split] for split in splits}, [])
 
 
 def _downloads_of_coco(names: Names) -> list[Download]:
@@ -148,21 +213,36 @@ def _exists(url: str) -> bool:
     return True
 
 
-def _downloads_of_folder(folder: Path, names: Names, target: storage.StoragePath) -> list[Download]:
-    """The files of a folder that go to a bucket; a folder of pictures is packed there into one archive."""
-    files = _files_in(folder, names)
-    downloads = {}
-    below = f"is not below {folder}; for a storage root in a bucket it must be"
+def _sent(files: Files, homes: list[Path], target: storage.StoragePath) -> Files:
+    """Copies the files of a folder to a bucket; a folder of pictures is packed there into one archive.
+
+    Args:
+        files: in the file system.
+        homes: a file keeps its name below the first of these folders that it is in.
+        target: folder in the bucket.
+
+    Raises:
+        InputError: a file is not below one of the folders.
+    """
+    below = f"is not below {homes[0]}; for a storage root in a bucket it must be"
+    downloads, names = dict[str, Download](), dict[storage.StoragePath, str]()
     for place in (*(file.place for file in files.annotations.values()), *files.pictures.values()):
         place = storage.require_local(place, below)
-        if not place.is_relative_to(folder):
+        home = next((each for each in homes if place.is_relative_to(each)), None)
+        if home is None:
             raise InputError(f"{place}: {below}")
-        name = place.relative_to(folder).as_posix()
+        name = place.relative_to(home).as_posix() if place != home else home.name
+        names[place] = f"{name}.zip" if place.is_dir() else name
+    for place, name in names.items():
         if place.is_dir():
-            _pack(place, target / f"{name}.zip")
+            _pack(storage.require_local(place, below), target / name)
         else:
             downloads[name] = Download(place.as_uri(), name)
-    return list(downloads.values())
+    fetched = _fetched(list(downloads.values()), target)
+    annotations = {
+        split: Annotations(target / names[file.place], file.entry) for split, file in files.annotations.items()
+    }
+    return Files(annotations, {split: target / names[place] for split, place in files.pictures.items()}, fetched)
 
 
 def _pack(folder: Path, place: storage.StoragePath) -> None:

@@ -3,7 +3,12 @@
 import io
 from collections.abc import Callable
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+_DECODED = ("JPEG", "PNG")  # formats that TensorFlow decodes when the records are read
+_ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
 
 
 class BadImage(Exception):
@@ -13,7 +18,8 @@ class BadImage(Exception):
 def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, int]) -> bytes:
     """Reads an image file, checks it, and turns it upright if its annotations are of the turned image.
 
-    The bytes stay as they are unless EXIF turns the image by 90° and the annotations' width and height follow EXIF.
+    The bytes of a JPEG or PNG image stay as they are, unless EXIF turns the image by 90° and the annotations' width and
+    height follow EXIF, or its pixels have 16 bits. Images in other formats become PNG.
 
     Args:
         read: reads a file by name; raises OSError or ValueError when it is missing or damaged.
@@ -33,18 +39,19 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
         return encoded
     # Not a plain, complete JPEG: only decoding can check it.
     try:
-        with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG")) as image:
+        with Image.open(io.BytesIO(encoded), formats=_DECODED + _ENCODED) as image:
             size = image.size
             # A draft reads all data of a JPEG, so it notices damage, but computes few pixels.
             image.draft("L", (1, 1))
             image.load()
             turned = image.getexif().get(0x0112, 1) >= 5
+            stays = image.format not in _ENCODED and not image.mode.startswith("I")
     except UnidentifiedImageError as error:
-        raise BadImage("it is not a JPEG or PNG image") from error
+        raise BadImage("it is not a JPEG, PNG, TIFF, BMP or WebP image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
     if size == expected:
-        return encoded
+        return encoded if stays else _as_png(encoded)
     if turned and size[::-1] == expected:
         return _turned(encoded)
     raise BadImage(f"it is {size[0]}×{size[1]}, its annotations say {expected[0]}×{expected[1]}")
@@ -71,5 +78,27 @@ def jpeg_size(encoded: bytes) -> tuple[int, int] | None:
 def _turned(encoded: bytes) -> bytes:
     with Image.open(io.BytesIO(encoded)) as image:
         buffer = io.BytesIO()
-        ImageOps.exif_transpose(image).convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
+        eight_bits(ImageOps.exif_transpose(image)).convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
+
+
+def _as_png(encoded: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(encoded)) as opened:
+        image = eight_bits(opened)
+        (image if image.mode in ("L", "RGB") else image.convert("RGB")).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16-bit pixels as one of 8 bits; any other image as it is.
+
+    Cameras fill 16 bits with 10, 12 or 14. The smallest of these depths that holds the image's brightest pixel is taken
+    for the camera's, and of each pixel the upper 8 bits of that depth are kept.
+    """
+    if not image.mode.startswith("I"):
+        return image
+    pixels = np.asarray(image)
+    brightest = pixels.max(initial=0)
+    depth = next((bits for bits in _DEPTHS if brightest < 1 << bits), _DEPTHS[-1])
+    return Image.fromarray((pixels >> (depth - 8)).clip(0, 255).astype(np.uint8))

@@ -237,5 +237,7 @@ def test_what_cannot_be_used_is_one_message_and_leaves_nothing(
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "ftp://host/data"])
 def test_unknown_source(source: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{source}: .*`source` is coco2017, a folder with COCO's layout, or an addr"):
+    with pytest.raises(
+        InputError, match=f"{source}: .*`source` is coco2017, a folder in COCO's layout or of a tool, or an addr"
+    ):
         coco_download(source, str(tmp_path))

@@ -241,7 +241,9 @@ def test_annotations_in_an_archive_are_named_with_it(
 
 def test_folder_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(coco_download, capsys, source="/no/such/folder", root=root)
-    assert said.startswith("/no/such/folder: no such folder; `source` is coco2017, a folder with COCO's layout, or an")
+    assert said.startswith(
+        "/no/such/folder: no such folder; `source` is coco2017, a folder in COCO's layout or of a tool, or an"
+    )
     said = refused(coco_download, capsys, source="ftp://host/data", root=root)
     assert said.startswith("ftp://host/data: `source` is coco2017, a folder")
 

@@ -30,6 +30,20 @@ def test_other_kinds_of_images_work(tmp_path: Path, kind: str, form: str) -> Non
     assert difference.mean() < 2
 
 
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("a.tif", "RGB"), ("a.bmp", "L"), ("a.webp", "RGB")]
+)
+def test_16_bit_pixels_and_other_formats_become_png(tmp_path: Path, name: str, mode: str) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
+    grey[0, 0] = 255
+    picture = Image.fromarray(grey.astype(np.uint16) << 4) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, {".tif": "TIFF"}.get(name[1:], name[2:].upper()), lossless=True)
+    (example,) = read.examples(write(tmp_path, {name: buffer.getvalue()}), OPENPOSE).as_numpy_iterator()
+    pixels = tf.io.decode_image(example["encoded"], channels=3).numpy()
+    np.testing.assert_array_equal(pixels, np.repeat(grey[..., None], 3, -1))
+
+
 def test_image_turned_by_exif_is_upright_when_its_annotations_are(tmp_path: Path) -> None:
     turned = encoded(size=(60, 80), orientation=6)
     (example,) = read.examples(write(tmp_path, {"a.jpg": turned}), OPENPOSE).as_numpy_iterator()
@@ -48,7 +62,7 @@ def test_bad_images_are_left_out_and_named(tmp_path: Path) -> None:
     reasons = {bad.file_name: bad.reason for bad in manifest.bad_images}
     assert set(reasons) == {"b.jpg", "d.jpg"}
     assert "truncated" in reasons["b.jpg"].lower()
-    assert "not a JPEG or PNG" in reasons["d.jpg"]
+    assert "not a JPEG, PNG, TIFF" in reasons["d.jpg"]
 
 
 def test_too_many_bad_images_are_an_error(tmp_path: Path) -> None:
