@@ -128,3 +128,19 @@ def test_what_cannot_be_used_is_one_message(tmp_path: Path, spoil: Callable[[Pat
     with pytest.raises(InputError, match=message):
         converted(tmp_path, tmp_path / "root")
     assert not list((tmp_path / "root").rglob("*.json"))
+
+
+@pytest.mark.slow
+def test_the_real_film(shared: Path, tmp_path: Path) -> None:
+    place = shared / "animals/flies-sleap/centered_pair_predictions.slp"
+    if not place.is_file():
+        pytest.skip(f"needs the developers' data in {place}")
+    _, documents = converted(place, tmp_path)
+    found = {name.rpartition("/")[2]: animals for name, animals in keypoints(documents["train"]).items()}
+    assert (len(found), sum(map(len, found.values()))) == (1100, 2274)
+    # The same frames in COCO's form, from which a tenth of the keypoints was removed.
+    for split in ("train", "val"):
+        expected = json.loads((shared / f"animals/flies/annotations/{split}.json").read_text())
+        for name, animals in keypoints(expected).items():
+            for animal in animals:
+                assert any(animal.items() <= other.items() for other in found[name]), name
