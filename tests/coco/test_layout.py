@@ -12,6 +12,7 @@ from openpose import storage
 from openpose.coco import source
 from openpose.coco.layout import Files, Names
 from openpose.errors import InputError
+from tests.coco.test_source import served
 from tests.datasets.projects import ONE_CATEGORY, deeplabcut_of_one, picture
 
 BOTH = Names({"train": "", "val": ""}, {"train": "", "val": ""})
@@ -128,6 +129,16 @@ def test_archives_of_pictures_and_of_everything(tmp_path: Path) -> None:
     unpacked = source.bring(str(whole), tmp_path / "root", BOTH)
     assert (unpacked.pictures["train"] / "a.png").is_file()
     assert unpacked.pictures["train"].is_relative_to(tmp_path / "root/archives")  # type: ignore[arg-type]
+
+
+def test_an_archive_of_everything_at_an_address(tmp_path: Path, bucket: str) -> None:
+    deeplabcut_of_one(tmp_path / "data", 4)
+    shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "data")
+    with served(tmp_path) as url:
+        for root in (tmp_path / "root", storage.path(bucket)):
+            files = source.bring(f"{url}/export.zip", root, BOTH)
+            assert (len(_names(files, "train")), len(_names(files, "val"))) == (3, 1)
+            assert str(files.pictures["train"]).startswith(str(root))
 
 
 @pytest.mark.parametrize("kind", ["coco", "deeplabcut"])
