@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -62,6 +63,7 @@ def measure(skeleton: Skeleton) -> tuple[float, float]:
 def main() -> int:
     """Prints the table; returns the exit code."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
+    cv2.setNumThreads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     print(f"{'keypoints':>9}{'limbs':>7}{'targets ms':>12}{'decoder ms':>12}")
     each: dict[int, float] = {}

@@ -11,11 +11,18 @@ _MOST = cv2.CV_CN_MAX if hasattr(cv2, "CV_CN_MAX") else 128
 def by_channels(function: Callable[[np.ndarray], np.ndarray], maps: np.ndarray) -> np.ndarray:
     """Applies a function that treats each channel alone to maps [h, w, C]; the result has C channels too."""
     channels = maps.shape[-1]
-    groups = [maps[..., first : first + _MOST] for first in range(0, channels, _MOST)] if channels > _MOST else [maps]
-    done = [function(np.ascontiguousarray(group)) for group in groups]
-    # OpenCV drops an axis of length 1.
-    shaped = [one.reshape(*one.shape[:2], group.shape[-1]) for one, group in zip(done, groups, strict=True)]
-    return shaped[0] if len(shaped) == 1 else np.concatenate(shaped, -1)
+    if channels <= _MOST:
+        done = function(maps)
+        return done.reshape(*done.shape[:2], channels)  # OpenCV drops an axis of length 1
+    result: np.ndarray | None = None
+    for first in range(0, channels, _MOST):
+        group = slice(first, min(first + _MOST, channels))
+        done = function(np.ascontiguousarray(maps[..., group]))
+        if result is None:
+            result = np.empty((*done.shape[:2], channels), done.dtype)
+        result[..., group] = done.reshape(*done.shape[:2], -1)
+    assert result is not None
+    return result
 
 
 def resize(maps: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
