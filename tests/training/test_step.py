@@ -67,7 +67,7 @@ def train_apart(
 ) -> tuple[list[list[float]], list[np.ndarray]]:
     """Trains 20 steps in processes of their own; returns all losses that were logged, and the weights."""
     started = start_apart(manifests, folder, environments, **given)
-    assert [process.wait(timeout=600) for process in started] == [0] * len(started)
+    assert [process.wait(timeout=300) for process in started] == [0] * len(started)
     lines = [json.loads(line) for line in (folder / "logs/steps.jsonl").read_text().splitlines()]
     lines += [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     names = (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))
@@ -106,7 +106,7 @@ def test_all_workers_stop_at_one_step_when_any_is_stopped(
     while (not log.exists() or not log.read_text()) and not any(process.poll() for process in processes):
         time.sleep(0.05)
     processes[stopped].terminate()
-    assert [process.wait(timeout=300) for process in processes] == [143, 143]
+    assert [process.wait(timeout=60) for process in processes] == [143, 143]
     newest = max(int(path.name.removeprefix("step-")) for path in (tmp_path / "checkpoints").glob("step-*"))
     assert newest > 0
     assert newest % 3 == 0 or newest % 5 == 0, "where the workers ask each other"
@@ -122,7 +122,7 @@ def test_workers_that_see_other_checkpoints_are_refused(sample_records: Manifest
         *start_apart(sample_records, tmp_path / "first", [first], **given),
         *start_apart(sample_records, tmp_path / "other", [second], **given),
     ]
-    assert [process.wait(timeout=300) for process in processes] == [1, 1]
+    assert [process.wait(timeout=120) for process in processes] == [1, 1]
     assert not (tmp_path / "other/checkpoints").exists()
 
 
