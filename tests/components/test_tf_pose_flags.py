@@ -12,7 +12,8 @@ import keras
 import pytest
 
 from components.train import tf_pose
-from tests import process
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.slow
@@ -20,10 +21,11 @@ def test_old_command_trains_from_raw_coco(sample_folder: Path, tmp_path: Path) -
     for archive in sample_folder.glob("*.zip"):
         with zipfile.ZipFile(archive) as opened:
             opened.extractall(tmp_path / "coco")
-    flags = ["--model=mobilenet_v2_0.5", "--batchsize=8", "--input-width=96", "--input-height=64", "--max-epoch=1"]
-    flags += [f"--datapath={tmp_path}/coco/annotations/", f"--imgpath={tmp_path}/coco/"]
-    flags += [f"--modelpath={tmp_path}/models", f"--logpath={tmp_path}/logs", "--tag=first", "--lr=0.001,0.0001"]
-    done = process.run("components.train", *flags)
+    command = [sys.executable, "-m", "components.train", "--model=mobilenet_v2_0.5", "--batchsize=8"]
+    command += [f"--datapath={tmp_path}/coco/annotations/", f"--imgpath={tmp_path}/coco/", "--max-epoch=1"]
+    command += [f"--modelpath={tmp_path}/models", f"--logpath={tmp_path}/logs", "--tag=first", "--lr=0.001,0.0001"]
+    command += ["--input-width=96", "--input-height=64"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (model,) = (tmp_path / "models/first/runs").glob("*/model.keras")
     assert keras.models.load_model(model, compile=False).name == "mobilenet_v2_small"

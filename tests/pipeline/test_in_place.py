@@ -5,12 +5,12 @@ import pty
 import re
 import signal
 import site
+import subprocess
 import sys
 import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen
 
 import pytest
 
@@ -29,11 +29,11 @@ from kfp import dsl
 from pipelines import in_place
 
 @dsl.component(base_image="none", install_kfp_package=False)
-def plan(folder: str, what: str) -> list:
+def plan(folder: str) -> list:
     import sys
     print("planned in", folder, "by", sys.executable)
     print("    indented")
-    return ["a", "b", "c"] if what == "nothing" else ["a"]
+    return ["a", "b", "c"]
 
 @dsl.component(base_image="none", install_kfp_package=False)
 def share(name: str):
@@ -57,7 +57,7 @@ def last(what: str):
 
 @dsl.pipeline(name="dag")
 def dag(folder: str, what: str):
-    planned = plan(folder=folder, what=what)
+    planned = plan(folder=folder)
     with dsl.ParallelFor(planned.output) as name:
         shared = share(name=name)
     last(what=what).after(shared)
@@ -81,34 +81,35 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def start(folder: Path, what: str, python: str | Path = sys.executable, terminal: int = PIPE) -> Popen[str]:
-    return Popen(
-        [str(python), str(folder / "dag.py"), str(folder), what],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
-        stdout=terminal,
-        stderr=STDOUT,
+def command(folder: Path, what: str, python: str | Path = sys.executable) -> list[str]:
+    return [str(python), str(folder / "dag.py"), str(folder), what]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+
+
+def start(folder: Path, what: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(folder, what),
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # A process in the background inherits that it ignores Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def test_only_the_steps_own_output_is_seen(folder: Path) -> None:
-    """Also where the interpreter is in a folder with a space in its name."""
-    venv.create(folder / "a venv", symlinks=True)
-    python = folder / "a venv/bin/python"
-    packages = next((folder / "a venv/lib").glob("python*/site-packages"))
-    (packages / "all.pth").write_text("\n".join(site.getsitepackages()))
-    run = start(folder, "nothing", python)
+    run = start(folder, "nothing")
     printed = run.communicate()[0].splitlines()
     assert run.returncode == 0, printed
-    assert printed[:4] == ["== plan", f"planned in {folder} by {python}", "    indented", "== share"]
+    assert printed[:4] == ["== plan", f"planned in {folder} by {sys.executable}", "    indented", "== share"]
     shares = [f"share {name} {number} plain" for name in "abc" for number in range(3)]
     assert sorted(printed[4:13]) == shares
     assert printed[13:] == ["== last", "no terminal", "failed: {} plan share last"]
     assert "finished with status" in (folder / "kfp/kfp.log").read_text()
-    assert {path.name for path in folder.iterdir()} == {"dag.py", "kfp", ".lock", "a venv"}
+    assert {path.name for path in folder.iterdir()} == {"dag.py", "kfp", ".lock"}
 
 
 def test_failing_step_says_why_and_nothing_follows(folder: Path) -> None:
@@ -117,9 +118,30 @@ def test_failing_step_says_why_and_nothing_follows(folder: Path) -> None:
     assert printed[-3:] == ["no terminal", "error: it cannot be done", "failed: {'last': 1} plan share last"]
 
 
+def test_interpreter_in_a_folder_with_a_space(folder: Path) -> None:
+    venv.create(folder / "a venv", symlinks=True)
+    python = folder / "a venv/bin/python"
+    packages = next((folder / "a venv/lib").glob("python*/site-packages"))
+    (packages / "all.pth").write_text("\n".join(site.getsitepackages()))
+    done = subprocess.run(
+        command(folder, "nothing", python),
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"by {python}\n" in done.stdout
+
+
 def test_bar_gets_the_terminal_but_not_in_a_loop(folder: Path) -> None:
     ours, theirs = pty.openpty()
-    run = start(folder, "nothing", terminal=theirs)
+    run = subprocess.Popen(
+        command(folder, "nothing"),
+        env=environment(folder),
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
     os.close(theirs)
     printed = b"".join(_read(ours)).decode().replace("\r\n", "\n")
     assert run.wait() == 0
@@ -153,7 +175,7 @@ def test_stopped_run_leaves_no_process_and_no_lock(folder: Path, number: signal.
         pass
 
 
-def _pid_of_sleeper(run: Popen[str]) -> int:
+def _pid_of_sleeper(run: subprocess.Popen[str]) -> int:
     assert run.stdout is not None
     for line in run.stdout:
         if found := re.match(r"asleep as (\d+)", line):

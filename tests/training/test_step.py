@@ -1,6 +1,10 @@
 """A step is the same on any number of devices, and what its options say that they do."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import skeleton
+from openpose import skeleton, storage
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.networks import loss
@@ -20,9 +24,8 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training import devices
 from openpose.training.parameters import TrainParameters
 from openpose.training.step import Trainer
-from tests.process import Program, free_port
-from tests.training import train_process
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=4, learning_rate="0.003"
@@ -46,6 +49,11 @@ def test_sigma_is_the_width_of_the_true_peaks(sample_records: Manifests) -> None
 # Devices
 
 
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
 def worker_environments(workers: int) -> list[dict[str, str]]:
     cluster = {"worker": [f"localhost:{free_port()}" for _ in range(workers)]}
     return [
@@ -56,10 +64,11 @@ def worker_environments(workers: int) -> list[dict[str, str]]:
 
 def start_apart(
     manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]], **given: Any
-) -> list[Program]:
+) -> list["subprocess.Popen[bytes]"]:
     """Starts a training in processes of their own."""
-    given = {"run": {"log_steps": 1}, **given}
-    return [train_process.start(manifests, folder, environment, **given) for environment in environments]
+    text = json.dumps({**storage.to_json(manifests), "folder": str(folder), "run": {"log_steps": 1}, **given})
+    command = [sys.executable, "-m", "tests.training.train_process", text]
+    return [subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) for environment in environments]
 
 
 def train_apart(
@@ -233,8 +242,15 @@ def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict
 
 @pytest.mark.slow
 def test_batch_must_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
-    process = train_process.start(sample_records, tmp_path, parameters=PARAMETERS.as_dict(), devices=3)
-    assert "InputError: batch_size 4 does not divide among 3 replicas" in process.communicate()[1]
+    given = {
+        **storage.to_json(sample_records),
+        "folder": str(tmp_path),
+        "parameters": PARAMETERS.as_dict(),
+        "devices": 3,
+    }
+    command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "InputError: batch_size 4 does not divide among 3 replicas" in done.stderr
 
 
 @pytest.mark.slow
