@@ -1,7 +1,7 @@
 """One training step and one validation step, on any number of devices."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,24 +93,26 @@ class Trainer:
             made = data_service.distribute(regions, records, remote)
             return made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs)
 
-        made: Any = iter(self._distributed(dataset))
+        made = self._distributed(dataset)
         if self.augment_on_device:
             # Regions differ in size between batches; without one function for all, each size would be traced.
             self.train_step.get_concrete_function(made.element_spec)
         return data_service.patient(made, remote) if remote else made
 
-    def validation_batches(self, records: RecordsManifest) -> Iterable[Any]:
-        """Global batches that contain each image of the split once, each time that they are iterated."""
+    def validation_batches(self, records: RecordsManifest) -> Iterator[Any]:
+        """Global batches that contain each image of the split once."""
         inputs, batch = self.parameters.inputs(), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
-        """A dataset of global batches."""
+        """An iterator over global batches, with an attribute `element_spec`."""
         if self.replicas == 1:
-            return dataset(batches.ALL)
-        return self.strategy.distribute_datasets_from_function(
-            lambda worker: dataset(
-                batches.WorkerShare(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
+            return iter(dataset(batches.ALL))
+        return iter(
+            self.strategy.distribute_datasets_from_function(
+                lambda worker: dataset(
+                    batches.WorkerShare(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
+                )
             )
         )
 
