@@ -15,7 +15,7 @@ from openpose.skeleton import Skeleton
 
 #: What can happen to a labelled keypoint, and what that means.
 KINDS = {
-    "right": "as close to its label as people's labels are to each other",
+    "right": "as close to its label as the labels of several annotators are to each other",
     "jitter": "near its label",
     "swapped sides": "near the label of the other side's keypoint of the same person",
     "other person": "near the label of the same keypoint of another person",

@@ -14,7 +14,8 @@ import numpy as np
 from openpose.errors import InputError
 from openpose.skeleton import draft as drafts
 from openpose.skeleton import tables
-from openpose.skeleton.draft import Draft
+from openpose.skeleton.draft import Draft, Pairs
+from openpose.skeleton.sides import mirror_pairs
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,8 @@ class Skeleton:
         return self.category == "person"
 
     def worded(self, text: str) -> str:
-        """A text about one person, as it reads for what this skeleton is of."""
-        return text if self.of_people else text.replace("people's", "annotators'").replace("person", self.category)
+        """A text about a person, as it reads for what this skeleton is of."""
+        return text.replace("person", self.category)
 
     @property
     def is_known(self) -> bool:
@@ -283,26 +284,22 @@ class Skeleton:
                 raise InputError(f"`limbs`: {list(names)} has no mirror image; add {other}")
 
 
-OPENPOSE18 = Skeleton(
-    name="openpose18",
-    parts=tuple(tables.OPENPOSE_PARTS),
-    limb_names=tables.OPENPOSE_LIMBS,
-    source_parts=tuple(tables.COCO_KEYPOINTS),
-    source_limb_names=tables.COCO_LIMBS,
-    source_sigmas=tuple(tables.COCO_KEYPOINTS.values()),
-    part_sources=tuple(tables.OPENPOSE_PARTS.values()),
-    source_pairs=tuple((left, left.replace("left", "right")) for left in tables.COCO_KEYPOINTS if "left" in left),
+def _published(
+    name: str,
+    keypoints: dict[str, float],
+    limbs: Pairs,
+    parts: dict[str, tuple[str, ...]] | None = None,
+    links: Pairs = (),
+) -> Skeleton:
+    """A skeleton of people from the tables."""
+    names, sigmas = tuple(keypoints), tuple(keypoints.values())
+    return Skeleton.of_draft(Draft(name, "person", names, limbs, mirror_pairs(names), sigmas, parts or {}, links))
+
+
+OPENPOSE18 = _published(
+    "openpose18", tables.COCO_KEYPOINTS, tables.OPENPOSE_LIMBS, tables.OPENPOSE_PARTS, tables.COCO_LIMBS
 )
-CROWDPOSE14 = Skeleton(
-    name="crowdpose14",
-    parts=tuple(tables.CROWDPOSE_KEYPOINTS),
-    limb_names=tables.CROWDPOSE_LIMBS,
-    source_parts=tuple(tables.CROWDPOSE_KEYPOINTS),
-    source_limb_names=tables.CROWDPOSE_LIMBS,
-    source_sigmas=tuple(tables.CROWDPOSE_KEYPOINTS.values()),
-    part_sources=tuple((name,) for name in tables.CROWDPOSE_KEYPOINTS),
-    source_pairs=tuple((left, left.replace("left", "right")) for left in tables.CROWDPOSE_KEYPOINTS if "left" in left),
-)
+CROWDPOSE14 = _published("crowdpose14", tables.CROWDPOSE_KEYPOINTS, tables.CROWDPOSE_LIMBS)
 
 KNOWN = {skeleton.name: skeleton for skeleton in (OPENPOSE18, CROWDPOSE14)}
 DEFAULT = OPENPOSE18.name  # of data and model files that name no skeleton

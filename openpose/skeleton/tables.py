@@ -1,12 +1,7 @@
 """Tables of published skeletons: keypoints with their OKS sigmas, parts and limbs, in words."""
 
-# The 17 keypoints of COCO, with the standard deviations of its Object Keypoint Similarity.
-COCO_KEYPOINTS = {
-    "nose": 0.026,
-    "left_eye": 0.025,
-    "right_eye": 0.025,
-    "left_ear": 0.035,
-    "right_ear": 0.035,
+# The 12 keypoints below the head that COCO and CrowdPose share, with the standard deviations of OKS.
+_BODY = {
     "left_shoulder": 0.079,
     "right_shoulder": 0.079,
     "left_elbow": 0.072,
@@ -21,7 +16,7 @@ COCO_KEYPOINTS = {
     "right_ankle": 0.089,
 }
 
-COCO_LIMBS = (
+_BODY_LIMBS = (
     ("left_ankle", "left_knee"),
     ("left_knee", "left_hip"),
     ("right_ankle", "right_knee"),
@@ -34,6 +29,20 @@ COCO_LIMBS = (
     ("right_shoulder", "right_elbow"),
     ("left_elbow", "left_wrist"),
     ("right_elbow", "right_wrist"),
+)
+
+# The 17 keypoints of COCO, with the standard deviations of its Object Keypoint Similarity.
+COCO_KEYPOINTS = {
+    "nose": 0.026,
+    "left_eye": 0.025,
+    "right_eye": 0.025,
+    "left_ear": 0.035,
+    "right_ear": 0.035,
+    **_BODY,
+}
+
+COCO_LIMBS = (
+    *_BODY_LIMBS,
     ("left_eye", "right_eye"),
     ("nose", "left_eye"),
     ("nose", "right_eye"),
@@ -89,35 +98,13 @@ OPENPOSE_LIMBS = (
 
 # CrowdPose's 14 keypoints (Li et al., arXiv:1812.00324), with the standard deviations of its evaluation code.
 CROWDPOSE_KEYPOINTS = {
-    "left_shoulder": 0.079,
-    "right_shoulder": 0.079,
-    "left_elbow": 0.072,
-    "right_elbow": 0.072,
-    "left_wrist": 0.062,
-    "right_wrist": 0.062,
-    "left_hip": 0.107,
-    "right_hip": 0.107,
-    "left_knee": 0.087,
-    "right_knee": 0.087,
-    "left_ankle": 0.089,
-    "right_ankle": 0.089,
+    **_BODY,
     "head": 0.079,
     "neck": 0.079,
 }
 
 CROWDPOSE_LIMBS = (
-    ("left_ankle", "left_knee"),
-    ("left_knee", "left_hip"),
-    ("right_ankle", "right_knee"),
-    ("right_knee", "right_hip"),
-    ("left_hip", "right_hip"),
-    ("left_shoulder", "left_hip"),
-    ("right_shoulder", "right_hip"),
-    ("left_shoulder", "right_shoulder"),
-    ("left_shoulder", "left_elbow"),
-    ("right_shoulder", "right_elbow"),
-    ("left_elbow", "left_wrist"),
-    ("right_elbow", "right_wrist"),
+    *_BODY_LIMBS,
     ("head", "neck"),
     ("right_shoulder", "neck"),
     ("left_shoulder", "neck"),

@@ -13,6 +13,7 @@ from openpose.training import learning_rate
 
 NotNegative = Limits(least=0)
 AUTO = -1.0  # of a number that the data decide
+OF_DATA = {"min_scale": 0.01, "max_scale": 0.01, "max_rotation": 0.0}  # these numbers, with their least value
 BEYOND = 1.25  # factor on the data's range of sizes
 
 
@@ -99,9 +100,9 @@ class TrainParameters(InputSize):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("min_scale", 0.01), ("max_scale", 0.01), ("max_rotation", 0)):
-            if (value := getattr(self, name)) != AUTO and not value >= least:
-                raise InputError(f"{name} is {value}; it must be at least {least:g}, or -1 for the data's own")
+        for name, value in self._given().items():
+            if not value >= OF_DATA[name]:
+                raise InputError(f"{name} is {value}; it must be at least {OF_DATA[name]:g}, or -1 for the data's own")
         if AUTO != self.max_scale < self.min_scale:
             raise InputError(f"max_scale is {self.max_scale}; it must be at least {self.min_scale:g}")
         if self.batch_size % self.accumulate:
@@ -109,6 +110,10 @@ class TrainParameters(InputSize):
         networks.check(self.model, self.width, self.stages or None)
         learning_rate.check(self.learning_rate, self.decay)
         self.inputs()
+
+    def _given(self) -> dict[str, float]:
+        """Those of the numbers in `OF_DATA` that are not left to the data."""
+        return {name: getattr(self, name) for name in OF_DATA if getattr(self, name) != AUTO}
 
     def for_data(self, records: RecordsManifest) -> Self:
         """The parameters with numbers in place of -1 and `auto`; prints those that the data decide.
@@ -120,19 +125,13 @@ class TrainParameters(InputSize):
             InputError: the smallest scale is above the largest one.
         """
         recipe, looks = AugmentParameters(), records.extents
-        smallest, largest, rotation = recipe.min_scale, recipe.max_scale, recipe.max_rotation
+        numbers = {name: getattr(recipe, name) for name in OF_DATA}
         if looks is not None:
-            smallest = max(0.01, round(looks.smallest / BEYOND / recipe.target_height, 3))
-            largest = round(looks.largest * BEYOND / recipe.target_height, 3)
-            rotation = 180.0 if looks.turned else rotation
+            numbers["min_scale"] = max(0.01, round(looks.smallest / BEYOND / recipe.target_height, 3))
+            numbers["max_scale"] = round(looks.largest * BEYOND / recipe.target_height, 3)
+            numbers["max_rotation"] = 180.0 if looks.turned else recipe.max_rotation
         mirrored = bool(records.skeleton.source_pairs) if self.mirror == "auto" else self.mirror == "yes"
-        chosen = replace(
-            self,
-            min_scale=smallest if self.min_scale == AUTO else self.min_scale,
-            max_scale=largest if self.max_scale == AUTO else self.max_scale,
-            max_rotation=rotation if self.max_rotation == AUTO else self.max_rotation,
-            mirror="yes" if mirrored else "no",
-        )
+        chosen = replace(self, **(numbers | self._given()), mirror="yes" if mirrored else "no")
         if not records.skeleton.of_people:
             low, high = (100 * recipe.target_height * scale for scale in (chosen.min_scale, chosen.max_scale))
             print(
@@ -145,16 +144,13 @@ class TrainParameters(InputSize):
 
     def inputs(self) -> InputParameters:
         """The network's input; numbers that are left to the data are COCO's here."""
-        recipe = AugmentParameters()
         return InputParameters(
             size=(self.size, self.input_width or self.size),
             targets=TargetParameters(stride=networks.get(self.model).stride, sigma=self.sigma),
             augment=AugmentParameters(
-                min_scale=recipe.min_scale if self.min_scale == AUTO else self.min_scale,
-                max_scale=recipe.max_scale if self.max_scale == AUTO else self.max_scale,
-                max_rotation=recipe.max_rotation if self.max_rotation == AUTO else self.max_rotation,
+                **self._given(),
                 max_shift=self.max_shift,
-                flip=0.0 if self.mirror == "no" else recipe.flip,
+                flip=0.0 if self.mirror == "no" else AugmentParameters.flip,
             ),
             seed=self.seed,
         )
