@@ -23,6 +23,7 @@ from openpose.errors import InputError
 
 _SYMMETRY = 2  # the type of a link between left and right; 1 is a limb
 _PREDICTED = 1  # the type of an instance that a network found; 0 is a person's
+_EMBEDDED = ("hdf5", "png", "jpg", "jpeg")  # formats of pictures in the file; hdf5 is an array of pixels
 _CENTRED = 1.1  # format from which on an integer is the centre of a pixel; before, it was a pixel's corner
 
 
@@ -156,6 +157,10 @@ def _animals(file: h5py.File, labels: Labels) -> dict[int, Animal]:
     return found
 
 
+#: Writes the frames of the given numbers below a folder; yields number, file name, (width, height).
+_Write = Callable[[list[int], Path], Iterator[tuple[int, str, tuple[int, int]]]]
+
+
 @dataclass(frozen=True)
 class _Film:
     """Where a film's frames are.
@@ -164,13 +169,13 @@ class _Film:
         number: what frames call the film.
         name: for folders and messages.
         path: of the film's file, if it is one.
-        write: writes the frames of the given numbers below a folder; yields number, file name, (width, height).
+        write: writes frames of it.
     """
 
     number: int
     name: str
     path: Path | None
-    write: Callable[[list[int], Path], Iterator[tuple[int, str, tuple[int, int]]]]
+    write: _Write
 
 
 def _films(file: h5py.File, place: Path) -> list[_Film]:
@@ -205,7 +210,7 @@ def _beside(place: Path, given: str) -> Path | None:
     return next((each for each in candidates if each.is_file()), None)
 
 
-def _decoded(place: Path, film: Path | None, given: str, name: str, grey: bool) -> Any:
+def _decoded(place: Path, film: Path | None, given: str, name: str, grey: bool) -> _Write:
     def write(wanted: list[int], folder: Path) -> Iterator[tuple[int, str, tuple[int, int]]]:
         if film is None:
             raise InputError(
@@ -220,7 +225,7 @@ def _decoded(place: Path, film: Path | None, given: str, name: str, grey: bool) 
     return write
 
 
-def _listed(place: Path, listed: list[str], name: str) -> Any:
+def _listed(place: Path, listed: list[str], name: str) -> _Write:
     """Frames that are picture files; they are copied, so that all pictures are in one folder."""
 
     def write(wanted: list[int], folder: Path) -> Iterator[tuple[int, str, tuple[int, int]]]:
@@ -238,16 +243,18 @@ def _listed(place: Path, listed: list[str], name: str) -> Any:
     return write
 
 
-def _embedded(place: Path, dataset: str, name: str) -> Any:
+def _embedded(place: Path, dataset: str, name: str) -> _Write:
     """Frames in the file itself: encoded as PNG or JPEG, or as arrays of pixels."""
 
     def write(wanted: list[int], folder: Path) -> Iterator[tuple[int, str, tuple[int, int]]]:
-        with h5py.File(place) as file:
+        with _opened(place) as file:
             content = file[dataset]
             numbers = content.parent["frame_numbers"][()] if "frame_numbers" in content.parent else range(len(content))
             places = {int(number): at for at, number in enumerate(numbers)}
             kind = content.attrs.get("format", b"hdf5")
             kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+            if kind not in _EMBEDDED:
+                raise InputError(f"{place}: the pictures of {dataset} are of the format {kind!r}, not {_EMBEDDED}")
             (folder / name).mkdir(parents=True, exist_ok=True)
             for number in wanted:
                 if number not in places:

@@ -89,6 +89,15 @@ def test_pictures_in_the_file(tmp_path: Path, kind: str) -> None:
     assert (made.pictures["train"] / "video3/000070.png").read_bytes().endswith(b"IEND\xaeB`\x82")
 
 
+def test_package_cannot_write_outside_its_folder(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "labels.pkg.slp", "w") as file:
+        file.create_dataset("video0/video", 1, h5py.vlen_dtype(np.int8)).attrs["format"] = "png/../../../out.png"
+    backend = {"filename": ".", "dataset": "video0/video"}
+    sleap(tmp_path / "labels.pkg.slp", [(0, 0, False, A)], [{"backend": backend}])
+    with pytest.raises(InputError, match=r"labels\.pkg\.slp: the pictures of video0/video are of the format 'png/\.\."):
+        converted(tmp_path, tmp_path / "root")
+
+
 def test_frames_that_are_picture_files(tmp_path: Path) -> None:
     for number in range(3):
         picture(tmp_path / f"frames/{number}.png", number)
