@@ -22,6 +22,7 @@ STEP :=    ## one step of it
 SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a file like these
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
+VERDICT := ## of make submit: file that gets the verdict, such as accepted or rejected
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
@@ -63,7 +64,8 @@ tensorboard: setup  ## show the training curves of OUT in a browser
 ##@ On a cluster
 
 submit: setup  ## run the pipeline on Kubeflow Pipelines and follow it to the end
-	@$(python) -m pipelines.submit $${SUMMARY:+--summary "$$SUMMARY"} $(asked) $(ARGS)
+	@$(python) -m pipelines.submit $${SUMMARY:+--summary "$$SUMMARY"} $${VERDICT:+--verdict "$$VERDICT"} \
+	  $(asked) $(ARGS)
 
 retrain: override ARGS += --param only_new=true
 retrain: submit  ## like submit, but end at once when nothing is new since the champion

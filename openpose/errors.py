@@ -1,11 +1,13 @@
 """Errors that are the user's to mend."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 Arguments = ParamSpec("Arguments")
+PIPE_CLOSED = 141  # exit code of a program that SIGPIPE ended, in a shell
 
 
 class InputError(Exception):
@@ -17,14 +19,22 @@ class InputError(Exception):
 
 
 def reports_errors(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Makes a command's `main` print an InputError as one line and return exit code 1."""
+    """Makes a command's `main` print an InputError as one line and return exit code 1.
+
+    It ends quietly when the reader of its output has gone, as in `command | head`.
+    """
 
     @functools.wraps(main)
     def reporting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         try:
-            return main(*args, **kwargs)
+            code = main(*args, **kwargs)
+            sys.stdout.flush()  # finds a reader that has gone, here instead of at Python's end
+            return code
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+            return PIPE_CLOSED
 
     return reporting

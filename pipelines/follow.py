@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TextIO
 
-from components.finish.summary import FAILED, MARK, Summary
+from components.coco_download.champion_check import NOTHING_NEW
+from components.finish.summary import FAILED, MARK, Summary, exit_code
 from openpose import progress
-from openpose.errors import InputError
 from pipelines.kfp_api import Api
+from pipelines.pod_logs import PodLogs
 
+CANCELLED, NOT_FINISHED = "cancelled", "not finished"
 ENDED = 4  # exit code: cancelled, or not finished in time
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 PATIENCE = 1800.0  # seconds for which the server may be unreachable while following a run
@@ -33,6 +35,8 @@ _ADDED = re.compile(
     r"^(?:[IWEF]\d{4} \d\d:|time=\"|\[KFP Executor |Error: exit status)[^\n]*(?:(?:\n\{|(?<=\{))\n.*?^\})?(?:\n|\Z)",
     re.MULTILINE | re.DOTALL,
 )
+# Task -> the verdict of a run in which it ran; the first that fits counts.
+_OUTCOMES = {"register": "accepted", "explain-rejection": "rejected", "coco-download": NOTHING_NEW}
 _DRIVER_DIED = re.compile(r"^F\d{4} .* failed: (.+)$", re.MULTILINE)
 
 
@@ -135,14 +139,19 @@ class End:
     """The end of a run.
 
     Attributes:
-        code: exit code: ACCEPTED (also if nothing was new), REJECTED, FAILED or ENDED.
+        verdict: accepted, nothing new, rejected, failed, cancelled or not finished.
         text: report for a terminal.
         page: report in Markdown.
     """
 
-    code: int
+    verdict: str
     text: str
     page: str
+
+    @property
+    def code(self) -> int:
+        """The exit code: ACCEPTED (also if nothing was new), REJECTED, FAILED or ENDED."""
+        return ENDED if self.verdict in (CANCELLED, NOT_FINISHED) else exit_code(self.verdict)
 
 
 def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
@@ -165,43 +174,59 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
         found = steps(api.nodes(run))
         table.show(found)
         if now["state"] in OVER:
-            return _end(api, now, found, stopped or _was_stopped(api.workflow(run)))
+            return _end(api, now, found, stopped or was_stopped(api.workflow(run)))
         if time.monotonic() > deadline:
             text = f"not finished after {hours:g} hours; it continues, see `make runs` and `make cancel RUN={run}`"
-            return _without_summary(ENDED, text)
+            return _without_summary(NOT_FINISHED, text)
         time.sleep(pause)
 
 
-def _was_stopped(workflow: dict[str, Any]) -> bool:
+def was_stopped(workflow: dict[str, Any]) -> bool:
     """Whether a run was terminated: Kubeflow Pipelines 2.17 then sets this deadline and the state FAILED."""
     return workflow.get("spec", {}).get("activeDeadlineSeconds") == 0
 
 
 def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End:
     if stopped:
-        return _without_summary(ENDED, "cancelled: finished work is kept, and the same command resumes from there")
-    summary, succeeded = _summary(api, run["run_id"], found), run["state"] == "SUCCEEDED"
-    if succeeded and summary is None:
-        raise InputError(
-            f"run {run['run_id']} succeeded, but its last step's log cannot be read, so its verdict is unknown; "
-            "see the run's page"
-        )
-    if succeeded and summary and summary.exit_code != FAILED:
-        return End(summary.exit_code, _result(summary), summary.markdown())
-    text = _failure(summary, found, lambda pod: api.log(run["run_id"], pod))
+        return _without_summary(CANCELLED, "cancelled: finished work is kept, and the same command resumes from there")
+    logs = PodLogs(api, run["run_id"])
+    summary = _summary(logs, found)
+    if run["state"] == "SUCCEEDED":
+        if summary and summary.exit_code != FAILED:
+            return End(summary.verdict, _result(summary), summary.markdown())
+        if not summary and (known := verdict(run)):  # the model's figures are on the run's page
+            text = f"{known}; the summary of the last step cannot be read, see the run's page"
+            return _without_summary(known, text)
+    text = _failure(summary, found, logs.read)
     if summary and summary.error:
-        return End(FAILED, text, summary.markdown())
-    return _without_summary(FAILED, text)  # the last step missed the failure, so its summary is wrong
+        return End("failed", text, summary.markdown())
+    return _without_summary("failed", text)  # the last step missed the failure, so its summary is wrong
 
 
-def _without_summary(code: int, text: str) -> End:
-    return End(code, text, f"# {'failed' if code == FAILED else 'not done'}\n\n{text.strip()}\n")
+def verdict(run: dict[str, Any]) -> str:
+    """The verdict of a run that succeeded, from the branch that it took; empty if it is not a run of this pipeline.
+
+    No log decides it: a server may be unable to read one.
+
+    Args:
+        run: as the API describes it, with its tasks.
+    """
+    tasks = run.get("run_details", {}).get("task_details", [])
+    done = {task["display_name"] for task in tasks if task.get("state") in ("SUCCEEDED", "SKIPPED")}
+    for task, outcome in _OUTCOMES.items():
+        if task in done:
+            return outcome
+    return ""
 
 
-def _summary(api: Api, run: str, found: list[Step]) -> Summary | None:
-    """The summary that the run's last step printed."""
+def _without_summary(verdict: str, text: str) -> End:
+    return End(verdict, text, f"# {verdict}\n\n{text.strip()}\n")
+
+
+def _summary(logs: PodLogs, found: list[Step]) -> Summary | None:
+    """The summary that the run's last step printed; None if its log cannot be read."""
     last = next((step for step in found if step.name == "finish"), None)
-    log = api.log(run, last.pod) if last and last.pod else ""
+    log = logs.read(last.pod) if last and last.pod else ""
     line = next((line for line in log.splitlines() if line.startswith(MARK)), None)
     return Summary.read(json.loads(line.removeprefix(MARK))) if line else None
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,12 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
     """
     built = storage.read_json(path) if Path(path).exists() else {}
     return {variant: built.get(variant, {"image": PLACEHOLDER, "digest": None}) for variant in VARIANTS}
+
+
+def missing(images: Mapping[str, Mapping[str, Any]], variants: Iterable[str]) -> str:
+    """What to do about images that are needed but were not built; empty if all are there."""
+    lacking = [variant for variant in sorted(variants) if images[variant]["image"] == PLACEHOLDER]
+    return f"no image {lacking[0]!r} was built, which the pods need; run `make images`{WHERE}" if lacking else ""
 
 
 def tag() -> str:

@@ -31,6 +31,7 @@ ENDPOINT, UI, TOKEN, TOKEN_FILE, NAMESPACE = (
 )
 IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 IN_CLUSTER_ENDPOINT = "http://ml-pipeline.kubeflow.svc:8888"
+PAGES = "http://localhost:8080"  # of Kubeflow's pages, as docs/operations.md forwards them
 TIMEOUT = 30.0  # seconds for one answer
 RETRIED = (429, 502, 503, 504)
 LOGIN = (301, 302, 303, 307, 308, 401)
@@ -55,6 +56,8 @@ class Api:
 
     Attributes:
         patience: may be raised to wait for hours.
+        authority: file with the certificate of the server's authority, or False to trust any; by default requests'
+            own choice, and REQUESTS_CA_BUNDLE's.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Api:
         if not endpoint.startswith(("http://", "https://")):
             raise InputError(f"{ENDPOINT} is {endpoint!r}; give an address that begins with http:// or https://")
         self.endpoint, self.namespace, self.patience = endpoint.rstrip("/"), namespace, patience
+        self.authority: str | bool | None = None
         self._token = token
         self._of_user = {"namespace": namespace} if namespace else {}
         self.session = requests.Session()
@@ -84,6 +88,15 @@ class Api:
         content: dict[str, Any] = {"files": {"uploadfile": file}} if file else {"json": body}
         answer = self._send("POST", path, params=query, **content)
         return answer.json() if answer.content else {}
+
+    def ask(self, path: str, **query: Any) -> requests.Response:
+        """Sends a GET request once; returns the answer.
+
+        Raises:
+            InputError: the server refuses it.
+            TemporaryError: the server does not answer now.
+        """
+        return self._send_once("GET", path, params=query)
 
     def _send(self, method: str, path: str, **content: Any) -> requests.Response:
         """Sends a request, with retries while the server does not answer."""
@@ -108,7 +121,10 @@ class Api:
         """Sends a request once; raises TemporaryError if a retry is safe, so not after a POST that may have arrived."""
         url = self.endpoint + (path if path.startswith("/") else f"/apis/v2beta1/{path}")
         try:
-            answer = self.session.request(method, url, timeout=TIMEOUT, allow_redirects=False, **content)
+            # `verify` in the request goes before REQUESTS_CA_BUNDLE, which goes before the session's.
+            answer = self.session.request(
+                method, url, timeout=TIMEOUT, allow_redirects=False, verify=self.authority, **content
+            )
         except exceptions.SSLError as error:
             raise InputError(
                 f"{self.endpoint}: its certificate is not trusted ({_innermost(error)}); "
@@ -161,6 +177,12 @@ class Api:
                 f"{self.endpoint}: this Kubeflow has a namespace for each user; give yours with --namespace "
                 f"or in {NAMESPACE}"
             )
+
+    def has_pages(self) -> bool:
+        """Whether Kubeflow's pages are at this address, as at that of a whole Kubeflow, and not the API alone."""
+        with contextlib.suppress(InputError, TemporaryError):
+            return "text/html" in self.ask("/").headers.get("Content-Type", "")
+        return False
 
     # Pipelines and their versions
 
@@ -224,13 +246,6 @@ class Api:
         if packed := status.get("compressedNodes"):  # Argo compresses the nodes of a workflow above 1 MB
             return list(json.loads(gzip.decompress(base64.b64decode(packed))).values())
         return list((status.get("nodes") or {}).values())
-
-    def log(self, identifier: str, pod: str) -> str:
-        """The log of a pod; "" if neither the pod nor an archive of its log exists."""
-        with contextlib.suppress(InputError):
-            path = f"/apis/v1alpha1/runs/{_quoted(identifier)}/nodes/{_quoted(pod)}/log"
-            return self._send("GET", path).content.decode(errors="replace")
-        return ""
 
     # Schedules (Kubeflow's recurring runs)
 
@@ -329,14 +344,21 @@ def _through_kubernetes(namespace: str) -> Api:
         return (found.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
 
     api = Api(found.host + service, token, namespace)
-    api.session.verify = found.ssl_ca_cert or found.verify_ssl
+    api.authority = (found.ssl_ca_cert or None) if found.verify_ssl else False
     if found.cert_file:
         api.session.cert = (found.cert_file, found.key_file)
     return api
 
 
 def address(api: Api, run: str) -> str:
-    """The address of a run's page."""
-    pages = os.environ.get(UI, "").rstrip("/") or api.endpoint
+    """The address of a run's page: at KF_PIPELINES_UI_ENDPOINT, at the API's address, or at `PAGES` if forwarded."""
+    pages = os.environ.get(UI, "").rstrip("/") or (api.endpoint if api.has_pages() else PAGES)
     namespace = f"?ns={api.namespace}" if api.namespace else ""
     return f"{pages}/{namespace}#/runs/details/{run}"
+
+
+def note_on_pages(api: Api) -> str:
+    """How to reach the pages, where the API's address has none and no other is known; else empty."""
+    if os.environ.get(UI) or api.has_pages():
+        return ""
+    return f"  (after `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`; {UI} names another address)"

@@ -55,8 +55,11 @@ def render(overlay: str, image: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renders; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.manifests", args=arguments)
-    storage.write_text(options.out, render(options.overlay, images.read(images.BUILT)["cpu"]["image"]))
+    built = images.read(images.BUILT)
+    storage.write_text(options.out, render(options.overlay, built["cpu"]["image"]))
     print(f"wrote {options.out}")
+    if missing := images.missing(built, ["cpu"]):
+        print(f"warning: TensorBoard cannot start: {missing}", file=sys.stderr)
     return 0
 
 

@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from openpose.errors import InputError, reports_errors
 from pipelines import kfp_api
-from pipelines.follow import follow, own_lines, steps
+from pipelines.follow import OVER, follow, own_lines, steps, verdict, was_stopped
 from pipelines.kfp_api import Api
+from pipelines.pod_logs import NOWHERE, PodLogs
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,20 @@ def _do(command: List | Cancel | Follow | Logs, api: Api) -> int:
 
 def _list(api: Api, count: int) -> int:
     for run in api.runs(count):
-        state = run.get("state", "PENDING").lower()
-        print(f"{run['run_id']}  {run['created_at'][:19].replace('T', ' ')}  {state:<10}{run['display_name']}")
+        print(
+            f"{run['run_id']}  {run['created_at'][:19].replace('T', ' ')}  {_state(api, run):<13}{run['display_name']}"
+        )
     return 0
+
+
+def _state(api: Api, run: dict[str, Any]) -> str:
+    """How a run went: the verdict of one that ended; Kubeflow calls a rejected one SUCCEEDED, a stopped one FAILED."""
+    state = run.get("state", "PENDING")
+    if state == "SUCCEEDED":
+        return verdict(run) or "succeeded"
+    if state in OVER and was_stopped(api.workflow(run["run_id"])):
+        return "cancelled"
+    return state.lower()
 
 
 def _logs(api: Api, run: str, wanted: str) -> int:
@@ -99,9 +111,11 @@ def _logs(api: Api, run: str, wanted: str) -> int:
     found = [step for step in steps(api.nodes(run)) if wanted in ("", step.name)]
     if wanted and not found:
         raise InputError(f"run {run} has no step {wanted!r}; leave out the step to see all logs")
+    logs = PodLogs(api, run)
     for step in found:
         print(f"== {step.name}: {step.state} {step.why}".rstrip())
-        print("\n".join(own_lines(api.log(run, step.pod))) if step.pod else "")
+        if step.pod and step.state != "waiting":
+            print("\n".join(own_lines(logs.read(step.pod) or NOWHERE)))
     return 0
 
 

@@ -1,11 +1,13 @@
 """Runs the DAG on a cluster: `python -m pipelines.submit`, or `make submit`.
 
-The command compiles the DAG for the cluster's settings, uploads it as the version of this git revision, starts it and
-follows it to its end. Without a source, it trains on the drawn sample. Exit code: 0 accepted or nothing new, 3 rejected
-by the verdict, 1 failed or not started, 4 cancelled or not finished in time, 130 if Ctrl-C left the run running.
+The command compiles the DAG for the cluster's settings, uploads it as a version named by git revision and content,
+starts it and follows it to its end. Without a source, it trains on the drawn sample. Exit code: 0 accepted or nothing
+new, 3 rejected by the verdict, 1 failed or not started, 4 cancelled or not finished in time, 130 if Ctrl-C left the run
+running. (make ends with 2 after each of them but 0; --verdict writes a file that survives it.)
 """
 
 import contextlib
+import hashlib
 import json
 import sys
 import tempfile
@@ -20,6 +22,7 @@ import yaml
 
 from components import revision
 from components.command import converted, read_yaml
+from openpose import storage
 from openpose.coco import source
 from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
@@ -64,7 +67,7 @@ class Request:
     experiment: str = "openpose"
     """Experiment of the run."""
     version: str = ""
-    """Name of the pipeline's version; by default the git revision."""
+    """Name of the pipeline's version; by default the git revision, the settings' name and a hash of the content."""
     namespace: str = ""
     """Namespace of the user, in a Kubeflow with several users."""
     allow_dirty: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -85,6 +88,9 @@ class Options(Request):
     """Print the request and the compiled pipeline, and send nothing."""
     summary: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Append the run's summary to this file, as Markdown."""
+    verdict: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the verdict to this file, as make hides exit codes: accepted, nothing new, rejected, failed, cancelled or
+    not finished."""
 
 
 @reports_errors
@@ -107,7 +113,8 @@ def submit(options: Options) -> int:
         return 0
     api = kfp_api.connect(options.namespace)
     identifier = api.start(sendable(api, plan, options.experiment))
-    print(kfp_api.address(api, identifier), flush=True)
+    page, note = kfp_api.address(api, identifier), kfp_api.note_on_pages(api)
+    print(page + note, flush=True)
     print(f"run {identifier}, version {plan.version}", flush=True)
     if options.no_wait:
         return 0
@@ -116,9 +123,11 @@ def submit(options: Options) -> int:
     except KeyboardInterrupt:
         return _interrupted(api, identifier)
     print(end.text)
+    if options.verdict:
+        storage.write_text(options.verdict, f"{end.verdict}\n")
     if options.summary:
         with options.summary.open("a") as file:
-            file.write(f"{end.page}\n[The run's page]({kfp_api.address(api, identifier)})\n")
+            file.write(f"{end.page}\n" + (f"Run `{identifier}`\n" if note else f"[The run's page]({page})\n"))
     return end.code
 
 
@@ -133,12 +142,13 @@ def planned(request: Request, **defaults: Any) -> Plan:
         InputError: a setting, an image or a parameter cannot be used.
     """
     settings = cluster_settings.read(request.settings)
-    version = request.version or _version(request.settings, request.allow_dirty)
+    commit = "" if request.version else _commit(request.allow_dirty)
     values = parameters(request.params_file, request.param, settings)
     run: dict[str, Any] = {"runtime_config": {"parameters": defaults | values}}
     if settings.service_account:
         run["service_account"] = settings.service_account
-    return Plan(version, _compiled(settings, _images(request.images, settings)), run)
+    content = _compiled(settings, _images(request.images, settings))
+    return Plan(request.version or _version(commit, request.settings, content), content, run)
 
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
@@ -189,7 +199,7 @@ def _plain(value: Any) -> Any:
 
 
 def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """The run's parameters: those of a file, overridden by texts NAME=VALUE, and the code's revision.
+    """The run's parameters: those of a file, overridden by texts NAME=VALUE.
 
     Without a source, it adds those of the drawn sample.
 
@@ -204,24 +214,29 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
         values[name.replace("-", "_")] = value
     if "source" not in values | settings.parameters:
         values = {"source": source.SAMPLE} | local.SAMPLE | values
-    values = {"revision": revision.fingerprint()} | values
     values = converted(values, PARAMETERS)
     if not (values | settings.parameters).get("root"):
         raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")
     return values
 
 
-def _version(settings: str, allow_dirty: bool) -> str:
-    """Name of the pipeline's version: the commit, and the settings' name unless they are the default."""
+def _commit(allow_dirty: bool) -> str:
+    """The git revision of this checkout, in short."""
     described = revision.commit(12)
     if described is None:
         raise InputError("this is not a git checkout, so the version has no name; give one with --version")
-    if described.endswith("-dirty"):
-        if not allow_dirty:
-            raise InputError("files have changed since the last commit; commit them, or give --allow-dirty")
-        described += f"-{int(time.time())}"  # uncommitted files may change again
+    if described.endswith("-dirty") and not allow_dirty:
+        raise InputError("files have changed since the last commit; commit them, or give --allow-dirty")
+    return described
+
+
+def _version(commit: str, settings: str, content: bytes) -> str:
+    """Name of the pipeline's version: the commit, the settings' name unless they are the default, and a hash.
+
+    The hash tells apart two settings of one name, and settings that changed without a commit.
+    """
     stem = Path(settings).stem
-    return described if stem == "pvc" else f"{described}-{stem}"
+    return "-".join([commit, *([] if stem == "pvc" else [stem]), hashlib.sha256(content).hexdigest()[:8]])
 
 
 def _images(file: Path, settings: Settings) -> dict[str, Any]:
@@ -231,12 +246,8 @@ def _images(file: Path, settings: Settings) -> dict[str, Any]:
         InputError: an image that the settings need is not built.
     """
     images = built_images.read(file)
-    for variant in sorted(settings.variants()):
-        if images[variant]["image"] == built_images.PLACEHOLDER:
-            raise InputError(
-                f"{file}: no image {variant!r} was built, which the pods need; run `make images`"
-                f"{built_images.WHERE} (with REGISTRY=… PUSH=1 for a cluster that pulls its images)"
-            )
+    if missing := built_images.missing(images, settings.variants()):
+        raise InputError(f"{file}: {missing} (with REGISTRY=… PUSH=1 for a cluster that pulls its images)")
     return images
 
 

@@ -14,6 +14,7 @@ import tyro
 from google.protobuf.struct_pb2 import Value
 from kfp import compiler, dsl
 
+from components import revision
 from components.check import component as check_component
 from components.check.check import OUTPUTS
 from components.coco_download.champion_check import NEW
@@ -59,7 +60,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
 
     def training(**inputs: Any) -> None:
         """Trains OpenPose on data in COCO's format, and exports the network if it is good enough."""
-        root, revision, registry = (inputs[name] for name in ("root", "revision", "registry"))
+        root, code, registry = (inputs[name] for name in ("root", "revision", "registry"))
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
             checked = check(machine=requested("train"), watcher=requested("light"), **inputs)
             placed(checked, "light", cached=False, retried=False)  # wrong parameters stay wrong
@@ -81,12 +82,12 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                     written = placed(tfrecord_targets(share=share, **data), "data")
                 collected = placed(collect_records(**data).after(written), "light")
                 records = {name: collected.outputs[name] for name in ("train_records", "valid_records")}
-                trained = train(**records, root=root, parameters=parameters["train"], revision=revision)
+                trained = train(**records, root=root, parameters=parameters["train"], revision=code)
                 placed(trained, "train", cached=False)  # KFP's cache would miss an emptied root; the step does not
                 if settings:
                     settings.place_training(trained, parameters)
                 model = {"run": trained.outputs["run"], "valid_records": records["valid_records"], "root": root}
-                judged = evaluate(**model, parameters=parameters["evaluate"], revision=revision)
+                judged = evaluate(**model, parameters=parameters["evaluate"], revision=code)
                 placed(judged, "evaluate", cached=False)  # the verdict depends on the registry
                 evaluation = judged.outputs["evaluation"]
                 with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
@@ -95,7 +96,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                         train_records=records["train_records"],
                         evaluation=evaluation,
                         parameters=parameters["export"],
-                        revision=revision,
+                        revision=code,
                     )
                     placed(exported, "evaluate")
                     champion = register(
@@ -152,7 +153,9 @@ training = pipeline(None, {})
 
 
 def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
-    """Compiles the DAG to a YAML file.
+    """Compiles the DAG to a YAML file, which carries the revision of the images' code.
+
+    A run that is started on Kubeflow's form has it too, so it does not take results of other code for its own.
 
     Raises:
         InputError: the settings have a parameter that the DAG does not have, or a value that it cannot use.
@@ -162,8 +165,9 @@ def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
     except InputError as error:
         raise InputError(f"settings: parameters: {error}") from error
     out.parent.mkdir(parents=True, exist_ok=True)
-    made = pipeline(settings, images)
-    compiler.Compiler().compile(made, str(out), pipeline_parameters=parameters or None)
+    code = images["cpu"].get("code") or revision.fingerprint()
+    defaults = {"revision": code} | parameters
+    compiler.Compiler().compile(pipeline(settings, images), str(out), pipeline_parameters=defaults)
 
 
 @dataclass(frozen=True)
@@ -182,8 +186,11 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compiles the DAG; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.training", args=arguments)
-    compile_to(options.out, cluster_settings.read(options.settings), built_images.read(options.images))
+    settings, images = cluster_settings.read(options.settings), built_images.read(options.images)
+    compile_to(options.out, settings, images)
     print(f"compiled {options.out}")
+    if missing := built_images.missing(images, settings.variants()):
+        print(f"warning: {options.out} cannot run on a cluster: {missing}", file=sys.stderr)
     return 0
 
 

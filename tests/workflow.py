@@ -26,7 +26,7 @@ def run(step: str, summary: Path, **given: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],
         cwd=ROOT,
-        env=os.environ | environment | {"GITHUB_STEP_SUMMARY": str(summary)},
+        env=os.environ | environment | {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": f"{summary}.outputs"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -26,6 +26,11 @@ _FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
 Opened = TypeVar("Opened")
 
 
+def exit_code(verdict: str) -> int:
+    """The exit code of a command that ran the DAG, from the run's verdict."""
+    return {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}.get(verdict, FAILED)
+
+
 @dataclass(frozen=True)
 class StepSummary:
     """The outcome of one step of the DAG, over all its workers.
@@ -116,7 +121,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """The exit code of a command that ran the DAG."""
-        return {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}.get(self.verdict, FAILED)
+        return exit_code(self.verdict)
 
     def step_lines(self) -> list[str]:
         """The steps' outcomes, for a terminal."""

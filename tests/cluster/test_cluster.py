@@ -28,6 +28,7 @@ from openpose.errors import InputError
 from pipelines import follow, images, kfp_api, manifests
 from pipelines import submit as pipelines_submit
 from pipelines.kfp_api import Api
+from pipelines.pod_logs import PodLogs
 from tests import workflow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -177,7 +178,7 @@ def test_again_finds_what_is_done(api: Api) -> None:
     for name in ("coco-download", "train"):
         done = step(api, run, name, "done")
         assert done
-        assert "nothing to do" in api.log(run, done.pod)
+        assert "nothing to do" in PodLogs(api, run).read(done.pod)
 
 
 def test_rejected_by_the_verdict() -> None:
@@ -194,7 +195,7 @@ def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
         assert process.wait() == ACCEPTED
     done = step(api, run, "train", "done")
     assert done
-    said = api.log(run, done.pod)
+    said = PodLogs(api, run).read(done.pod)
     assert "6/6" in said
     assert "1/6" not in said
 
@@ -280,7 +281,7 @@ def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
             assert process.wait() in (ACCEPTED, REJECTED)
         done = step(api, run, "train", "done")
         assert done
-        said = api.log(run, done.pod)
+        said = PodLogs(api, run).read(done.pod)
         assert "epoch=1/1" in said, "the first machine's log is in the step's"
         assert ("machines: 2 pods of the Job" in said) == (machines == 2)
         wait(120, lambda run=run: not left_of_group(run))
@@ -311,7 +312,7 @@ def test_training_goes_on_after_a_machine_was_killed_but_not_for_ever(times: int
         assert code == ACCEPTED
         done = step(api, run, "train", "done")
         assert done
-        log = api.log(run, done.pod).partition("failure 1 of at most 3")[2]
+        log = PodLogs(api, run).read(done.pod).partition("failure 1 of at most 3")[2]
         assert "6/6" in log
         assert "1/6" not in log
     wait(120, lambda: not left_of_group(run))

@@ -43,5 +43,5 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that says that images were built."""
     file = tmp_path_factory.mktemp("images") / "images.json"
-    file.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1"}}')
+    file.write_text('{"cpu": {"image": "openpose@sha256:1", "digest": "sha256:1", "code": "c0de"}}')
     return file

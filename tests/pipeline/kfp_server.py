@@ -80,6 +80,9 @@ class Server:
         nodes: of the run's workflow.
         compressed: whether to send the nodes compressed, as Argo does with large workflows.
         logs: by pod.
+        archived: whether the archive has the logs; else only the pods have them.
+        page: whether this is the server of Kubeflow's pages, which passes on the API but not its own logs.
+        tasks: the tasks that ended well, as the API lists them.
         token: the required token; empty for none.
         multi_user: whether each user has a namespace.
         away: number of requests that get no answer, from now on or after a run's start (`away_once_started`).
@@ -87,6 +90,7 @@ class Server:
         started: the runs that it received.
         schedules: identifier -> the recurring run that it received.
         scheduled: identifier of a schedule -> the newest run that it started.
+        listed: the runs of the list of all runs.
         terminated: whether a run was stopped.
         tokens: the tokens that it received.
     """
@@ -95,6 +99,9 @@ class Server:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     compressed: bool = False
     logs: dict[str, str] = field(default_factory=dict)
+    archived: bool = True
+    page: bool = False
+    tasks: list[str] = field(default_factory=list)
     token: str = ""
     multi_user: bool = False
     away: int = 0
@@ -104,12 +111,15 @@ class Server:
     started: list[dict[str, Any]] = field(default_factory=list)
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     scheduled: dict[str, dict[str, Any]] = field(default_factory=dict)
+    listed: list[dict[str, Any]] = field(default_factory=list)
     terminated: bool = False
     tokens: list[str] = field(default_factory=list)
     address: str = ""
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         """The status and the JSON (or text) of an answer."""
+        if self.page and path == "/":
+            return 200, "<html>Kubeflow</html>"
         rest = path.removeprefix("/apis/v2beta1/")
         if rest == "healthz":
             return 200, {"multi_user": self.multi_user}
@@ -117,10 +127,12 @@ class Server:
             self.started.append(json.loads(body))
             return 200, {"run_id": "run-1"}
         if method == "GET" and rest == "runs":
+            if not _wanted(query):
+                return 200, {"runs": self.listed}
             return 200, {"runs": [run for name, run in self.scheduled.items() if name == _wanted(query)]}
         if rest == "runs/run-1":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-            return 200, {"run_id": "run-1", "state": state}
+            return 200, {"run_id": "run-1", "state": state, "run_details": self._details()}
         if rest == "runs/run-1:terminate":
             self.terminated = True
             return 200, {}
@@ -130,13 +142,31 @@ class Server:
             packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
             workflow = {"spec": spec, "status": {"compressedNodes": packed} if self.compressed else {"nodes": nodes}}
             return 200, {"pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
-        if found := re.fullmatch(r"/apis/v1alpha1/runs/run-1/nodes/(.+)/log", path):
-            return (200, self.logs[found[1]]) if found[1] in self.logs else (500, {"error_message": "no such pod"})
+        if log := self._log(path, query):
+            return log
         if rest == "experiments":
             return 200, {"experiment_id": "experiment-1"} if method == "POST" else {}
         if rest.startswith("recurringruns"):
             return self._schedules(method, rest, query, body)
         return self._pipelines(method, rest, query, body)
+
+    def _details(self) -> dict[str, Any]:
+        return {"task_details": [{"display_name": task, "state": "SUCCEEDED"} for task in self.tasks]}
+
+    def _log(self, path: str, query: dict[str, str]) -> tuple[int, Any] | None:
+        """The answer to a request for a log, as the real servers give it; None to others."""
+        if found := re.fullmatch(r"/apis/v2beta1/runs/run-1/nodes/(.+)/artifacts/main-logs:read", path):
+            if not self.archived or found[1] not in self.logs:
+                return 404, {"error_message": "artifact not found"}
+            return 200, {"data": base64.b64encode(self.logs[found[1]].encode()).decode()}
+        if found := re.fullmatch(r"/apis/v1alpha1/runs/run-1/nodes/(.+)/log", path):
+            if self.page:
+                return 404, "<html>Cannot GET</html>"
+            return 200, self.logs.get(found[1]) or {"error_message": "Failed to read logs from archive"}
+        if self.page and path == "/k8s/pod/logs":
+            pod = query["podname"]
+            return (200, self.logs[pod]) if pod in self.logs else (500, "Could not get main container logs")
+        return None
 
     def _schedules(self, method: str, rest: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         if method == "POST":
@@ -204,6 +234,7 @@ def serving(server: Server) -> Iterator[Server]:
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Type", "text/html" if server.page and split.path == "/" else "application/json")
             self.end_headers()
             self.wfile.write(content)
 

@@ -31,10 +31,15 @@ def retrain(server: Server, images: Path, tmp_path: Path) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("state", "good"), [("accepted", True), ("nothing new", True), ("rejected", False)])
-def test_job_fails_when_the_model_is_rejected(server: Server, retrain: Any, state: str, good: bool) -> None:
+def test_job_fails_when_the_model_is_rejected(
+    server: Server, retrain: Any, state: str, good: bool, tmp_path: Path
+) -> None:
+    server.page = True
     server.nodes, server.logs = ended(replace(SUMMARY, verdict=state))
     done, summary = retrain()
     assert (done.returncode == 0) == good, done.stdout
+    assert (tmp_path / "summary.md.outputs").read_text() == f"verdict={state}\n"
+    assert ("::error title=Rejected" in done.stdout) == (state == "rejected")
     assert summary.startswith(f"# {state}\n")
     assert f"[The run's page]({server.address}/#/runs/details/run-1)" in summary
     (sent,) = server.started

@@ -43,7 +43,7 @@ def test_submits_follows_and_says_where_the_model_is(
     server.compressed = compressed
     assert call("--param", "epochs=3", "--param", "learning-rate=0.01") == ACCEPTED
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{server.address}/#/runs/details/run-1"
+    assert said[0].startswith("http://localhost:8080/#/runs/details/run-1  (after `kubectl -n kubeflow port-forward")
     assert any(line.endswith("train                    done     1 min 00 s") for line in said), said
     assert "accepted: COCO AP is 0.676, the first on this data set." in said
     assert "  COCO AP 0.676  AR undefined" in said
@@ -53,10 +53,10 @@ def test_submits_follows_and_says_where_the_model_is(
     assert parameters["epochs"] == 3
     assert parameters["learning_rate"] == "0.01"
     assert parameters["source"] == "sample"
-    assert parameters["revision"]
     assert sent["pipeline_version_reference"]["pipeline_version_id"] == "abc"
     assert sent["service_account"] == "openpose-runner"
     assert b"openpose@sha256:1" in server.versions["abc"]
+    assert b"defaultValue: c0de" in server.versions["abc"], "a run from Kubeflow's form knows the code too"
 
 
 @pytest.mark.slow
@@ -71,6 +71,33 @@ def test_same_version_is_reused_and_another_of_its_name_refused(
     assert call("--no-wait", "--images", str(other)) == 1
     assert "version abc of openpose-training already exists with other content" in capsys.readouterr().err
     assert len(server.started) == 2
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_through_the_address_of_kubeflows_page(
+    server: Server, call: Any, archived: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.page, server.archived = True, archived
+    assert call() == ACCEPTED
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{server.address}/#/runs/details/run-1"
+    assert "  COCO AP 0.676  AR undefined" in said
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "said"),
+    [
+        (["coco-download", "train", "evaluate", "export", "register"], ACCEPTED, "accepted"),
+        (["coco-download", "train", "evaluate", "explain-rejection"], REJECTED, "rejected"),
+        (["coco-download"], ACCEPTED, "nothing new"),
+    ],
+)
+def test_verdict_needs_no_log(
+    server: Server, call: Any, tasks: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.tasks, server.logs = tasks, {}
+    assert call() == code
+    assert f"{said}; the summary of the last step cannot be read, see the run's page" in capsys.readouterr().out
 
 
 def test_rejected_by_the_verdict(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +117,7 @@ def test_nothing_new_is_no_failure(server: Server, call: Any, capsys: pytest.Cap
 
 @pytest.mark.parametrize("state", ["accepted", "rejected", "nothing new"])
 def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -> None:
+    pages = server.page = state == "accepted"
     server.nodes, server.logs = ended(replace(SUMMARY, verdict=state))
     file = tmp_path / "summary.md"
     file.write_text("# What was before\n")
@@ -97,7 +125,8 @@ def test_summary_for_ci(server: Server, call: Any, state: str, tmp_path: Path) -
     page = file.read_text()
     assert page.startswith(f"# What was before\n# {state}\n\nCOCO AP is 0.676")
     assert "| figure | value |\n|---|---|\n| AP | 0.676 |\n" in page
-    assert page.endswith(f"[The run's page]({server.address}/#/runs/details/run-1)\n")
+    where = f"[The run's page]({server.address}/#/runs/details/run-1)" if pages else "Run `run-1`"
+    assert page.endswith(f"\n{where}\n")
 
 
 def test_summary_for_ci_of_a_failure_that_the_last_step_did_not_see(server: Server, call: Any, tmp_path: Path) -> None:
@@ -339,6 +368,45 @@ def _read_until(terminal: int, text: str) -> str:
     while text not in said:
         said += os.read(terminal, 4096).decode()
     return said
+
+
+def test_list_of_runs_says_how_each_went(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(state: str, *tasks: str, identifier: str = "run-2") -> dict[str, Any]:
+        details = {"task_details": [{"display_name": task, "state": "SUCCEEDED"} for task in tasks]}
+        about = {"run_id": identifier, "created_at": "2026-11-29T03:05:33Z", "display_name": state}
+        return {**about, "state": state, "run_details": details}
+
+    server.terminated = True
+    server.listed = [
+        run("SUCCEEDED", "coco-download", "register"),
+        run("SUCCEEDED", "coco-download", "explain-rejection"),
+        run("SUCCEEDED", "somebody-else's"),
+        run("FAILED", identifier="run-1"),
+        run("FAILED"),
+        run("RUNNING"),
+    ]
+    assert runs.main(["list"]) == 0
+    words = [line.split()[3] for line in capsys.readouterr().out.splitlines()]
+    assert words == ["accepted", "rejected", "succeeded", "cancelled", "failed", "running"]
+
+
+def test_list_ends_quietly_when_nobody_reads_on(server: Server) -> None:
+    command = f"{sys.executable} -m pipelines.runs list | head -1"
+    server.listed = [{"run_id": "r", "created_at": "2026-11-29T03:05:33Z", "display_name": "x" * 100_000}] * 9
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("r  2026-11-29 03:05:33  pending")
+    assert done.stderr == ""
+
+
+def test_logs_of_a_running_step_that_no_way_leads_to(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    server.nodes = [node(f"{PART}.train.executor", "Running")]
+    assert runs.main(["logs", "run-1"]) == 0
+    said = capsys.readouterr().out
+    assert "its log cannot be read: neither" in said
+    assert "error_message" not in said
 
 
 def test_runs_cancel_and_logs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from pipelines import settings, training
 
 GOLDEN = Path(__file__).parent / "golden"
 REFERENCE = "registry.example.com/openpose@sha256:" + 64 * "0"
-IMAGES = {"cpu": {"image": f"{REFERENCE}"}, "gpu": {"image": f"{REFERENCE[:-1]}1"}}
+IMAGES = {"cpu": {"image": REFERENCE, "code": "c0de"}, "gpu": {"image": f"{REFERENCE[:-1]}1", "code": "c0de"}}
 
 
 @pytest.fixture(scope="module")
