@@ -10,8 +10,8 @@ from openpose.parameters import Limits, Parameters
 class AcceptanceThresholds(Parameters):
     """The thresholds that a model must reach to be accepted."""
 
-    min_ap: Annotated[float, Limits(least=0)] = 0.0
-    """Lowest COCO AP that the verdict accepts."""
+    min_ap: Annotated[float, Limits(least=-1)] = 0.0
+    """Lowest COCO AP that the verdict accepts; 0 asks for more than 0, and -1 accepts any, also an undefined one."""
     max_valid_loss: Annotated[float, Limits(least=0)] = 0.0
     """Highest validation loss that the verdict accepts; 0 accepts any."""
     max_rmse: Annotated[float, Limits(least=0)] = 0.0

@@ -29,11 +29,8 @@ def judge(
         return "rejected", f"The network's maps contain NaN or infinity in {count}, such as {nan_pictures[0]}."
     if loss is None:
         return "rejected", f"The {name} is NaN or infinite."
-    if ap is None and thresholds.min_ap > 0:
-        needed = f"at least {thresholds.min_ap:.3f} is required"
-        return "rejected", f"COCO AP is undefined because no keypoint is labelled, but {needed}."
-    if ap is not None and ap < thresholds.min_ap:
-        return "rejected", f"COCO AP {ap:.3f} is below the required {thresholds.min_ap:.3f}."
+    if thresholds.min_ap >= 0 and (refusal := _too_low(ap, thresholds.min_ap)):
+        return "rejected", refusal
     if thresholds.max_valid_loss and loss > thresholds.max_valid_loss:
         return "rejected", f"The {name} {loss:.2f} is above the allowed {thresholds.max_valid_loss:.2f}."
     if thresholds.max_rmse and (refusal := _too_far(figures, thresholds.max_rmse)):
@@ -48,6 +45,15 @@ def judge(
     if thresholds.max_rmse:
         passed = f"the RMSE is {figures['rmse']:.2f} px; all pass"
     return "accepted", f"COCO AP is {ap:.3f}{_compared(ap, best)}; the {name} is {loss:.2f}; {passed}."
+
+
+def _too_low(ap: float | None, least: float) -> str:
+    """Why COCO AP is too low; empty if it is high enough."""
+    if ap is None:
+        return "COCO AP is undefined because no keypoint of the validation split is labelled; label some there."
+    if ap < least:
+        return f"COCO AP {ap:.3f} is below the required {least:.3f}."
+    return "COCO AP is 0, so the network finds nothing that is labelled." if ap == 0 else ""
 
 
 def _too_far(figures: Mapping[str, float | None], most: float) -> str:

@@ -30,7 +30,7 @@ def checked(root: Path, machine: dict[str, str] | None = None, **changes: Any) -
         ({"size": 100}, "both sides must be multiples of 8"),
         ({"learning_rate": "fast"}, "learning rate 'fast'"),
         ({"width": -1.0}, "width is -1.0; it must be above 0"),
-        ({"min_ap": -1}, "min_ap is -1.0; it must be at least 0"),
+        ({"min_ap": -2}, "min_ap is -2.0; it must be at least -1"),
         ({"max_rmse": -1}, "max_rmse is -1.0; it must be at least 0"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
         ({"dense": "all"}, "dense is 'all'; choose one of: val, both, none"),

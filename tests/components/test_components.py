@@ -48,7 +48,7 @@ from tests import manifests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = {name: each.default for name, each in command.parameters(train).items()}
-AT_64 = EvaluateParameters(height=64)
+AT_64 = EvaluateParameters(height=64, min_ap=-1)
 SMALL_SHARDS = SplitParameters(images_per_shard=5)
 TRAIN = "annotations/person_keypoints_train2017.json"
 
@@ -386,11 +386,20 @@ def judged(
             judged(0.5, min_ap=0.4, max_valid_loss=20.0),
             "accepted: COCO AP is 0.500, the first on this data set; the validation loss is 10.00; both pass.",
         ),
-        (judged(0.0), "accepted: COCO AP is 0.000, the first on this data set"),
+        (judged(0.0), "rejected: COCO AP is 0, so the network finds nothing that is labelled."),
+        (judged(0.0, min_ap=-1), "accepted: COCO AP is 0.000, the first on this data set"),
+        (judged(1e-9), "accepted: COCO AP is 0.000, the first on this data set"),
         (judged(0.39, min_ap=0.4), "rejected: COCO AP 0.390 is below the required 0.400."),
         (judged(0.5, 30.0, max_valid_loss=20.0), "rejected: The validation loss 30.00 is above the allowed 20.00."),
-        (judged(None, min_ap=0.4), "rejected: COCO AP is undefined because no keypoint is labelled, but at least 0.4"),
-        (judged(None), "accepted: COCO AP is undefined (no keypoint is labelled); the validation loss 10.00 passes."),
+        (
+            judged(None, min_ap=0.4),
+            "rejected: COCO AP is undefined because no keypoint of the validation split is label",
+        ),
+        (judged(None), "rejected: COCO AP is undefined because no keypoint of the validation split is labelled; label"),
+        (
+            judged(None, min_ap=-1),
+            "accepted: COCO AP is undefined (no keypoint is labelled); the validation loss 10.00 passes.",
+        ),
         (
             judged(0.5, max_rmse=2.5),
             "rejected: The RMSE 3.00 px is above the allowed 2.50 px; 97.5 % of the labelled keypoints were found.",
@@ -401,11 +410,11 @@ def judged(
             "the RMSE is 3.00 px; all pass.",
         ),
         (
-            judged(0.0, apart=(None, 0.0), max_rmse=9.0),
+            judged(0.0, apart=(None, 0.0), max_rmse=9.0, min_ap=-1),
             "rejected: The RMSE is undefined because no labelled keypoint was found, but at most 9.00 px is allowed.",
         ),
         (
-            judged(None, apart=(None, None), max_rmse=9.0),
+            judged(None, apart=(None, None), max_rmse=9.0, min_ap=-1),
             "rejected: The RMSE is undefined because no keypoint is labelled, but at most 9.00 px is allowed.",
         ),
         (judged(0.5, None), "rejected: The validation loss is NaN or infinite."),
@@ -448,17 +457,17 @@ def test_accepted_is_what_reaches_everything_that_is_asked_for(
         max_valid_loss=most,
         max_rmse=farthest,
     )
-    reached = ap >= least and ap >= champion - tolerance and (not most or loss <= most)
+    reached = 0 < ap >= least and ap >= champion - tolerance and (not most or loss <= most)
     reached = reached and (not farthest or rmse <= farthest)
     assert verdict == ("accepted" if reached else "rejected")
     assert re.fullmatch(r"[A-Z][^\n]*[^.]\.", reason), "one sentence"
 
 
 @pytest.mark.parametrize(
-    "demands", [{"min_ap": -0.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}, {"max_rmse": -1.0}]
+    "demands", [{"min_ap": -1.1}, {"tolerance": -1.0}, {"max_valid_loss": math.nan}, {"max_rmse": -1.0}]
 )
 def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least 0"):
+    with pytest.raises(InputError, match=f"{next(iter(demands))} is .*; it must be at least (0|-1)"):
         AcceptanceThresholds(**demands)
 
 
@@ -468,7 +477,7 @@ def test_demands_that_make_no_sense(demands: dict[str, float]) -> None:
 def of_file(prepared: dict[str, str], root: Path, model: Path, **more: Any) -> dict[str, Any]:
     """The arguments of evaluate for a model file."""
     records = prepared["valid_records"]
-    return {"root": root, "valid_records": records, "model": model, "height": 64, **more}
+    return {"root": root, "valid_records": records, "model": model, "height": 64, "min_ap": -1, **more}
 
 
 @pytest.mark.slow
@@ -558,16 +567,19 @@ def test_evaluations_that_make_no_sense(
 def test_validation_split_without_people(
     data: Path, plain_model: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(data / "annotations/person_keypoints_val2017.json", lambda document: document.update(annotations=[]))
+    def only_in_first(document: dict[str, Any]) -> None:
+        first, *_ = document["images"]
+        document["annotations"] = [each for each in document["annotations"] if each["image_id"] == first["id"]]
+        (data / "val2017" / first["file_name"]).unlink()
+
+    change(data / "annotations/person_keypoints_val2017.json", only_in_first)
     coco_download(str(data), str(root))
-    records = tfrecord_targets(str(root), "val")
+    records = tfrecord_targets(str(root), "val", parameters=SplitParameters(max_bad_share=1.0))
     assert records is not None
-    manifest = evaluate(
-        str(root),
-        f"{records.folder}/manifest.json",
-        model=str(plain_model),
-        parameters=AT_64,
-    )
+    place = f"{records.folder}/manifest.json"
+    rejected = evaluate(str(root), place, model=str(plain_model), parameters=replace(AT_64, min_ap=0.0))
+    assert rejected.verdict == "rejected"
+    manifest = evaluate(str(root), place, model=str(plain_model), parameters=AT_64)
     figures, said = manifest.figures, capsys.readouterr().out
     assert {figures[name] for name in (*score.METRICS, *FIGURES)} == {None}
     assert set(manifest.parts.values()) == {None}

@@ -338,10 +338,10 @@ def test_no_docker_and_no_image_are_clear(
 
 def test_whole_dag_and_again(image: str, sample_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out dir"
-    flags = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch-size": 4, "images-per-shard": 8}
+    flags = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch-size": 4, "images-per-shard": 8, "min-ap": -1}
     command = [sys.executable, "-m", "pipelines.local", "--runner", "docker", "--data", str(sample_folder)]
     command += ["--out", str(out)]
-    command += [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    command += [f"--{name}={value}" for name, value in flags.items()]
     for state in ("done", "found"):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
