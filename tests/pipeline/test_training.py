@@ -264,7 +264,9 @@ def test_inputs_of_the_dag_are_the_steps_parameters(compiled: list[dict[str, Any
     for name, declared in inputs.items():
         assert " ".join(declared["description"].split()) == parameters[name].words, name
         assert declared.get("literals", []) == list(parameters[name].choices), name
-        if name != "root":  # the cluster's settings have it
+        if name == "revision":  # of the code in the images
+            assert declared["defaultValue"] == IMAGES["cpu"]["code"]
+        elif name != "root":  # the cluster's settings have it
             assert declared.get("defaultValue", REQUIRED) == parameters[name].default, name
 
 
