@@ -335,8 +335,8 @@ def _through_kubernetes(namespace: str) -> Api:
         config.load_kube_config(client_configuration=found)
     except config.ConfigException as error:
         raise InputError(
-            f"no address of Kubeflow Pipelines: set {ENDPOINT}, such as http://localhost:8888 after "
-            "`kubectl -n kubeflow port-forward svc/ml-pipeline 8888`, or provide a kubeconfig"
+            f"no address of Kubeflow Pipelines: set {ENDPOINT}, such as http://localhost:8080 after "
+            "`kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`, or provide a kubeconfig"
         ) from error
     service = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 
@@ -350,15 +350,16 @@ def _through_kubernetes(namespace: str) -> Api:
     return api
 
 
-def address(api: Api, run: str) -> str:
-    """The address of a run's page: at KF_PIPELINES_UI_ENDPOINT, at the API's address, or at `PAGES` if forwarded."""
-    pages = os.environ.get(UI, "").rstrip("/") or (api.endpoint if api.has_pages() else PAGES)
+def run_page(api: Api, run: str) -> tuple[str, str]:
+    """The address of a run's page, and how to reach it where the address is a guess; else an empty text.
+
+    It is at KF_PIPELINES_UI_ENDPOINT, or at the API's address, or at `PAGES` once somebody forwards it.
+    """
+    pages, how = os.environ.get(UI, "").rstrip("/"), ""
+    if not pages and api.has_pages():
+        pages = api.endpoint
+    elif not pages:
+        pages = PAGES
+        how = f"after `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`; {UI} names another address"
     namespace = f"?ns={api.namespace}" if api.namespace else ""
-    return f"{pages}/{namespace}#/runs/details/{run}"
-
-
-def note_on_pages(api: Api) -> str:
-    """How to reach the pages, where the API's address has none and no other is known; else empty."""
-    if os.environ.get(UI) or api.has_pages():
-        return ""
-    return f"  (after `kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80`; {UI} names another address)"
+    return f"{pages}/{namespace}#/runs/details/{run}", how

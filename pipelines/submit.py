@@ -105,6 +105,8 @@ def submit(options: Options) -> int:
     Raises:
         InputError: an option cannot be used, or the server refuses it.
     """
+    if options.verdict:
+        options.verdict.unlink(missing_ok=True)  # of an earlier run
     plan = planned(options)
     plan.run["display_name"] = options.name or f"{plan.version} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     if options.dry_run:
@@ -113,8 +115,8 @@ def submit(options: Options) -> int:
         return 0
     api = kfp_api.connect(options.namespace)
     identifier = api.start(sendable(api, plan, options.experiment))
-    page, note = kfp_api.address(api, identifier), kfp_api.note_on_pages(api)
-    print(page + note, flush=True)
+    page, how = kfp_api.run_page(api, identifier)
+    print(f"{page}  ({how})" if how else page, flush=True)
     print(f"run {identifier}, version {plan.version}", flush=True)
     if options.no_wait:
         return 0
@@ -127,7 +129,7 @@ def submit(options: Options) -> int:
         storage.write_text(options.verdict, f"{end.verdict}\n")
     if options.summary:
         with options.summary.open("a") as file:
-            file.write(f"{end.page}\n" + (f"Run `{identifier}`\n" if note else f"[The run's page]({page})\n"))
+            file.write(f"{end.page}\n" + (f"Run `{identifier}`\n" if how else f"[The run's page]({page})\n"))
     return end.code
 
 

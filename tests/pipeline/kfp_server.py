@@ -4,11 +4,13 @@ import base64
 import gzip
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -213,7 +215,7 @@ def _wanted(query: dict[str, str]) -> str:
 
 
 @contextmanager
-def serving(server: Server) -> Iterator[Server]:
+def serving(server: Server, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Runs the server while the block does."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -244,6 +246,8 @@ def serving(server: Server) -> Iterator[Server]:
             """Keeps the log out of the test's output."""
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     server.address = f"http://127.0.0.1:{http.server_port}"
@@ -252,3 +256,12 @@ def serving(server: Server) -> Iterator[Server]:
     finally:
         http.shutdown()
         http.server_close()
+
+
+@contextmanager
+def served_by_tls(server: Server, certificate: Path, key: Path) -> Iterator[str]:
+    """Offers a server by TLS too, under the address that it yields, while the block runs."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(server, context):
+        yield server.address.replace("http://127.0.0.1", "https://localhost")

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from openpose.errors import InputError
 from pipelines import follow, kfp_api, runs, submit
 from pipelines.kfp_api import Api
-from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod
+from tests.pipeline.kfp_server import PART, SUMMARY, Server, ended, node, pod, served_by_tls
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -98,6 +99,29 @@ def test_verdict_needs_no_log(
     server.tasks, server.logs = tasks, {}
     assert call() == code
     assert f"{said}; the summary of the last step cannot be read, see the run's page" in capsys.readouterr().out
+
+
+def test_verdict_in_a_file_is_never_that_of_an_earlier_run(server: Server, call: Any, tmp_path: Path) -> None:
+    file = tmp_path / "verdict"
+    assert call("--verdict", str(file)) == ACCEPTED
+    assert file.read_text() == "accepted\n"
+    assert call("--verdict", str(file), "--param", "epochs=many") == FAILED  # not started
+    assert not file.exists()
+
+
+def test_kubeconfigs_authority_goes_before_that_of_the_environment(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "server.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())  # knows other authorities
+    with served_by_tls(server, certificate, key) as address:
+        with pytest.raises(InputError, match="certificate is not trusted"):
+            Api(address, patience=1).get("healthz")
+        known = Api(address, patience=1)
+        known.authority = str(certificate)
+        assert known.get("healthz") == {"multi_user": False}
 
 
 def test_rejected_by_the_verdict(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
