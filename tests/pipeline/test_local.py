@@ -82,7 +82,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
         "revision": revision.fingerprint(),
         "only_new": True,
     }
-    tiny = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 4, "images_per_shard": 8, "min_ap": -1}
+    tiny = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 4, "images_per_shard": 8, "min_ap": -1.0}
     with in_place.alone(tmp_path / "out dir") as lock:
         outcome = in_place.run(training, asked | tiny, tmp_path / "out dir/kfp", lock)
     assert set(outcome.seconds) == {"check", "coco_download", "finish"}
