@@ -232,7 +232,6 @@ def test_training_killed_ten_times_ends_with_the_same_weights(
         process.kill()
         errors = process.communicate()[1]
         assert process.returncode == -signal.SIGKILL, errors
-    assert newest(tmp_path) > 20
     assert start(sample_records, tmp_path, LONG, run=run_settings).wait() == 0
     assert_same_training(tmp_path, undisturbed)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")] == []
