@@ -188,7 +188,8 @@ def _run_on_image(predictor: Predictor) -> Run:
 
 
 def _run_on_jpeg(folder: Path, skeleton: Skeleton, stride: int) -> Run:
-    signature = tf.saved_model.load(str(folder)).signatures[saved_model.JPEG_SIGNATURE]
+    with storage.without_wildcards(folder) as name:
+        signature = tf.saved_model.load(str(name)).signatures[saved_model.JPEG_SIGNATURE]
     heatmaps = skeleton.num_heatmaps
 
     def run(encoded: bytes, image: np.ndarray) -> Maps:

@@ -45,7 +45,8 @@ def open_file(folder: Path, place: storage.StoragePath) -> LoadedModel:
     document = saved_model_pb2.SavedModel()
     try:
         document.ParseFromString((folder / SAVED_MODEL).read_bytes())
-        loaded = tf.saved_model.load(str(folder))
+        with storage.without_wildcards(folder) as name:
+            loaded = tf.saved_model.load(str(name))
     except (DecodeError, OSError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{place}: not a SavedModel that can be loaded ({str(error).splitlines()[0]})") from error
     signature = loaded.signatures.get(MAPS_SIGNATURE)

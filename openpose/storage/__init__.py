@@ -47,7 +47,7 @@ from openpose.storage.manifest import (
     write_json,
     write_latest,
 )
-from openpose.storage.path import StoragePath, forget_client, is_local, path, require_local
+from openpose.storage.path import StoragePath, forget_client, is_local, path, require_local, without_wildcards
 from openpose.storage.user_errors import bucket_errors, no_space_is_clear, user_errors
 from openpose.storage.workspace import Workspace, local_copy, workspace
 
@@ -101,6 +101,7 @@ __all__ = [
     "to_json",
     "upload_stream",
     "user_errors",
+    "without_wildcards",
     "workspace",
     "write_bytes",
     "write_json",

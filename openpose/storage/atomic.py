@@ -133,7 +133,7 @@ def sweep(root: Path) -> None:
 
 def sweep_file(file: Path) -> None:
     """Removes what killed writers of this one file left beside it. Nobody else may be writing it."""
-    for left in file.parent.glob(f".*.{file.name}"):
+    for left in file.parent.glob(".*"):  # without the name, which may have wildcards
         if _TEMPORARY.match(left.name) and left.name[10:] == file.name:
             remove(left)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +220,6 @@ def _written(folder: StoragePath) -> dict[StoragePath, float]:
         return {manifest: manifest.stat().st_mtime for manifest in folder.glob("*/manifest.json")}
     with bucket_errors(folder):
         # The bucket filters: a root may have a hundred thousand shards and a handful of manifests.
-        found = client().list_blobs(
-            folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{folder.blob}/*/manifest.json"
-        )
+        plain = re.sub(r"[*?{}\[\]\\]", "?", folder.blob)  # `?` is any one character; the prefix says which
+        found = client().list_blobs(folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{plain}/*/manifest.json")
         return {folder / blob.name.removeprefix(f"{folder.blob}/"): blob.updated.timestamp() for blob in found}

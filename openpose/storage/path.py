@@ -7,6 +7,9 @@ google-cloud-storage with its application default credentials.
 from __future__ import annotations
 
 import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most run
 
 StoragePath: TypeAlias = Union[Path, "GSPath"]  # not a string, so that `StoragePath | None` works at run time too
 
+_WILDCARDS = frozenset("*?[]\\")
 BUCKET_CONNECTIONS = 64  # kept open for all threads of a process
 
 
@@ -57,6 +61,22 @@ def require_local(place: StoragePath, reason: str) -> Path:
     if is_local(place):
         return place
     raise InputError(f"{place}: {reason}")
+
+
+@contextmanager
+def without_wildcards(folder: Path) -> Iterator[Path]:
+    """Gives a name of a folder for TensorFlow's readers of checkpoints and SavedModels, which take names as patterns.
+
+    They find nothing in a folder `team[a]`, although they write there. The name is the folder's own, or a link's.
+    """
+    if _WILDCARDS.isdisjoint(str(folder)):
+        yield folder
+        return
+    usual = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=usual if _WILDCARDS.isdisjoint(usual) else "/tmp") as holder:
+        link = Path(holder) / "folder"
+        link.symlink_to(folder.absolute(), target_is_directory=True)
+        yield link
 
 
 @functools.cache

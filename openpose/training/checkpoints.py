@@ -4,6 +4,7 @@ A checkpoint is a folder `step-…` with TensorFlow's files `state.*`, and `note
 needs and which network and data the state belongs to.
 """
 
+import json
 import math
 import shutil
 import sys
@@ -99,20 +100,25 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}"
 
     def _newest(self, folder: Path, found: list[Path]) -> tuple[int, dict[str, Any]]:
+        reason = ""
         for path in reversed(found):
             try:
-                document = storage.read_json(path / "notes.json")
+                document = _notes(path)
                 self._check(path, document["about"])
                 self._read(path)
                 return _step(path), document["notes"]
             except _OtherTraining:
                 raise
-            except (InputError, tf.errors.OpError, AssertionError, LookupError, ValueError) as error:
+            except (OSError, tf.errors.OpError, AssertionError, LookupError, TypeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 print(f"warning: {path} cannot be used ({reason}); trying the one before", file=sys.stderr)
         if found:
             # The objects may be half restored, so training must not start from them.
-            raise InputError(f"{folder}: no checkpoint can be read; remove the folder to train from the beginning")
+            raise InputError(
+                f"{folder}: no checkpoint can be read, of {len(found)} ({reason}); keep them, as they may be whole: "
+                "look whether the disk is sound and whether this is the version that wrote them. To train from the "
+                "beginning, move the folder to another place"
+            )
         return 0, {}
 
     def _check(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -125,11 +131,20 @@ class Checkpoints:
             raise _OtherTraining(f"{path} is a checkpoint of another training: {'; '.join(different)}")
 
     def _read(self, path: Path) -> None:
-        self._state.read(str(path / "state")).assert_consumed()
+        with storage.without_wildcards(path) as name:
+            self._state.read(str(name / "state")).assert_consumed()
 
 
 class _OtherTraining(InputError):
     """The checkpoint can be read but belongs to another training."""
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    """A checkpoint's notes; unlike `storage.read_json`, no message says to remove the file."""
+    try:
+        return json.loads((path / "notes.json").read_text())
+    except ValueError as error:
+        raise ValueError(f"its notes.json is not valid JSON: {error}") from error
 
 
 def _step(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,13 @@ def test_any_batch_and_size_in_rgb_from_any_format(files: dict[str, Path], made:
         difference = np.abs(joined(loaded, images) - expected) / max(1, np.abs(expected).max())
         assert difference.max() <= FORMATS[name].largest
         assert difference.mean() <= FORMATS[name].mean
+
+
+@pytest.mark.slow
+def test_saved_model_in_a_folder_with_brackets(files: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(files["saved_model"], tmp_path / "team[a]\\b")
+    found = joined(model_files.load(folder, OPENPOSE), pictures())
+    np.testing.assert_array_equal(found, joined(model_files.load(files["saved_model"], OPENPOSE), pictures()))
 
 
 # `cmu` swaps the channels itself; for the others, the kernel of the first convolution is swapped.

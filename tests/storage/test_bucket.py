@@ -311,3 +311,15 @@ def test_faults_of_the_network_are_not_noticed(faulty_network: None, bucket: str
     with contextlib.suppress(FileNotFoundError):
         storage.read_bytes(root / "folder/a")
     assert list(storage.sizes(root)) == ["large"]
+
+
+@pytest.mark.parametrize("name", ["team[a]", "a*b", "{a,b}", "a\\b", "what?"])
+def test_newest_manifest_below_any_name(bucket: str, name: str) -> None:
+    root = storage.path(f"{bucket}/{name}")
+    for number in (1, 2):
+        storage.write_json(root / f"runs/{number}/manifest.json", number)
+        time.sleep(0.01)
+    found = storage.newest_manifest(root / "runs")
+    assert str(found) == f"{bucket}/{name}/runs/2/manifest.json"
+    assert storage.read_json(found) == 2
+    assert storage.sizes(root).keys() == {"runs/1/manifest.json", "runs/2/manifest.json"}
