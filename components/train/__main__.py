@@ -7,7 +7,7 @@ from components import command
 from components.train import tf_pose
 from components.train.train import PROGRAM, train
 
-NOTE = f"The flags of tf-pose-estimation's train.py (--datapath, --imgpath, …) also work: {tf_pose.PROGRAM} --help"
+NOTE = f"The flags of tf-pose-estimation's train.py (--datapath, --batchsize, …) also work: {tf_pose.PROGRAM} --help"
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:

@@ -24,28 +24,34 @@ PROGRAM = "python -m components.train.tf_pose"
 
 #: tf-pose's names of networks -> their names here.
 NAMES = {"mobilenet_v2_1.4": "mobilenet_v2_large", "mobilenet_v2_0.5": "mobilenet_v2_small"}
+#: Flags that only tf-pose has, and flags that only a training on existing records has.
+OWN_FLAGS = {
+    *("--datapath", "--imgpath", "--batchsize", "--max-epoch", "--lr"),
+    *("--modelpath", "--logpath", "--tag", "--input-height"),
+}
+REQUIRED_HERE = {"--root", "--train-records", "--valid-records"}
 
 
 @dataclass(frozen=True)
 class Flags:
     """Trains with the flags of tf-pose-estimation's train.py.
 
-    The defaults are tf-pose's, except those that depend on its authors' machines.
+    The defaults are those of its first release, except folders on its authors' machines.
     """
 
     datapath: str
     """Folder with person_keypoints_train2017.json and person_keypoints_val2017.json."""
     imgpath: str
     """Folder with train2017 and val2017."""
-    model: str = "mobilenet_v2_1.4"
+    model: str = "mobilenet"
     """Name of the network, in tf-pose or in this project."""
-    batchsize: int = 64
+    batchsize: int = 96
     """Samples per step, in total over all GPUs."""
-    gpus: int = -1
-    """Number of GPUs to use; 0 uses one device, -1 all GPUs."""
-    max_epoch: int = 600
+    gpus: int = 1
+    """Number of GPUs to use; 1 uses one device, a GPU if there is one; -1 uses all GPUs."""
+    max_epoch: int = 30
     """Number of passes over the training data."""
-    lr: str = "0.001"
+    lr: str = "0.01"
     """One learning rate, which decays exponentially; or several separated by commas, each for 5 epochs."""
     modelpath: str = "models/train"
     """Folder for all trainings."""
@@ -57,15 +63,16 @@ class Flags:
     """Name of the training, and of its folder in modelpath and logpath."""
     remote_data: str = ""
     """Address (grpc://host:port) of a data service that makes the batches."""
-    input_width: int = 432
+    input_width: int = 368
     """Width of the network's input in pixels."""
     input_height: int = 368
     """Height of the network's input in pixels."""
 
 
 def are_meant(arguments: Sequence[str]) -> bool:
-    """Whether a command line is for tf-pose's train.py, by the flags that it requires."""
-    return any(argument.partition("=")[0] in ("--datapath", "--imgpath") for argument in arguments)
+    """Whether a command line is for tf-pose's train.py: it has a flag of its own, and none that we require."""
+    flags = {argument.partition("=")[0].replace("_", "-") for argument in arguments}
+    return bool(flags & OWN_FLAGS) and not flags & REQUIRED_HERE
 
 
 @reports_errors
@@ -96,12 +103,15 @@ def run(flags: Flags) -> RunManifest | None:
         logs=str(Path(flags.logpath, flags.tag)),
         remote_data=flags.remote_data,
     )
-    devices = DeviceParameters(gpus=_all_gpus() if flags.gpus == -1 else flags.gpus)
+    devices = DeviceParameters(gpus=_gpus(flags.gpus))
     records = make_records(root, flags.datapath, flags.imgpath)
     return train(root, **records, parameters=parameters, run=settings, devices=devices)
 
 
-def _all_gpus() -> int:
+def _gpus(wanted: int) -> int:
+    """tf-pose's number of GPUs as `DeviceParameters.gpus`, where 0 is one device."""
+    if wanted != -1:
+        return 0 if wanted == 1 else wanted
     import tensorflow as tf  # here because --help does not need it
 
     return len(tf.config.list_physical_devices("GPU"))

@@ -86,9 +86,9 @@ def training(
     else:
         drawn = _map_or_blank(examples, region, lambda example: regions.blank(example["id"], skeleton))
         if on_device:
-            return drawn.padded_batch(size, padding_values=regions.PADDING, drop_remainder=True).prefetch(2)
+            return drawn.padded_batch(size, padding_values=regions.PADDING, drop_remainder=True)
         samples = drawn.map(_renderer(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
-    return samples.batch(size, drop_remainder=True).prefetch(2)
+    return samples.batch(size, drop_remainder=True)
 
 
 def _training_examples(
@@ -138,7 +138,7 @@ def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputPara
         made = each.map(_renderer(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
         return made.batch(tf.shape(batch["id"], tf.int64)[0])
 
-    return batches.flat_map(samples).prefetch(2)
+    return batches.flat_map(samples)
 
 
 def validation(

@@ -33,7 +33,7 @@ def distribute(dataset: tf.data.Dataset, records: RecordsManifest, address: str)
             f"remote data {address}: no service answers there; start python -m openpose.data_service dispatcher"
         )
     policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
-    return dataset.apply(tf.data.experimental.service.distribute(policy, address)).prefetch(2)
+    return dataset.prefetch(2).apply(tf.data.experimental.service.distribute(policy, address)).prefetch(2)
 
 
 def patient(elements: Iterator[Any], address: str) -> Iterator[Any]:

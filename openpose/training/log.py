@@ -19,6 +19,12 @@ from openpose.skeleton import Skeleton
 
 CELL = 320  # pixels of the side of each of a sample picture's six parts
 JPEG_QUALITY = 85
+TF_POSE_TAGS = {
+    "valid_loss": "loss_valid",
+    "valid_loss_lastlayer": "loss_valid_lastlayer",
+    "training samples": "training sample",
+    "validation samples": "validation sample",
+}  # name here -> that of tf-pose-estimation in TensorBoard, which is written too
 
 
 class TrainLog:
@@ -67,7 +73,8 @@ class TrainLog:
         """Logs values by name, for TensorBoard only."""
         with self._writer.as_default(step):
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                for tag in _tags(name):
+                    tf.summary.scalar(tag, value)
 
     def text(self, name: str, table: Mapping[str, Any], step: int = 0) -> None:
         """Logs names and values as a table, for TensorBoard only."""
@@ -94,10 +101,11 @@ class TrainLog:
         encoded = (image_file.jpeg(picture, JPEG_QUALITY) for picture in drawn)
         content = [str(width).encode(), str(height).encode(), *encoded]
         described = image_metadata.create_summary_metadata(
-            name, "picture; target maps above, found maps below; at the bottom left, the loss ignores the white area"
+            None, "picture; target maps above, found maps below; at the bottom left, the loss ignores the white area"
         )
         with self._writer.as_default(step):
-            tf.summary.write(name, tf.constant(content), metadata=described)
+            for tag in _tags(name):
+                tf.summary.write(tag, tf.constant(content), metadata=described)
 
     def flush(self) -> None:
         """Writes everything to the files."""
@@ -152,6 +160,11 @@ def sample_picture(
         over = draw.heatmap(picture, maps[..., :heatmaps]), draw.vectmap(picture, maps[..., heatmaps:])
         rows.append(np.concatenate([first, *over], 1))
     return np.concatenate(rows)
+
+
+def _tags(name: str) -> list[str]:
+    """The tags of a value in TensorBoard: its name and, where tf-pose-estimation has another one, that too."""
+    return [name, *([TF_POSE_TAGS[name]] if name in TF_POSE_TAGS else [])]
 
 
 def _step(line: str) -> float:

@@ -241,7 +241,8 @@ class _Loop:
                 epoch = f"{len(self.history) + 1}/{self.parameters.epochs}"
                 bar.update(0, epoch=epoch, loss=float(values["loss"]))
                 rate = self.trainer.rate(self.step - 1)
-                self.log.interval(self.step, self.parameters.batch_size, {**values, "learning_rate": rate})
+                more = {"learning_rate": rate, "queue_size": self.trainer.queue.size}
+                self.log.interval(self.step, self.parameters.batch_size, {**values, **more})
             # `any_worker` waits for the step on several workers, so call it only where the log waits anyway.
             if logs or not self.trainer.several_workers:
                 if self.step < end and self.trainer.any_worker(self._save_is_due()):

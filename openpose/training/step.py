@@ -16,6 +16,7 @@ from openpose.networks.layers import Norm
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.training import data_service, optimizer, schedule
+from openpose.training.batch_queue import BatchQueue
 from openpose.training.parameters import TrainParameters
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -50,6 +51,7 @@ class Trainer:
         augment_on_device: bool | None = None,
     ) -> None:
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
+        self.queue = BatchQueue()
         self.replicas = strategy.num_replicas_in_sync
         self.several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         gpus = bool(tf.config.list_logical_devices("GPU"))
@@ -82,22 +84,24 @@ class Trainer:
             remote: address of the data service that makes the batches; empty to make them here.
         """
         inputs, batch = self.parameters.inputs(), self.parameters.batch_size
+        queue = self.queue = BatchQueue()
 
         def dataset(share: batches.WorkerShare) -> tf.data.Dataset:
             if not remote:
-                return batches.training(
-                    records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device
+                return queue.ahead(
+                    batches.training(records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device)
                 )
             # A service can only send regions: `render.render_one` is not made of TensorFlow operations alone.
             regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
             made = data_service.distribute(regions, records, remote)
-            return made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs)
+            return queue.ahead(made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs))
 
         made = self._distributed(dataset)
         if self.augment_on_device:
             # Regions differ in size between batches; without one function for all, each size would be traced.
             self.train_step.get_concrete_function(made.element_spec)
-        return data_service.patient(made, remote) if remote else made
+        received = data_service.patient(made, remote) if remote else made
+        return queue.taken(received, 1 if self.replicas == 1 else len(self.strategy.extended.worker_devices))
 
     def validation_batches(self, records: RecordsManifest) -> Iterator[Any]:
         """Global batches that contain each image of the split once."""

@@ -70,6 +70,12 @@ def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
         "training samples",
         "validation samples",
     }
+    # tf-pose-estimation's names
+    assert names >= {"queue_size", "loss_valid", "loss_valid_lastlayer", "training sample", "validation sample"}
+    for ours, theirs in (("valid_loss", "loss_valid"), ("validation samples", "validation sample")):
+        same, other = (events.Tensors(tag)[-1].tensor_proto.SerializeToString() for tag in (ours, theirs))
+        assert same == other
+    assert all(0 <= line["queue_size"] <= 2 for line in logged(folder))
     assert all(0 <= epoch["valid_ap"] <= 1 for epoch in result.history)
     assert [line["step"] for line in logged(folder)] == [5, 10, 15]
     width, height, *pictures = events.Tensors("validation samples")[0].tensor_proto.string_val
