@@ -16,13 +16,19 @@ _MAX_HALVINGS = 6  # one person who fills a picture of 50 megapixels needs 5
 
 
 def random_affine(
-    centre: tf.Tensor, person_height: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, parameters: AugmentParameters
+    centre: tf.Tensor,
+    person_height: tf.Tensor,
+    picture: tf.Tensor,
+    size: tuple[int, int],
+    seed: tf.Tensor,
+    parameters: AugmentParameters,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws one sample's transform, centred on one of the main persons.
+    """Draws one sample's transform, centred on one of the main persons or, for a share of them, on any place.
 
     Args:
         centre: float32 [M, 2], x and y of each main person in the source image; at least one.
         person_height: float32 [M], pixels.
+        picture: int64 [2], height and width of the source image.
         size: (height, width) of the input.
         seed: int64 [2], of all random numbers.
         parameters: the ranges.
@@ -41,8 +47,25 @@ def random_affine(
     sign = tf.where(flip, -1.0, 1.0)
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
     linear = tf.reshape(tf.stack([sign * cosine, -sign * sine, sine, cosine]), [2, 2])
-    offset = [(size[1] - 1) / 2, (size[0] - 1) / 2] + shift - tf.linalg.matvec(linear, centre[person])
+    middle = centre[person]
+    if parameters.anywhere:
+        middle = _inside(_or_anywhere(middle, picture, seed, parameters.anywhere), picture, size, scale)
+    offset = [(size[1] - 1) / 2, (size[0] - 1) / 2] + shift - tf.linalg.matvec(linear, middle)
     return _matrix(linear, offset), flip
+
+
+def _or_anywhere(middle: tf.Tensor, picture: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
+    """For a share of the samples a random place in the picture instead of the animal's: float32 [2], x and y."""
+    draws = tf.random.stateless_uniform([3], seed + [0, 1 << 40])
+    place = draws[:2] * tf.cast(picture[::-1] - 1, tf.float32)
+    return tf.where(draws[2] < share, place, middle)
+
+
+def _inside(middle: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], scale: tf.Tensor) -> tf.Tensor:
+    """The nearest place whose window, before its rotation, lies in the picture; the picture's middle if it is smaller."""
+    last = tf.cast(picture[::-1] - 1, tf.float32)
+    reach = tf.minimum(tf.constant(size[::-1], tf.float32) / (2 * scale), last / 2)
+    return tf.clip_by_value(middle, reach, last - reach)
 
 
 def fit_affine(height: tf.Tensor, width: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

@@ -23,6 +23,8 @@ class AugmentParameters:
     """Largest shift in each direction, as a share of the input's height."""
     flip: float = 0.5
     """Probability of mirroring."""
+    anywhere: float = 0.0
+    """Share of samples that show any place of the picture at an animal's scale. Above 0, samples stay in the picture."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters
     # Image ids are unique in a split, so (seed, epoch) and the id give each sample a seed of its own.
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
     centre, heights = tf.boolean_mask(example["centre"], example["main"]), _sizes(example, skeleton, parameters)
-    matrix, flip = augment.random_affine(centre, heights, parameters.size, seed, parameters.augment)
+    picture = tf.stack([example["height"], example["width"]])
+    matrix, flip = augment.random_affine(centre, heights, picture, parameters.size, seed, parameters.augment)
     return _region(example, matrix, flip, skeleton, parameters)
 
 

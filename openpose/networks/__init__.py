@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
@@ -28,6 +29,10 @@ class Network:
             returns a Keras model of that name.
         stages: number of stages of the published network.
         stride: input pixels per cell of the maps.
+        sigma: standard deviation of the targets' Gaussians that suits the network, in input pixels.
+        limb_width: distance in cells that a limb's PAF reaches in its targets.
+        heatmap_weight: factor on the heatmap's part of the loss that is minimised. A limb of the PAF covers more cells
+            than a part of the heatmap, the more so the finer the cells are.
         imagenet: class in `keras.applications` with ImageNet's weights for the backbone, and its width factor
             `alpha` if it takes one. The family's `IMAGENET_LAYERS` maps the layers' names.
         pixels: channel order of the input.
@@ -38,6 +43,9 @@ class Network:
     family: str
     stages: int
     stride: int = 8
+    sigma: float = TargetParameters.sigma
+    limb_width: float = TargetParameters.limb_width
+    heatmap_weight: float = 1.0
     imagenet: tuple[str, float | None] | None = None
     pixels: str = "rgb"
     values: tuple[float, float] = (0.0, 255.0)
@@ -86,6 +94,15 @@ NETWORKS = {
         "lightweight",
         stages=2,
         imagenet=("MobileNet", 1.0),
+    ),
+    "unet": Network(
+        "small encoder–decoder, trained from nothing in minutes (U-Net)",
+        "unet",
+        stages=1,
+        stride=4,
+        sigma=5.0,
+        limb_width=2.0,
+        heatmap_weight=4.0,
     ),
 }
 NAMES = tuple(NETWORKS)

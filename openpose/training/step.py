@@ -50,6 +50,7 @@ class Trainer:
         xla: bool = False,
         augment_on_device: bool | None = None,
     ) -> None:
+        parameters = parameters.for_people()
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
         self.queue = BatchQueue()
         self.replicas = strategy.num_replicas_in_sync
@@ -222,8 +223,12 @@ class Trainer:
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = networks.stage_outputs(self.model, image, training=True)
-            values = loss.losses(outputs, maps, mask, self.parameters.batch_size, self.skeleton)
-            scaled = self.optimizer.scale_loss(values["loss"])
+            truth = maps, mask, self.parameters.batch_size, self.skeleton
+            values = loss.losses(outputs, *truth)
+            minimised, weight = values["loss"], networks.get(self.parameters.model).heatmap_weight
+            if weight != 1:
+                minimised += (weight - 1) * loss.heatmap_loss(outputs, *truth)
+            scaled = self.optimizer.scale_loss(minimised)
         return values, tape.gradient(scaled, self.model.trainable_variables)
 
     def _loss_scale(self) -> tf.Tensor | float:

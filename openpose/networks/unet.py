@@ -1,0 +1,77 @@
+"""`unet`: a small encoder–decoder (Ronneberger et al., arXiv:1505.04597) at stride 4, to be trained from nothing."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from openpose.networks.layers import channels, conv, output
+from openpose.networks.stages import together
+from openpose.skeleton import Skeleton
+
+# Channels at strides 2, 4, 8, 16 and 32; the maps are made at stride 4.
+CHANNELS = (16, 32, 64, 128, 192)
+HEAD = 64  # channels of the decoder's last level
+
+
+@keras.saving.register_keras_serializable("openpose")
+class DoubleLike(layers.Layer):
+    """Doubles height and width of the first tensor [N, h, w, C] bilinearly, and cuts it to those of the second.
+
+    Output cell i samples the input at i / 2, whether or not the second tensor is a row or a column shorter.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, like = inputs
+        doubled = tf.raw_ops.ResizeBilinear(images=x, size=2 * tf.shape(x)[1:3])
+        height, width = tf.unstack(tf.shape(like)[1:3])
+        return tf.cast(doubled[:, :height, :width], x.dtype)
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        x, like = input_shape
+        return (x[0], *like[1:3], x[3])
+
+
+def unet(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
+    """Each stage after the first refines the maps of the one before. See `openpose.networks.build`."""
+    image = keras.Input((None, None, 3), name="image")
+    features = _decoder(_encoder(image, width), width)
+    outputs, x = [], features
+    for stage in range(1, stages + 1):
+        if stage > 1:
+            x = layers.Concatenate(name=f"stage{stage}_features")([features, *maps])
+            for number in (1, 2):
+                x = conv(x, channels(HEAD, width), 3, f"stage{stage}_{number}")
+        maps = [
+            output(x, count, f"stage{stage}_{what}")
+            for what, count in (("heatmap", skeleton.num_heatmaps), ("vectmap", skeleton.num_vectmaps))
+            if count
+        ]
+        outputs.append(together(maps, f"stage{stage}"))
+    return keras.Model(image, outputs, name="unet")
+
+
+def _encoder(image: keras.KerasTensor, width: float) -> list[keras.KerasTensor]:
+    """Features at strides 4, 8, 16 and 32."""
+    x = layers.Rescaling(1 / 128, offset=-1.0, name="to_range")(image)
+    x = conv(x, channels(CHANNELS[0], width), 3, "backbone0", stride=2)
+    levels = []
+    for number, count in enumerate(CHANNELS[1:], start=1):
+        x = layers.MaxPooling2D(2, padding="same", name=f"backbone{number}_pool")(x)
+        x = conv(x, channels(count, width), 3, f"backbone{number}_1")
+        x = conv(x, channels(count, width), 3, f"backbone{number}_2")
+        levels.append(x)
+    return levels
+
+
+def _decoder(levels: list[keras.KerasTensor], width: float) -> keras.KerasTensor:
+    """Features at stride 4."""
+    x = levels[-1]
+    counts = (max(HEAD, CHANNELS[1]), *CHANNELS[2:-1])
+    for number in (3, 2, 1):
+        level, count = levels[number - 1], channels(counts[number - 1], width)
+        x = conv(x, count, 1, f"decoder{number}_0")
+        x = DoubleLike(name=f"decoder{number}_doubled")([x, level])
+        x = layers.Concatenate(name=f"decoder{number}_features")([x, level])
+        x = conv(x, count, 3, f"decoder{number}_1")
+        x = conv(x, count, 3, f"decoder{number}_2")
+    return x
