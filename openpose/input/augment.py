@@ -62,7 +62,7 @@ def _or_anywhere(middle: tf.Tensor, picture: tf.Tensor, seed: tf.Tensor, share: 
 
 
 def _inside(middle: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], scale: tf.Tensor) -> tf.Tensor:
-    """The nearest place whose window, before its rotation, lies in the picture; the picture's middle if it is smaller."""
+    """The nearest place whose window, not rotated, lies in the picture; the middle of a smaller picture."""
     last = tf.cast(picture[::-1] - 1, tf.float32)
     reach = tf.minimum(tf.constant(size[::-1], tf.float32) / (2 * scale), last / 2)
     return tf.clip_by_value(middle, reach, last - reach)

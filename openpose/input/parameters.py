@@ -24,7 +24,7 @@ class AugmentParameters:
     flip: float = 0.5
     """Probability of mirroring."""
     anywhere: float = 0.0
-    """Share of samples that show any place of the picture at an animal's scale. Above 0, samples stay in the picture."""
+    """Share of samples at any place of the picture, at an animal's scale. Above 0, samples stay in the picture."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from openpose.codec.parameters import TargetParameters
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
@@ -43,8 +42,8 @@ class Network:
     family: str
     stages: int
     stride: int = 8
-    sigma: float = TargetParameters.sigma
-    limb_width: float = TargetParameters.limb_width
+    sigma: float = 7.0
+    limb_width: float = 1.0
     heatmap_weight: float = 1.0
     imagenet: tuple[str, float | None] | None = None
     pixels: str = "rgb"

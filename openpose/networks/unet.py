@@ -36,6 +36,7 @@ def unet(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
     image = keras.Input((None, None, 3), name="image")
     features = _decoder(_encoder(image, width), width)
     outputs, x = [], features
+    maps: list[keras.KerasTensor] = []
     for stage in range(1, stages + 1):
         if stage > 1:
             x = layers.Concatenate(name=f"stage{stage}_features")([features, *maps])

@@ -50,7 +50,6 @@ class Trainer:
         xla: bool = False,
         augment_on_device: bool | None = None,
     ) -> None:
-        parameters = parameters.for_people()
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
         self.queue = BatchQueue()
         self.replicas = strategy.num_replicas_in_sync
