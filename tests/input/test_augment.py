@@ -15,7 +15,9 @@ NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0
 def affine(bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED) -> tuple[np.ndarray, bool]:
     x, y, width, height = bbox
     centre = tf.constant([[x + width / 2 - 0.5, y + height / 2 - 0.5]])
-    matrix, flip = augment.random_affine(centre, tf.constant([height], tf.float32), tf.constant([480, 640], tf.int64), SIZE, seed, parameters)
+    matrix, flip = augment.random_affine(
+        centre, tf.constant([height], tf.float32), tf.constant([480, 640], tf.int64), SIZE, seed, parameters
+    )
     return matrix.numpy(), bool(flip)
 
 
