@@ -30,10 +30,12 @@ class Limits:
     Attributes:
         least: smallest value.
         below: values must be smaller than this.
+        auto: value outside of the range that leaves the number to the data; None where there is none.
     """
 
     least: float = -math.inf
     below: float = math.inf
+    auto: float | None = None
 
 
 class CommandOnly:
@@ -89,9 +91,13 @@ class Parameter:
             raise InputError(f"{self.name} is {value!r}; it must be {kinds[self.kind]}")
         if self.choices and value not in self.choices:
             raise InputError(f"{self.name} is {value!r}; choose one of: {', '.join(self.choices)}")
-        if self.kind in (int, float) and not self.limits.least <= value < self.limits.below:
+        if self.kind in (int, float) and not (value == self.limits.auto or self._in_range(value)):
             below = f" and below {self.limits.below:g}" if self.limits.below < math.inf else ""
-            raise InputError(f"{self.name} is {value}; it must be at least {self.limits.least:g}{below}")
+            auto = f", or {self.limits.auto:g} to leave it to the data" if self.limits.auto is not None else ""
+            raise InputError(f"{self.name} is {value}; it must be at least {self.limits.least:g}{below}{auto}")
+
+    def _in_range(self, value: float) -> bool:
+        return self.limits.least <= value < self.limits.below
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _check_machines(machines: int, on_a_cluster: bool) -> None:
 
 
 def _check_replicas(parameters: TrainParameters, replicas: int) -> None:
-    batch_size, parts = parameters.batch_size, parameters.accumulate
+    batch_size, parts = parameters.filled().batch_size, parameters.accumulate
     if replicas > 1 and batch_size % (replicas * parts):
         in_parts = f" in {parts} parts each (accumulate)" if parts > 1 else ""
         raise InputError(

@@ -47,7 +47,7 @@ class Subject:
 
     def parameters(self) -> TrainParameters | None:
         """Parameters of its training; None if unknown."""
-        return self.run.inputs.parameters if self.run else None
+        return self.run.inputs.parameters.filled() if self.run else None
 
 
 def evaluate(
@@ -87,7 +87,7 @@ def evaluate(
             )
         trained = subject.parameters()
         skeleton = split.skeleton
-        height = parameters.height or (trained.size if trained else loss_inputs(split, 8).size[0])
+        height = parameters.height or (trained.predict_height if trained else loss_inputs(split, 8).size[0])
         data = split.inputs.data
         champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
         inputs = EvaluationInputs(
@@ -106,7 +106,7 @@ def evaluate(
             from openpose.evaluation.measure import measure
 
             network = model_files.load(subject.file, skeleton, pixels or None)
-            of_losses = trained.inputs() if trained else loss_inputs(split, network.stride)
+            of_losses = trained.whole_inputs(split) if trained else loss_inputs(split, network.stride)
             measured = measure(network, split, of_losses, height, skeleton, EXAMPLES)
             manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
         rows = pixel_errors.rows(manifest.figures, manifest.keypoints, manifest.parts)

@@ -25,6 +25,6 @@ class EvaluateParameters(AcceptanceThresholds):
     """The parameters of an evaluation."""
 
     height: Annotated[int, Limits(least=0)] = 0
-    """Height in pixels to which pictures are resized to measure COCO AP; 0 uses the training's input height."""
+    """Height in pixels to which pictures are resized to measure COCO AP; 0 uses the training's predict_height."""
     registry: str = "openpose"
     """Name of the registry (registry/<name>/), which holds the last accepted model of each data set: the champion."""

@@ -58,10 +58,10 @@ def describe(
         stride: input pixels per cell.
         images: number of validation pictures on which the formats were compared.
     """
-    run, parameters = inputs.run, inputs.run.inputs.parameters
+    run, parameters = inputs.run, inputs.run.inputs.parameters.filled()
     return {
         "network": parameters.model,
-        **_maps(skeleton, pixels, stride, parameters.size),
+        **_maps(skeleton, pixels, stride, parameters.predict_height),
         "data": {
             "train_records": run.inputs.records[0],
             "valid_records": run.inputs.records[1],
@@ -78,14 +78,14 @@ def describe(
     }
 
 
-def _maps(skeleton: Skeleton, pixels: str, stride: int, size: int) -> dict[str, Any]:
+def _maps(skeleton: Skeleton, pixels: str, stride: int, height: int) -> dict[str, Any]:
     heatmaps = skeleton.num_heatmaps
     return {
         "input": {
             "shape": ["N", "H", "W", 3],
             "values": [0, 255],
             "pixels": pixels,
-            "height and width": f"any multiples of {stride}; it was trained at {size}",
+            "height and width": f"any multiples of {stride}; it was trained for pictures of height {height}",
         },
         "output": {
             "shape": ["N", f"H/{stride}", f"W/{stride}", skeleton.num_maps],
@@ -132,4 +132,4 @@ def markdown(card: dict[str, Any]) -> str:
 
 def _example(name: str, file: str, card: dict[str, Any]) -> str:
     heatmaps = card["output"]["heatmap"]["channels"][1]
-    return example(name, file, card["input"]["pixels"], card["parameters"]["size"], card["stride"], heatmaps)
+    return example(name, file, card["input"]["pixels"], card["parameters"]["predict_height"], card["stride"], heatmaps)

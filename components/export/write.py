@@ -21,15 +21,15 @@ CALIBRATION_IMAGES = 32
 
 def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[str, Format]) -> ModelManifest:
     """Writes all files or none; returns the manifest."""
-    skeleton, size = inputs.split.skeleton, inputs.run.inputs.parameters.size
+    skeleton, height = inputs.split.skeleton, inputs.run.inputs.parameters.filled().predict_height
     pixels, trained = work.inputs.pixels, storage.path(inputs.run.model)
     pictures = compare.pictures(inputs.split, skeleton, work.inputs.images)
     with storage.atomic_folder(work.folder) as temporary:
-        comparison = Comparison(trained, pictures, skeleton, size)
+        comparison = Comparison(trained, pictures, skeleton, height)
         with storage.local_copy(trained) as file:
             model = keras_file.read(file, trained)
-        calibration = _calibration(inputs.calibration, skeleton, size, comparison.stride)
-        source = Source(model, pixels, skeleton.text(), comparison.stride, size, calibration)
+        calibration = _calibration(inputs.calibration, skeleton, height, comparison.stride)
+        source = Source(model, pixels, skeleton.text(), comparison.stride, height, calibration)
         measured = _write_formats(source, chosen, comparison, temporary)
         names = ["model_card.json", "model_card.md"]
         if not skeleton.is_known:  # clients of tf-pose read only the graph, but whoever has no TensorFlow finds it here

@@ -15,6 +15,9 @@ from openpose.records.manifest import RecordsInputs, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
 from openpose.records.write import write_shards
+from openpose.skeleton import Skeleton
+from openpose.training import recipe
+from openpose.training.parameters import AUTO
 
 
 def tfrecord_targets(
@@ -101,8 +104,7 @@ class _SplitWork:
             raise InputError(f"the data set has no split {split!r}; choose one of: {', '.join(manifest.splits)}")
         self.split, self.source, self.skeleton = split, manifest.splits[split], manifest.skeleton
         self.parameters = RecordParameters.select(parameters.as_dict())
-        size = parameters.size
-        self._input = InputParameters(size=(size, size)) if split in DENSE_SPLITS[parameters.dense] else None
+        self._input = _dense_input(parameters, self.skeleton) if split in DENSE_SPLITS[parameters.dense] else None
         self._targets = self._input.dense_targets() if self._input else None
         inputs = RecordsInputs(
             data=self.source.fingerprint,
@@ -142,3 +144,19 @@ class _SplitWork:
         return self.work.finish(
             split=self.split, skeleton=self.skeleton, targets=self._targets, extents=self.source.extents, **merged
         )
+
+
+def _dense_input(parameters: SplitParameters, skeleton: Skeleton) -> InputParameters | None:
+    """The input of dense targets; None for other keypoints than people's when their size is left to the training.
+
+    Raises:
+        InputError: the training split wants dense targets, but the size is left to the training.
+    """
+    size = parameters.size
+    if size == AUTO and skeleton.of_people:
+        size = recipe.PEOPLE["size"]
+    if size != AUTO:
+        return InputParameters(size=(size, size))
+    if parameters.dense == "both":
+        raise InputError(f"dense is both, but the size for {skeleton.category} is left to the training; give size")
+    return None

@@ -46,7 +46,7 @@ def train_here(
     if chief:
         described = _description(work.inputs, training.skeleton, command)
         storage.write_json(work.folder / "run.json", storage.to_json(described))
-    parameters, skeleton = work.inputs.parameters.for_data(training), training.skeleton
+    parameters, skeleton = work.inputs.parameters, training.skeleton
     with storage.workspace(work.folder) as workspace:
         result = train(training, validation, workspace.folder, parameters, skeleton, strategy, run, workspace.publish)
     manifest = _finish(work, run.logs, result.model, parameters, skeleton, result.history) if chief else None
@@ -64,7 +64,7 @@ def _finish(
 ) -> RunManifest:
     path = work.folder / "model.keras"
     with storage.atomic_file(path) as temporary:
-        keras_file.write(model, temporary, skeleton.text(), parameters.size)
+        keras_file.write(model, temporary, skeleton.text(), parameters.predict_height)
         checksum = storage.sha256(temporary)
     facts = {name: str(value) for name, value in parameters.as_dict().items()}
     storage.write_text(work.folder / "report.html", training_page(f"Training of {facts['model']}", facts, history))

@@ -43,6 +43,7 @@ def train(
     folder = storage.open_root(root)
     with status.step(folder, f"train{worker_suffix()}") as step:
         training, validation = (storage.open_manifest(path, RecordsManifest) for path in (train_records, valid_records))
+        parameters = parameters.for_data(training)
         inputs = RunInputs((training.fingerprint, validation.fingerprint), parameters, revision)
         work = storage.StepOutput(folder, RunManifest, inputs, "runs/")
         manifest = step.cached(work)

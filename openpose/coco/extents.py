@@ -21,11 +21,13 @@ class Looks:
     def __init__(self, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
         self._sizes: list[float] = []
+        self._pictures: list[tuple[int, float]] = []  # height, and width as a share of it
         self._directions = np.zeros(skeleton.num_limbs, complex)
         self._count = np.zeros(skeleton.num_limbs)
 
     def add(self, picture: Picture) -> None:
         """Adds the main animals of a picture."""
+        self._pictures.append((picture.height, picture.width / picture.height))
         longer = picture.bbox[picture.main, 2:].max(1, initial=0) / picture.height
         self._sizes += longer[longer > 0].tolist()
         xy, labelled = self._skeleton.part_keypoints(picture.keypoints[picture.main], picture.visibility[picture.main])
@@ -36,11 +38,18 @@ class Looks:
         self._count += (length > 0).sum(0)
 
     def extents(self) -> Extents | None:
-        """Percentiles of the sizes; None if no main animal has an extent."""
+        """Percentiles of the sizes, and the usual picture; None if no main animal has an extent."""
         if not self._sizes:
             return None
         smallest, largest = (round(float(size), 3) for size in np.percentile(self._sizes, [5, 95]))
-        return Extents(smallest=smallest, largest=largest, turned=self._turned())
+        height, aspect = np.median(self._pictures, axis=0)
+        return Extents(
+            smallest=smallest,
+            largest=largest,
+            turned=self._turned(),
+            height=round(float(height)),
+            aspect=round(float(aspect), 3),
+        )
 
     def _turned(self) -> bool:
         """Whether even the limb that keeps its direction best does not keep it."""

@@ -35,7 +35,7 @@ class DecodeParameters:
     samples: int = 10  #: points along a limb at which the vectmap is read
     sample_threshold: float = 0.03  #: least component along the limb of a sample that agrees
     min_agreement: float = 0.7  #: least share of samples that agree
-    max_length_ratio: float = 2.5  #: of a limb to the shortest ones that its two peaks could have instead
+    max_length_ratio: float | None = None  #: of a limb to the shortest ones of its two peaks; None takes `length_ratio`
     lone_threshold: float = 0.1  #: least heatmap value of a peak without any limb that may join a person
     max_gap: float = 1.5  #: between pieces of a person that no limb joins, in diagonals of the larger's box
     max_limb_gap: float = 0.25  #: the same for pieces that a limb should join, as its absence counts against it
@@ -308,7 +308,16 @@ def _without_overlong(
         shortest = np.full((skeleton.num_limbs, len(peaks.part)), np.inf, np.float32)
         np.minimum.at(shortest, (candidates.limb, end), length)
         limit *= np.maximum(shortest[candidates.limb, end], _SHORT)
-    return candidates[length <= parameters.max_length_ratio * np.sqrt(limit)]
+    ratio = length_ratio(skeleton) if parameters.max_length_ratio is None else parameters.max_length_ratio
+    return candidates[length <= ratio * np.sqrt(limit)]
+
+
+def length_ratio(skeleton: Skeleton) -> float:
+    """How many times a limb may be as long as the shortest ones of its two peaks: 2.5 for people, 4 for others.
+
+    People stand in rows; of an animal seen from above, a false peak close by must not hide the true one.
+    """
+    return 2.5 if skeleton.of_people else 4.0
 
 
 def _best_first(limbs: _Connections) -> _Connections:

@@ -100,8 +100,8 @@ NETWORKS = {
         stages=1,
         stride=4,
         sigma=5.0,
-        limb_width=2.0,
-        heatmap_weight=4.0,
+        limb_width=1.5,
+        heatmap_weight=8.0,
     ),
 }
 NAMES = tuple(NETWORKS)

@@ -9,8 +9,8 @@ from openpose.networks.stages import together
 from openpose.skeleton import Skeleton
 
 # Channels at strides 2, 4, 8, 16 and 32; the maps are made at stride 4.
-CHANNELS = (16, 32, 64, 128, 192)
-HEAD = 64  # channels of the decoder's last level
+CHANNELS = (12, 24, 48, 96, 144)
+HEAD = 48  # channels of the decoder's last level
 
 
 @keras.saving.register_keras_serializable("openpose")
@@ -67,7 +67,7 @@ def _encoder(image: keras.KerasTensor, width: float) -> list[keras.KerasTensor]:
 def _decoder(levels: list[keras.KerasTensor], width: float) -> keras.KerasTensor:
     """Features at stride 4."""
     x = levels[-1]
-    counts = (max(HEAD, CHANNELS[1]), *CHANNELS[2:-1])
+    counts = (HEAD, *CHANNELS[2:-1])
     for number in (3, 2, 1):
         level, count = levels[number - 1], channels(counts[number - 1], width)
         x = conv(x, count, 1, f"decoder{number}_0")

@@ -86,11 +86,15 @@ class Extents:
         smallest: 5th percentile of the longer side of their boxes, as a share of their picture's height.
         largest: 95th percentile.
         turned: whether they lie in all directions, as seen from above.
+        height: median of the pictures' heights, pixels; None in older manifests.
+        aspect: median of the pictures' widths, as a share of their heights; None in older manifests.
     """
 
     smallest: float
     largest: float
     turned: bool
+    height: int | None = field(default=None, metadata=storage.OMITTED)
+    aspect: float | None = field(default=None, metadata=storage.OMITTED)
 
 
 @dataclass(frozen=True, kw_only=True)

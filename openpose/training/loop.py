@@ -138,11 +138,12 @@ class _Loop:
 
     def __init__(self, training: _Training, rollbacks: int, before: float) -> None:
         self.train_records, self.valid_records = training.train_records, training.valid_records
-        self.folder, self.parameters, self.skeleton = training.folder, training.parameters, training.skeleton
+        self.folder, self.parameters, self.skeleton = training.folder, training.parameters.filled(), training.skeleton
         self.settings, self.saved, self.stopped = training.run, training.saved, training.stopped
         self.writes = devices.is_chief(training.strategy)
         parameters = self.parameters
-        self.steps_per_epoch = batches.steps_per_epoch(self.train_records, parameters.batch_size)
+        steps_per_pass = batches.steps_per_epoch(self.train_records, parameters.batch_size)
+        self.steps_per_epoch = parameters.passes * steps_per_pass
         self.trainer = Trainer(parameters, self.skeleton, self.steps_per_epoch, training.strategy, self.settings.xla)
         self.checkpoints = Checkpoints(
             self.folder / "checkpoints",
@@ -286,7 +287,7 @@ class _Loop:
             return values
         stride = networks.get(self.parameters.model).stride
         network = model_files.Model(self.folder, "rgb", self.skeleton, self.trainer.maps, stride)
-        predictor = Predictor(network, self.parameters.size)
+        predictor = Predictor(network, self.parameters.predict_height)
         ap = self.score.ap(predictor, self.stopped) if self.writes else None
         if self.trainer.any_worker(self.writes and ap is None):
             return None
@@ -297,17 +298,16 @@ class _Loop:
         if not self.writes or (not last and time.monotonic() - self.drawn_time < PICTURES_SECONDS):
             return
         self.drawn_time = time.monotonic()
-        valid = batches.validation(self.valid_records, self.skeleton, self.parameters.inputs(), VALIDATION_PICTURES)
+        whole = self.parameters.whole_inputs(self.valid_records)
+        valid = batches.validation(self.valid_records, self.skeleton, whole, VALIDATION_PICTURES)
         groups = {"validation samples": next(valid.take(1).as_numpy_iterator())}
         if self.last_batch is not None:
             local = self.trainer.samples(
                 {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
             )
             groups["training samples"] = {name: value[:TRAINING_PICTURES].numpy() for name, value in local.items()}
-        images = np.concatenate([group["image"].astype(np.float32) for group in groups.values()])
-        maps = iter(self.trainer.maps(images).numpy())
         for name, group in groups.items():
-            found = np.stack([next(maps) for _ in group["image"]])
+            found = self.trainer.maps(group["image"].astype(np.float32)).numpy()
             self.log.pictures(name, self.step, group, found, self.skeleton)
 
     def _save_is_due(self) -> bool:

@@ -1,7 +1,8 @@
 """Parameters of a training. This module does not import TensorFlow, so that the DAG's first step stays fast."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from openpose import networks
 from openpose.codec.parameters import TargetParameters
@@ -9,27 +10,32 @@ from openpose.errors import InputError
 from openpose.input.parameters import AugmentParameters, InputParameters
 from openpose.parameters import CommandOnly, Limits, Parameters
 from openpose.records.manifest import RecordsManifest
-from openpose.training import learning_rate
+from openpose.training import learning_rate, recipe
 
 NotNegative = Limits(least=0)
-AUTO = -1.0  # of a number that the data decide
-OF_DATA = {"min_scale": 0.01, "max_scale": 0.01, "max_rotation": 0.0}  # these numbers, with their least value
-BEYOND = 1.25  # factor on the data's range of sizes
+Positive = Limits(least=1)
+AUTO, AUTO_WORD = -1, "auto"  # of a number, and of a word, that the data decide
+
+
+def _or_auto(least: float) -> Limits:
+    return Limits(least=least, auto=AUTO)
 
 
 @dataclass(frozen=True)
 class InputSize(Parameters):
     """The size of the network's input."""
 
-    size: int = 368
-    """Height and width of the network's input in pixels, a multiple of 8."""
+    size: Annotated[int, _or_auto(least=1)] = AUTO
+    """Height and width of the network's input in pixels, a multiple of 8. -1 takes 368 for people, and for others one
+    that the largest fit into."""
 
 
 @dataclass(frozen=True)
 class TrainParameters(InputSize):
     """The parameters that decide the result of a training, together with the data.
 
-    The defaults are tf-pose-estimation's: Adam at 0.001 with staircase decay, without weight decay or clipping.
+    For people the defaults are tf-pose-estimation's: Adam at 0.001 with staircase decay, without weight decay or
+    clipping. For other keypoints, the data decide what is -1 or `auto` (`openpose.training.recipe`).
 
     Raises:
         InputError: a value cannot be used.
@@ -37,8 +43,9 @@ class TrainParameters(InputSize):
 
     FORMER_NAMES: ClassVar[dict[str, str]] = {"batch": "batch_size"}  # in the manifests of older runs
 
-    model: Literal[networks.NAMES] = "mobilenet_thin"  # type: ignore[valid-type]
-    """Name of the network, such as mobilenet_thin or lightweight; python -m openpose.networks lists all names."""
+    model: Literal["auto", *networks.NAMES] = AUTO_WORD  # type: ignore[valid-type]
+    """Name of the network, such as mobilenet_thin or unet; python -m openpose.networks lists all names. auto takes
+    mobilenet_thin for people and unet for others."""
     width: float = 1.0
     """Multiplier of the network's channel counts; 1 is the published network."""
     stages: Annotated[int, NotNegative] = 0
@@ -50,14 +57,23 @@ class TrainParameters(InputSize):
     """Load only the weights from init that fit the network, and print the others."""
     input_width: Annotated[int, NotNegative] = 0
     """Width of the network's input in pixels; 0 makes the input square."""
-    batch_size: Annotated[int, Limits(least=1)] = 16
-    """Samples per step, in total over all GPUs of all machines."""
-    epochs: Annotated[int, Limits(least=1)] = 30
-    """Number of passes over the training data."""
-    learning_rate: str = "0.001"
-    """One learning rate, or several separated by commas, each for 5 epochs."""
-    decay: Literal["exponential", "cosine"] = "exponential"
-    """Schedule of a single learning rate: exponential (×0.33 every 10000 steps) or cosine (to 0 at the end)."""
+    predict_height: Annotated[int, _or_auto(least=1)] = AUTO
+    """Height in pixels to which whole pictures are resized in validation, evaluation and prediction. -1 takes the
+    input's for people, and for others one at which they span about 30 cells of the maps."""
+    batch_size: Annotated[int, _or_auto(least=1)] = AUTO
+    """Samples per step, in total over all GPUs of all machines. -1 takes 16 for people and 8 for others."""
+    epochs: Annotated[int, _or_auto(least=1)] = AUTO
+    """Number of epochs. -1 takes 30 for people, and for others as many as make about 4500 steps, at least 10 passes
+    over the training data."""
+    passes: Annotated[int, _or_auto(least=1)] = AUTO
+    """Passes over the training data in an epoch, after which the network is validated and saved. -1 takes 1, and if
+    the epochs of others than people are left to the data too, as many as make about 250 steps."""
+    learning_rate: str = AUTO_WORD
+    """One learning rate, or several separated by commas, each for 5 epochs. auto takes 0.001 for people and 0.002 for
+    others."""
+    decay: Literal["auto", "exponential", "cosine"] = AUTO_WORD  # type: ignore[assignment]
+    """Schedule of a single learning rate: exponential (×0.33 every 10000 steps) or cosine (to 0 at the end). auto takes
+    exponential for people and cosine for others."""
     warmup: Annotated[int, NotNegative] = 200
     """Steps over which the learning rate rises from 0, because the first gradients are large."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -81,29 +97,33 @@ class TrainParameters(InputSize):
     """Precision of the training; bfloat16 and float16 are faster where supported. The saved model is always float32."""
     early_stop: Annotated[int, NotNegative] = 0
     """Stop when the validation loss has not fallen for this many epochs, and keep the best weights; 0 turns it off."""
-    min_scale: float = AUTO
+    min_scale: Annotated[float, _or_auto(least=0.01)] = float(AUTO)
     """Augmentation: smallest scale. At scale 1, the centre person's height, or the longer side of another's box, fills
     0.6 of the input's height. -1 takes 0.5 for people, and the data's own range for others."""
-    max_scale: float = AUTO
+    max_scale: Annotated[float, _or_auto(least=0.01)] = float(AUTO)
     """Augmentation: largest scale. -1 takes 1.1 for people, and the data's own range for others."""
-    max_rotation: float = AUTO
+    max_rotation: Annotated[float, _or_auto(least=0)] = float(AUTO)
     """Augmentation: largest rotation in degrees, in both directions. -1 takes 40, and 180 for animals that lie in all
     directions, as seen from above."""
+    background: Annotated[float, Limits(least=0, below=1, auto=AUTO)] = float(AUTO)
+    """Augmentation: share of the samples that show any place of the picture, to learn what is not wanted. Above 0, all
+    samples stay in the picture. -1 takes 0 for people and 0.25 for others."""
     mirror: Literal["auto", "yes", "no"] = "auto"
     """Augmentation: mirror half of the samples; auto does it when the skeleton has left and right parts."""
     max_shift: Annotated[float, NotNegative] = AugmentParameters.max_shift
     """Augmentation: largest shift in each direction, as a share of the input's height."""
-    sigma: Annotated[float, Limits(least=1)] = TargetParameters.sigma
-    """Standard deviation, in pixels, of the target heatmaps' Gaussians; use 8 with weights from tf-pose-estimation."""
+    sigma: Annotated[float, _or_auto(least=1)] = float(AUTO)
+    """Standard deviation, in pixels, of the target heatmaps' Gaussians. -1 takes the network's: 5 for unet, else 7. Use
+    8 with weights from tf-pose-estimation."""
     seed: int = 0
     """Random seed of the initial weights, the sample order and the augmentation."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in self._given().items():
-            if not value >= OF_DATA[name]:
-                raise InputError(f"{name} is {value}; it must be at least {OF_DATA[name]:g}, or -1 for the data's own")
-        if AUTO != self.max_scale < self.min_scale:
+        chosen = self.filled()
+        if chosen != self:
+            return  # its values have been checked
+        if self.max_scale < self.min_scale:
             raise InputError(f"max_scale is {self.max_scale}; it must be at least {self.min_scale:g}")
         if self.batch_size % self.accumulate:
             raise InputError(f"batch_size {self.batch_size} does not divide into {self.accumulate} parts (accumulate)")
@@ -111,49 +131,63 @@ class TrainParameters(InputSize):
         learning_rate.check(self.learning_rate, self.decay)
         self.inputs()
 
-    def _given(self) -> dict[str, float]:
-        """Those of the numbers in `OF_DATA` that are not left to the data."""
-        return {name: getattr(self, name) for name in OF_DATA if getattr(self, name) != AUTO}
+    def _given(self) -> dict[str, Any]:
+        """The values that could be left to the data, but are not."""
+        values = {name: getattr(self, name) for name in recipe.NAMES}
+        return {name: value for name, value in values.items() if value not in (AUTO, AUTO_WORD)}
+
+    def filled(self) -> Self:
+        """The parameters with COCO's values in place of those that are left to the data."""
+        given = self._given()
+        return self if len(given) == len(recipe.NAMES) else replace(self, **recipe.of_people(given))
 
     def for_data(self, records: RecordsManifest) -> Self:
-        """The parameters with numbers in place of -1 and `auto`; prints those that the data decide.
+        """The parameters with the data's values in place of those that are left to them; prints them.
 
-        People keep COCO's recipe. The range of others reaches from their smallest to their largest size, and a quarter
-        beyond.
+        People keep COCO's recipe. `openpose.training.recipe` has the rules for others.
 
         Raises:
-            InputError: the smallest scale is above the largest one.
+            InputError: values do not fit together, such as a smallest scale above the largest one.
         """
-        recipe, looks = AugmentParameters(), records.extents
-        numbers = {name: getattr(recipe, name) for name in OF_DATA}
-        if looks is not None:
-            numbers["min_scale"] = max(0.01, round(looks.smallest / BEYOND / recipe.target_height, 3))
-            numbers["max_scale"] = round(looks.largest * BEYOND / recipe.target_height, 3)
-            numbers["max_rotation"] = 180.0 if looks.turned else recipe.max_rotation
-        mirrored = bool(records.skeleton.source_pairs) if self.mirror == "auto" else self.mirror == "yes"
-        chosen = replace(self, **(numbers | self._given()), mirror="yes" if mirrored else "no")
-        if not records.skeleton.of_people:
-            low, high = (100 * recipe.target_height * scale for scale in (chosen.min_scale, chosen.max_scale))
-            print(
-                f"augmentation for {records.skeleton.category}: {low:.0f}–{high:.0f} % of the input's height (scale "
-                f"{chosen.min_scale:g}–{chosen.max_scale:g}), ±{chosen.max_rotation:g}°, "
-                f"{'half mirrored' if mirrored else 'not mirrored'}",
-                flush=True,
-            )
+        skeleton = records.skeleton
+        given = {"mirror": "yes" if skeleton.source_pairs else "no"} | self._given()
+        if skeleton.of_people:
+            return replace(self, **recipe.of_people(given))
+        chosen = replace(self, **recipe.of_others(given, records))
+        print(recipe.words(chosen.as_dict(), records), flush=True)
         return chosen
 
     def inputs(self) -> InputParameters:
-        """The network's input; numbers that are left to the data are COCO's here."""
+        """The network's input in training."""
+        chosen = self.filled()
+        network = networks.get(chosen.model)
         return InputParameters(
-            size=(self.size, self.input_width or self.size),
-            targets=TargetParameters(stride=networks.get(self.model).stride, sigma=self.sigma),
+            size=(chosen.size, chosen.input_width or chosen.size),
+            targets=TargetParameters(stride=network.stride, sigma=chosen.sigma, limb_width=network.limb_width),
             augment=AugmentParameters(
-                **self._given(),
-                max_shift=self.max_shift,
-                flip=0.0 if self.mirror == "no" else AugmentParameters.flip,
+                min_scale=chosen.min_scale,
+                max_scale=chosen.max_scale,
+                max_rotation=chosen.max_rotation,
+                max_shift=chosen.max_shift,
+                flip=0.0 if chosen.mirror == "no" else AugmentParameters.flip,
+                anywhere=chosen.background,
             ),
-            seed=self.seed,
+            seed=chosen.seed,
         )
+
+    def whole_inputs(self, records: RecordsManifest) -> InputParameters:
+        """The network's input for whole pictures, at which the losses of validation are computed.
+
+        Args:
+            records: of the pictures.
+        """
+        chosen, inputs = self.filled(), self.inputs()
+        if chosen.predict_height == chosen.size:
+            return inputs
+        height, stride = chosen.predict_height, inputs.targets.stride
+        width = height * (records.extents.aspect or 1.0) if records.extents else height
+        height, width = (math.ceil(side / stride) * stride for side in (height, width))
+        return replace(inputs, size=(height, width))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Trainer:
     Args:
         parameters: what to train and how.
         skeleton: of the records.
-        steps_per_epoch: for the learning rate.
+        steps_per_epoch: of the training's epochs, for the learning rate.
         strategy: the devices.
         xla: compile the step with XLA.
         augment_on_device: the input pipeline yields regions of pictures, from which the step makes samples. By default
@@ -50,6 +50,7 @@ class Trainer:
         xla: bool = False,
         augment_on_device: bool | None = None,
     ) -> None:
+        parameters = parameters.filled()
         self.parameters, self.skeleton, self.strategy = parameters, skeleton, strategy
         self.queue = BatchQueue()
         self.replicas = strategy.num_replicas_in_sync
@@ -105,7 +106,7 @@ class Trainer:
 
     def validation_batches(self, records: RecordsManifest) -> Iterator[Any]:
         """Global batches that contain each image of the split once."""
-        inputs, batch = self.parameters.inputs(), self.parameters.batch_size
+        inputs, batch = self.parameters.whole_inputs(records), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:

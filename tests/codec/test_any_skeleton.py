@@ -56,6 +56,41 @@ def test_many_channels_are_resized_as_few_are() -> None:
     assert channels.resize(maps[..., :0], (12, 10), 2).shape == (10, 12, 0)
 
 
+def test_weak_peaks_beside_an_animal_are_left_out_unless_it_is_a_person() -> None:
+    made = skeleton(4)
+    heatmap, _ = maps_of(animals(made, 2), made)
+    heatmap[:, :20] *= 0.1  # the first animal is no more than a shadow of the second
+    peaks = decode.find_peaks(heatmap, made, decode.DecodeParameters())
+    assert len(peaks.part) == made.num_parts
+    everything = decode.find_peaks(heatmap, made, decode.DecodeParameters(peak_share=0.0))
+    assert len(everything.part) == 2 * made.num_parts
+    assert decode.peak_share(OPENPOSE18) == 0
+
+
+def test_a_false_peak_close_by_does_not_hide_the_true_limb() -> None:
+    """Three times as far as the false peak lies the true one, along the limb's own direction."""
+    made = skeleton(2)
+    parts = np.array([[[60, 100], [210, 100]]], np.float32)
+    heatmap, vectmap = maps_of(parts, made)
+    false = encode.encode(np.array([[[60, 100], [110, 100]]], np.float32), np.ones((1, 2), bool), GRID, made)[0]
+    heatmap = np.maximum(heatmap, 0.7 * false.numpy())
+    (found,) = decode.decode(heatmap, vectmap, made).in_pixels(8).keypoints
+    assert np.abs(found[:, :2] - parts[0]).max() < 2
+    assert (decode.length_ratio(made), decode.length_ratio(OPENPOSE18)) == (4, 2.5)
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_animals_are_found_below_a_pixel_at_a_finer_stride(stride: int) -> None:
+    made = skeleton(6, 2)
+    parts, targets = animals(made, 2), TargetParameters(stride=stride, sigma=5, limb_width=1.5)
+    grid = (320 // stride, 384 // stride)
+    heatmap, vectmap = encode.encode(parts, np.ones(parts.shape[:2], bool), grid, made, targets)
+    found = decode.decode(heatmap.numpy(), vectmap.numpy(), made).in_pixels(stride)
+    assert len(found) == 2
+    order = np.argsort(found.keypoints[:, 0, 0])
+    assert np.abs(found.keypoints[order, :, :2] - parts).max() < 0.5
+
+
 def test_a_single_keypoint_is_an_animal_at_each_peak() -> None:
     made = skeleton(1)
     where = np.array([[[60, 60]], [[200, 100]], [[300, 250]]], np.float32)

@@ -42,6 +42,22 @@ def test_mirror_of_the_centred_person() -> None:
     np.testing.assert_allclose(other[:, 1], one[:, 1], atol=1e-4)
 
 
+def test_a_share_of_the_samples_is_at_any_place_but_in_the_picture() -> None:
+    """The picture has 640×480 pixels, the window 240×200 of it; the animal is at the top left corner."""
+    parameters = AugmentParameters(min_scale=1, max_scale=1, max_rotation=0, max_shift=0, flip=0, anywhere=0.5)
+    seen = []
+    for number in range(60):
+        matrix, _ = affine([10, 10, 40, 120], parameters, tf.constant([0, number], tf.int64))
+        corners = augment.warp_points(tf.constant([[0.0, 0.0], [191, 159]]), np.linalg.inv(matrix)).numpy()
+        seen.append(corners[0])
+        np.testing.assert_allclose(corners[1] - corners[0], np.array([191, 159]) / 0.8, rtol=1e-4)
+        assert (corners[0] >= -1).all()
+        assert (corners[1] <= [640, 480]).all()
+    at_the_animal = (np.abs(seen) < 2).all(1)
+    assert 0.3 < at_the_animal.mean() < 0.7
+    assert np.ptp(seen, axis=0).min() > 200
+
+
 def runs_of(mask: np.ndarray) -> tf.Tensor:
     """Runs of True, False, … down the columns."""
     flat = mask.ravel(order="F")

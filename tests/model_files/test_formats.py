@@ -28,7 +28,7 @@ from tests.skeleton import made_up
 
 OPENPOSE = skeleton.get("openpose18")
 # The other networks differ from one of these only in their widths.
-KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small")
+KINDS = ("cmu", "lightweight", "mobilenet", "mobilenet_thin", "mobilenet_v2_small", "unet")
 
 
 def pictures(count: int = 2, size: tuple[int, int] = (48, 64)) -> np.ndarray:

@@ -33,3 +33,11 @@ def test_shares_of_a_global_batch_add_up() -> None:
     shares = [loss.losses([output[s]], maps[s], mask[s], 4, OPENPOSE) for s in (slice(0, 2), slice(2, 4))]
     for name in loss.NAMES:
         assert float(whole[name]) == pytest.approx(sum(float(share[name]) for share in shares), rel=1e-5)
+
+
+def test_heatmaps_part_is_that_of_all_stages() -> None:
+    rng = np.random.default_rng(2)
+    outputs = [tf.constant(rng.normal(size=(2, 3, 2, 57)).astype(np.float32)) for _ in range(2)]
+    maps, mask = rng.normal(size=(2, 3, 2, 57)).astype(np.float32), np.ones((2, 3, 2, 1), np.float32)
+    each = [float(loss.losses([output], maps, mask, 2, OPENPOSE)["loss_lastlayer_heat"]) for output in outputs]
+    assert float(loss.heatmap_loss(outputs, maps, mask, 2, OPENPOSE)) == pytest.approx(sum(each), rel=1e-5)

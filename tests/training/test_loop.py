@@ -131,7 +131,7 @@ def test_damaged_newest_checkpoint_is_skipped(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "mobilnet"}, "model is .mobilnet.; choose one of: cmu, vgg, mobilenet, "),
+        ({"model": "mobilnet"}, "model is .mobilnet.; choose one of: auto, cmu, vgg, mobilenet, "),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"size": 60}, "multiples of 8"),
