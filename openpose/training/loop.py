@@ -4,9 +4,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -271,13 +272,18 @@ class _Loop:
             storage.write_text(self.folder / "history.jsonl", lines)
         self._save()
 
+    @cached_property
+    def _valid_batches(self) -> Iterable[Any]:
+        """The validation split's batches; made once, because that takes longer than a small validation."""
+        return self.trainer.validation_batches(self.valid_records)
+
     def _validate(self) -> dict[str, float] | None:
         """The valid losses over the whole validation split and, if requested, `valid_ap`; None when stopped.
 
         Of several workers only the chief computes the AP.
         """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
-        for batch in self.trainer.validation_batches(self.valid_records):
+        for batch in self._valid_batches:
             if self.trainer.any_worker(self.stopped()):
                 return None
             for name, value in self.trainer.valid_step(batch).items():

@@ -1,7 +1,7 @@
 """One training step and one validation step, on any number of devices."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,27 +97,25 @@ class Trainer:
             made = data_service.distribute(regions, records, remote)
             return queue.ahead(made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs))
 
-        made = self._distributed(dataset)
+        made: Any = iter(self._distributed(dataset))
         if self.augment_on_device:
             # Regions differ in size between batches; without one function for all, each size would be traced.
             self.train_step.get_concrete_function(made.element_spec)
         received = data_service.patient(made, remote) if remote else made
         return queue.taken(received, 1 if self.replicas == 1 else len(self.strategy.extended.worker_devices))
 
-    def validation_batches(self, records: RecordsManifest) -> Iterator[Any]:
-        """Global batches that contain each image of the split once."""
+    def validation_batches(self, records: RecordsManifest) -> Iterable[Any]:
+        """Global batches that contain each image of the split once, each time that they are iterated."""
         inputs, batch = self.parameters.whole_inputs(records), self.parameters.batch_size
         return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
-        """An iterator over global batches, with an attribute `element_spec`."""
+        """A dataset of global batches."""
         if self.replicas == 1:
-            return iter(dataset(batches.ALL))
-        return iter(
-            self.strategy.distribute_datasets_from_function(
-                lambda worker: dataset(
-                    batches.WorkerShare(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
-                )
+            return dataset(batches.ALL)
+        return self.strategy.distribute_datasets_from_function(
+            lambda worker: dataset(
+                batches.WorkerShare(worker.input_pipeline_id, worker.num_input_pipelines, self.replicas)
             )
         )
 
