@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openpose import storage
-from openpose.coco.annotations import make_picture
+from openpose.coco.annotations import Form, make_picture
 from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 
@@ -16,4 +16,4 @@ def read(path: Path, skeleton: Skeleton) -> list[Picture]:
     people: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document["annotations"]:
         people[annotation["image_id"]].append(annotation)
-    return [make_picture(image, people[image["id"]], str(path), skeleton) for image in document["images"]]
+    return [make_picture(image, people[image["id"]], skeleton, Form(str(path))) for image in document["images"]]

@@ -180,7 +180,7 @@ def picture(number: int, keypoints: np.ndarray) -> Picture:
         for person, parts in enumerate(OPENPOSE18.to_source_keypoints(seen))
     ]
     image = {"id": number, "file_name": f"{number}.jpg", "width": SIZE, "height": SIZE}
-    return annotations.make_picture(image, people, "pictures", OPENPOSE18)
+    return annotations.make_picture(image, people, OPENPOSE18, annotations.Form("pictures"))
 
 
 def best(work: Callable[[], object]) -> float:

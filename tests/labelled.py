@@ -39,4 +39,4 @@ def picture(*people: dict[str, Any]) -> Picture:
     """A picture as it is read from an annotation file; each person is given by what differs from `person`."""
     labelled = [person(**({"id": number} | changes)) for number, changes in enumerate(people)]
     (image,) = document(labelled)["images"]
-    return annotations.make_picture(image, labelled, NAME, OPENPOSE18)
+    return annotations.make_picture(image, labelled, OPENPOSE18, annotations.Form(NAME))

@@ -4,25 +4,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from components import status
+from components.coco_download import splits
 from components.coco_download.parameters import DataParameters
 from openpose import storage
-from openpose.coco import index, own_skeleton, remote_files, zip_archive
+from openpose.coco import own_skeleton, remote_files, zip_archive
 from openpose.coco import source as data_source
+from openpose.coco.json_stream import items
 from openpose.coco.layout import Annotations, Files, Names
-from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit, MissingPictures
+from openpose.coco.manifest import DataFile, DataInputs, DataManifest, DataSplit
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.records import image_bytes, schema
 from openpose.records.picture import counted
-from openpose.report.data_page import Sample, data_page
 from openpose.skeleton import DEFAULT, KNOWN, Skeleton
 from openpose.skeleton.draft import Draft
 from openpose.skeleton.files import SUFFIXES, parse
 
-SAMPLES = 12  # pictures in the report
 SUMS = "data/.checksums.json"  # of annotation files, so that later runs need not read them again
 
 
@@ -71,32 +68,42 @@ def coco_download(
             skeleton=request or None,
         )
         work = storage.StepOutput(folder, DataManifest, inputs, "data/")
-        manifest = step.cached(work)
+        manifest = _usable(step.cached(work))
         if manifest is None:
-            fingerprints = {}
-            for file, splits in shares.items():
-                content = {"annotations": sums[file], "pictures": signatures[file], "seed": seed}
-                for split in splits:
+            step.found = False
+            content = dict[str, dict[str, Any]]()
+            for file, parts in shares.items():
+                for split in parts:
                     part = {"split": split, "val_share": val_share} if val_share else {}
-                    fingerprints[split] = storage.fingerprint(content | part | request)
+                    of_file = {"annotations": sums[file], "pictures": signatures[file], "seed": seed}
+                    content[split] = of_file | part | request
             first = files.annotations["train"]
-            categories = own_skeleton.read_categories(first.open, str(first))
-            skeleton, notes = own_skeleton.find(first.open, str(first), categories, asked, parameters.category)
-            described = _index(
-                work, files, shares, seed, fingerprints, skeleton, notes, parameters.category, categories
-            )
+            categories = list(items(first.open, "categories", first.name))
+            skeleton, notes = own_skeleton.find(first.open, first.name, categories, asked, parameters.category)
+            asked_for = splits.Asked(skeleton, parameters.category, seed, categories)
+            described, warnings = splits.index(work.folder, files, shares, content, asked_for, notes)
             manifest = work.finish(
                 source=remote_files.public(source),  # without its password
                 files=_described_files(files, sums, signatures),
                 splits=described,
                 skeleton=skeleton,
                 notes=notes,
+                warnings=warnings or None,
                 report=str(work.folder / "report.html"),
             )
             storage.write_json(folder / SUMS, storage.to_json(checksums))
             print(f"data in {work.folder}", flush=True)
         print(_summary(manifest), flush=True)
+        splits.refuse_empty(manifest.splits, {split: file for file, parts in shares.items() for split in parts}, files)
         return manifest
+
+
+def _usable(manifest: DataManifest | None) -> DataManifest | None:
+    """The manifest, unless a version without counts of what became of the annotations wrote it."""
+    if manifest is not None and any(split.annotations is None for split in manifest.splits.values()):
+        print("it was made by an older version, which left out annotations without a word: it is made again")
+        return None
+    return manifest
 
 
 def _asked(parameters: DataParameters, source: str) -> tuple[Skeleton | Draft | None, dict[str, str]]:
@@ -198,100 +205,39 @@ def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, s
     return list(found.values())
 
 
-def _index(
-    work: storage.StepOutput[DataManifest],
-    files: Files,
-    shares: dict[str, dict[str, float]],
-    seed: int,
-    fingerprints: dict[str, str],
-    skeleton: Skeleton,
-    notes: list[str],
-    category: str,
-    categories: list[dict[str, Any]],
-) -> dict[str, DataSplit]:
-    """Writes the indexes of all splits and the report to the output's folder; returns the splits' descriptions."""
-    described: dict[str, DataSplit] = {}
-    samples: dict[str, list[Sample]] = {}
-    with storage.atomic_folder(work.folder) as temporary:
-        for file, splits in shares.items():
-            annotations = files.annotations[file]
-            with PictureStore(files.pictures[file]) as store:
-                known = categories if file == "train" else None
-                name = str(annotations)
-                indexed = index.index(
-                    annotations.open, name, temporary, skeleton, splits, store.size, seed, category, known
-                )
-                for split, part in indexed.items():
-                    opened = index.Split(temporary / part.people, temporary / part.index)
-                    bad = _missing(opened, store, str(annotations), skeleton)
-                    samples[split] = _samples(opened, store, skeleton)
-                    described[split] = DataSplit(
-                        people=str(work.folder / part.people),
-                        index=str(work.folder / part.index),
-                        counts=part.counts,
-                        keypoints=part.keypoints,
-                        bad=bad,
-                        pictures=str(files.pictures[file]),
-                        fingerprint=fingerprints[split],
-                        extents=part.extents,
-                    )
-        page = data_page("Data", described, samples, skeleton, notes)
-        storage.write_text(temporary / "report.html", page)
-    return described
-
-
-def _missing(split: index.Split, store: PictureStore, annotations: str, skeleton: Skeleton) -> MissingPictures:
-    """Counts a split's missing pictures, and names some.
-
-    Raises:
-        InputError: all of them are missing.
-    """
-    missing = np.flatnonzero(split.picture_bytes == 0).tolist()
-    names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
-    if len(missing) == len(split):
-        raise InputError(
-            f"{store.place}: all {len(split)} pictures of {annotations} are missing; "
-            f"looked for {', '.join(names[:3])}; found {', '.join(store.some(3)) or 'nothing'}"
-        )
-    return MissingPictures(missing=len(missing), names=names)
-
-
-def _samples(split: index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
-    """Sample pictures from the start of a split's shuffled order: readable ones, those with people first."""
-    found: list[Sample] = []
-    pictures = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
-    for picture in sorted(pictures, key=lambda picture: not picture.labelled.any()):
-        if len(found) == SAMPLES:
-            break
-        try:
-            encoded = image_bytes.upright(store.read, picture.file_name, (picture.width, picture.height))
-        except image_bytes.BadImage:
-            continue
-        found.append(Sample(picture, encoded))
-    return found
-
-
 def _summary(manifest: DataManifest) -> str:
     """A table of the splits' counts, and the skeleton unless it is people's."""
-    splits, skeleton = manifest.splits, manifest.skeleton
+    described, skeleton = manifest.splits, manifest.skeleton
     lines = []
     if not skeleton.is_known:
         size = f"{len(skeleton.source_parts)} keypoints, {skeleton.num_limbs} limbs"
         lines += [f"skeleton {skeleton.name} of {skeleton.category}: {size}", *(f"  {note}" for note in manifest.notes)]
-    lines += [" " * 24 + "".join(f"{split:>12}" for split in splits)]
-    counts = {split: described.counts for split, described in splits.items()}
+    lines += [" " * 24 + "".join(f"{split:>12}" for split in described)]
+    counts = {split: each.counts for split, each in described.items()}
     for name in next(iter(counts.values())):
         lines.append(
             f"  {counted(name, skeleton.category).replace('_', ' '):<22}"
-            + "".join(f"{counts[split][name]:>12,}" for split in splits)
+            + "".join(f"{counts[split][name]:>12,}" for split in described)
         )
     lines.append("  labelled keypoints")
-    for name in next(iter(splits.values())).keypoints:
-        row = "".join(f"{described.keypoints[name]:>12,}" for described in splits.values())
+    for name in next(iter(described.values())).keypoints:
+        row = "".join(f"{each.keypoints[name]:>12,}" for each in described.values())
         lines.append(f"    {name.replace('_', ' '):<20}{row}")
-    for split, described in splits.items():
-        bad = described.bad
-        if bad.missing:
-            more = ", …" if bad.missing > 3 else ""
-            lines.append(f"  {bad.missing} pictures of {split} are missing: {', '.join(bad.names[:3])}{more}")
+    for split, each in described.items():
+        lines += _became(split, each)
+        if each.bad.missing:
+            more = ", …" if each.bad.missing > 3 else ""
+            lines.append(f"  {each.bad.missing} pictures of {split} are missing: {', '.join(each.bad.names[:3])}{more}")
+    lines += [f"warning: {warning}" for warning in manifest.warnings or ()]
     return "\n".join(lines)
+
+
+def _became(split: str, described: DataSplit) -> list[str]:
+    """Lines on what became of a split's annotations."""
+    lines = [f"  {sum((described.annotations or {}).values()):,} annotations of {split}"]
+    lines += [f"    {count:,} {words}" for words, count in (described.annotations or {}).items()]
+    lines += [
+        f"    {count:,} labelled, but no sample is centred on them: {words}"
+        for words, count in (described.not_main or {}).items()
+    ]
+    return lines + [f"    {count:,} {words}" for words, count in (described.corrections or {}).items()]

@@ -1,145 +1,353 @@
 """Makes pictures with their people from the entries of a COCO keypoint file, and checks every field."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from openpose.coco import segmentations
+from openpose.coco.fates import Correction, Fate, NotMain, Tally
+from openpose.coco.values import all_finite, flag, shown, whole_number
 from openpose.errors import InputError
-from openpose.records.picture import Picture, main_persons
-from openpose.skeleton import OPENPOSE18, Skeleton
+from openpose.records.picture import MAIN_MIN_AREA, Picture, box_around, main_persons
+from openpose.skeleton import Skeleton
+
+_MOST_PIXELS = 10**9  # of a picture; the loss mask takes a byte for each
+_LOOSE, _LOOSE_PIXELS = 0.25, 10  # a keypoint is outside a box if it is farther away than this share of its longer side
+_BEYOND, _BEYOND_PIXELS = 0.02, 2  # the same for the picture
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Which annotations of a file count, and the order of their keypoints.
+class _Person:
+    """A checked annotation."""
+
+    id: int
+    keypoints: list[float]
+    bbox: list[float] | None
+    area: float | None
+    crowd: bool
+    segmentation: Any
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the entries of a file are written, and what of them is read.
 
     Attributes:
-        category: id of their category.
-        order: for each keypoint of the skeleton its number in the file.
-        name: of the category.
-    """
-
-    category: Any
-    order: tuple[int, ...]
-    name: str = ""
-
-
-def category_with_keypoints(categories: list[dict[str, Any]], path: str, name: str = "") -> dict[str, Any]:
-    """The entry of `categories` that is used: the one with this name, or else the only one that has keypoints.
-
-    Raises:
-        InputError: there is none, or there are several; the message lists their names.
-    """
-    with_keypoints = [category for category in categories if category.get("keypoints")]
-    if not with_keypoints:
-        raise InputError(
-            f"{path}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file "
-            "(not instances or captions), or list the names of the keypoints there"
-        )
-    names = ", ".join(str(category.get("name")) for category in with_keypoints)
-    if name:
-        for category in with_keypoints:
-            if category.get("name") == name:
-                return category
-        raise InputError(f"{path}: no category with keypoints is called {name!r}; there are: {names}")
-    people = [each for each in with_keypoints if tuple(each["keypoints"]) == OPENPOSE18.source_parts]
-    if len(with_keypoints) > 1 and len(people) != 1:
-        raise InputError(f"{path}: several categories have keypoints: {names}; choose one with `category`")
-    return (people or with_keypoints)[0]
-
-
-def labels_of(categories: list[dict[str, Any]], path: str, skeleton: Skeleton, category: str = "") -> Labels:
-    """The annotations of a file that hold the skeleton's keypoints; these are found by name.
-
-    Args:
-        categories: of the file.
         path: what messages call the file.
-        skeleton: of the keypoints.
-        category: name of the category; empty for the only one that has keypoints.
-
-    Raises:
-        InputError: the category is missing, or has other keypoints.
+        order: for each keypoint of the skeleton its number in the annotations; None if the order is the same.
+        corners: whether boxes are x, y of two corners.
+        regions: whether segmentations are read.
     """
-    chosen = category_with_keypoints(categories, path, category)
-    order = keypoint_order(chosen, path, skeleton.source_parts, f"the skeleton {skeleton.name}")
-    return Labels(chosen.get("id"), order, str(chosen.get("name")))
+
+    path: str
+    order: Sequence[int] | None = None
+    corners: bool = False
+    regions: bool = True
 
 
-def keypoint_order(category: dict[str, Any], path: str, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
-    """For each wanted keypoint its number in the category.
+@dataclass(frozen=True)
+class People:
+    """The checked annotations of an image; P that are used.
 
-    Raises:
-        InputError: the category has other keypoints; the message lists both.
+    Attributes:
+        ids: int64 [P].
+        triples: float64 [P, S, 3], x, y and v of each keypoint of the skeleton.
+        bbox: float64 [P, 4], x, y, width, height.
+        area: float64 [P].
+        crowd: bool [P].
+        segmentations: P entries: polygons, RLE, or None.
     """
-    found = list(category["keypoints"])
-    if sorted(map(str, found)) == sorted(wanted):
-        return tuple(found.index(name) for name in wanted)
-    missing = [name for name in wanted if name not in found]
-    unknown = [name for name in found if name not in wanted]
-    differ = [
-        f"{what} {', '.join(map(str, names))}"
-        for what, names in (("missing:", missing), ("unknown:", unknown))
-        if names
-    ]
-    raise InputError(
-        f"{path}: `categories[].keypoints` are {found}, but {whose} needs {list(wanted)}, in any order"
-        f" ({'; '.join(differ) or 'a name is there twice'})"
-    )
+
+    ids: np.ndarray
+    triples: np.ndarray
+    bbox: np.ndarray
+    area: np.ndarray
+    crowd: np.ndarray
+    segmentations: tuple[Any, ...]
 
 
 def make_picture(
     image: dict[str, Any],
-    people: list[dict[str, Any]],
-    path: str,
+    people: Sequence[dict[str, Any]],
     skeleton: Skeleton,
-    order: Sequence[int] | None = None,
+    form: Form,
+    others: Sequence[dict[str, Any]] = (),
+    tally: Tally | None = None,
 ) -> Picture:
     """Makes a picture from the JSON entries of an image and of its people.
 
     Args:
         image: entry of `images`.
         people: entries of `annotations`.
-        path: what messages call the file.
         skeleton: of the keypoints.
-        order: for each keypoint of the skeleton its number in the annotations; None if the order is the same.
+        form: of the entries.
+        others: entries of `annotations` of other categories that must not be taught as background.
+        tally: counts what became of the annotations.
 
     Raises:
-        InputError: a field is missing or wrong; the message begins with `path`.
+        InputError: a field is missing or wrong; the message begins with the file's name.
     """
-    width, height = (int(whole_number(image, field, path, f"image {image['id']}")) for field in ("width", "height"))
-    if width < 1 or height < 1:
-        raise InputError(
-            f"{path}: image {image['id']} is {width}×{height} pixels; `width` and `height` must be positive"
-        )
+    tally = Tally() if tally is None else tally
+    number, (width, height) = image_id(image, form.path), _size(image, form.path)
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
-        raise InputError(f"{path}: image {image['id']} has no `file_name`")
-    parts = len(skeleton.source_parts)
-    triples = np.array([_keypoints(person, parts, path) for person in people], np.float64).reshape(-1, parts, 3)
-    bbox = np.array([_bbox(person, path) for person in people], np.float32).reshape(-1, 4)
-    area = np.array([_area(person, path) for person in people], np.float32)
-    crowd = np.array([bool(person.get("iscrowd")) for person in people], bool)
-    if order is not None:
-        triples = triples[:, list(order)]
-    visibility = triples[..., 2].astype(np.uint8)
-    if not skeleton.of_people:
-        area = _area_at_least(area, bbox, max(width, height))
-    return Picture(
-        id=image["id"],
+        raise InputError(f"{form.path}: image {number} has no `file_name`; write the name of its picture there")
+    checked = check(people, (width, height), skeleton, form, others, tally)
+    visibility = checked.triples[..., 2].astype(np.uint8)
+    bbox, area = checked.bbox.astype(np.float32), checked.area.astype(np.float32)
+    picture = Picture(
+        id=number,
         file_name=image["file_name"],
         width=width,
         height=height,
-        ids=np.array([whole_number(person, "id", path, "annotation") for person in people], np.int64),
-        keypoints=triples[..., :2].astype(np.float32),
+        ids=checked.ids,
+        keypoints=checked.triples[..., :2].astype(np.float32),
         visibility=visibility,
         bbox=bbox,
         area=area,
-        crowd=crowd,
-        main=main_persons((visibility >= 1).sum(1), bbox, area, crowd, skeleton),
-        segmentations=tuple(_segmentation(person, (height, width), path) for person in people),
+        crowd=checked.crowd,
+        main=main_persons((visibility >= 1).sum(1), bbox, area, checked.crowd, skeleton),
+        segmentations=checked.segmentations,
     )
+    _count_not_main(picture, skeleton, tally)
+    return picture
+
+
+def check(
+    people: Sequence[dict[str, Any]],
+    size: tuple[int, int],
+    skeleton: Skeleton,
+    form: Form,
+    others: Sequence[dict[str, Any]] = (),
+    tally: Tally | None = None,
+) -> People:
+    """Checks the annotations of an image.
+
+    Args:
+        people: entries of `annotations`.
+        size: width and height of the image.
+        skeleton: of the keypoints.
+        form: of the entries.
+        others: entries of `annotations` of other categories that must not be taught as background.
+        tally: counts what became of the annotations.
+
+    Raises:
+        InputError: a field is missing or wrong; the message begins with the file's name.
+    """
+    tally = Tally() if tally is None else tally
+    parts, corrections = len(skeleton.source_parts), list[Correction]()
+    checked = [_person(entry, size[::-1], parts, form, corrections) for entry in people]
+    checked += [_person(_without_keypoints(each), size[::-1], parts, form, corrections) for each in others]
+    triples = np.array([person.keypoints for person in checked], np.float64).reshape(-1, parts, 3)
+    if form.order is not None:
+        triples = triples[:, list(form.order)]
+    fates = _fates(checked, triples, len(people))
+    kept = [number for number, fate in enumerate(fates) if fate is not Fate.EMPTY]
+    if len(kept) < len(checked):
+        checked, triples = [checked[number] for number in kept], triples[kept]
+    _check_shares(checked, triples, size, form.path)
+    bbox, area = _extents(checked, triples, size, skeleton, corrections)
+    tally.fates.update(fates)
+    tally.corrections.update(corrections)
+    return People(
+        ids=np.array([person.id for person in checked], np.int64),
+        triples=triples,
+        bbox=bbox,
+        area=area,
+        crowd=np.array([person.crowd for person in checked], bool),
+        segmentations=tuple(person.segmentation for person in checked),
+    )
+
+
+def image_id(image: dict[str, Any], path: str) -> int:
+    """The id of an entry of `images`.
+
+    Raises:
+        InputError: it is not a whole number.
+    """
+    return whole_number(image, "id", path, f"image {shown(image.get('file_name'))}")
+
+
+def _size(image: dict[str, Any], path: str) -> tuple[int, int]:
+    what = f"image {image['id']}"
+    width, height = (whole_number(image, field, path, what, "write its pixels") for field in ("width", "height"))
+    if width < 1 or height < 1 or width * height > _MOST_PIXELS:
+        raise InputError(
+            f"{path}: image {image['id']} is {width}×{height} pixels; `width` and `height` must be positive, and the "
+            f"picture have {_MOST_PIXELS:,} pixels at most"
+        )
+    return width, height
+
+
+def _without_keypoints(entry: dict[str, Any]) -> dict[str, Any]:
+    return {**entry, "keypoints": None}
+
+
+def _person(
+    entry: dict[str, Any], size: tuple[int, int], parts: int, form: Form, corrections: list[Correction]
+) -> _Person:
+    """Checks an annotation; `size` is the height and width of its picture."""
+    path = form.path
+    return _Person(
+        whole_number(entry, "id", path, f"annotation of image {shown(entry.get('image_id'))}"),
+        _keypoints(entry, parts, path, corrections),
+        _bbox(entry, path, form.corners, corrections),
+        _area(entry, path),
+        flag(entry, "iscrowd", path),
+        segmentations.checked(entry, size, path, corrections) if form.regions else None,
+    )
+
+
+def _keypoints(person: dict[str, Any], parts: int, path: str, corrections: list[Correction]) -> list[float]:
+    keypoints = person.get("keypoints") or [0] * (3 * parts)
+    if isinstance(keypoints, list) and all(isinstance(each, list) and len(each) == 3 for each in keypoints):
+        keypoints = [value for point in keypoints for value in point]
+        corrections.append(Correction.NESTED)
+    what = f"{path}: `keypoints` of annotation {shown(person.get('id'))}"
+    if not isinstance(keypoints, list) or len(keypoints) != 3 * parts:
+        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else shown(keypoints)
+        raise InputError(f"{what} has {found}; it must have {3 * parts}: x, y, v for each of the {parts} keypoints")
+    if not all_finite(keypoints):
+        raise InputError(f"{what} must be finite numbers with v 0, 1 or 2; they are {shown(keypoints)}")
+    if not set(keypoints[2::3]) <= {0, 1, 2}:
+        wrong = next(v for v in keypoints[2::3] if v not in (0, 1, 2))
+        raise InputError(
+            f"{what} must have v 0, 1 or 2, but one is {wrong:g}; write 2 for a visible keypoint, 1 for a hidden one, "
+            "0 for one that is not labelled" + (" (a score is not a v)" if wrong % 1 else "")
+        )
+    return keypoints
+
+
+def keypoint_triples(person: dict[str, Any], order: Sequence[int], path: str) -> np.ndarray:
+    """x, y and v of each keypoint of the skeleton in an entry of `annotations`: float64 [S, 3].
+
+    Raises:
+        InputError: they cannot be used; the message begins with `path`.
+    """
+    return np.array(_keypoints(person, len(order), path, []), np.float64).reshape(-1, 3)[list(order)]
+
+
+def _bbox(person: dict[str, Any], path: str, corners: bool, corrections: list[Correction]) -> list[float] | None:
+    """x, y, width, height; None without a box."""
+    given: Any = person.get("bbox")
+    if given is None or given == []:
+        return None
+    box: list[float] = given
+    if isinstance(box, list) and len(box) == 4 and all_finite(box) and corners:
+        corrections.append(Correction.CORNERS)
+        box = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+    if not isinstance(box, list) or len(box) != 4 or not all_finite(box) or box[2] < 0 or box[3] < 0:
+        raise InputError(
+            f"{path}: `bbox` of annotation {shown(person.get('id'))} must be four finite numbers x, y, width, height; "
+            f"it is {shown(given)}"
+        )
+    return box
+
+
+def _area(person: dict[str, Any], path: str) -> float | None:
+    area = person.get("area")
+    if area is not None and (not all_finite([area]) or area < 0):
+        raise InputError(
+            f"{path}: `area` of annotation {shown(person.get('id'))} must be a finite number, it is {shown(area)}"
+        )
+    return area
+
+
+def _fates(people: Sequence[_Person], triples: np.ndarray, own: int) -> list[Fate]:
+    """What becomes of each annotation; the first `own` are of the trained category."""
+    labelled: Any = (triples[..., 2] >= 1).any(1).tolist()
+    written: Any = None
+    fates = list[Fate]()
+    for number, person in enumerate(people):
+        if person.crowd:
+            fates.append(Fate.LABELLED_CROWD if labelled[number] else Fate.CROWD)
+        elif labelled[number]:
+            fates.append(Fate.LABELLED)
+        elif person.bbox is None and person.segmentation is None:
+            fates.append(Fate.EMPTY)
+        elif number >= own:
+            fates.append(Fate.SAME_KIND)
+        else:
+            if written is None:
+                written = (triples[..., :2] != 0).any((1, 2)).tolist()
+            fates.append(Fate.ALL_V_0 if written[number] else Fate.UNLABELLED)
+    return fates
+
+
+def _check_shares(people: Sequence[_Person], triples: np.ndarray, size: tuple[int, int], path: str) -> None:
+    """Raises InputError when somebody's keypoints are shares of the picture's size instead of pixels."""
+    if min(size) < 8 or not len(triples):
+        return
+    labelled = triples[..., 2] >= 1
+    xy = np.where(labelled[..., None], triples[..., :2], 0)
+    within = (labelled.sum(1) > 1) & (xy >= 0).all((1, 2)) & (xy <= 1).all((1, 2)) & (xy % 1 > 0).any((1, 2))
+    if within.any():
+        raise InputError(
+            f"{path}: `keypoints` of annotation {people[int(within.argmax())].id} are between 0 and 1, as shares of "
+            f"the picture's size; multiply each x by `width` and each y by `height` (here {size[0]} and {size[1]})"
+        )
+
+
+def _extents(
+    people: Sequence[_Person],
+    triples: np.ndarray,
+    size: tuple[int, int],
+    skeleton: Skeleton,
+    corrections: list[Correction],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The box [P, 4] and area [P] of each person; what is missing or cannot be right is taken from the keypoints."""
+    given = np.array([person.bbox or (0, 0, 0, 0) for person in people], np.float64).reshape(-1, 4)
+    labelled, xy = triples[..., 2] >= 1, triples[..., :2]
+    low, high = given[:, :2], given[:, :2] + given[:, 2:]
+    missing = np.array([person.bbox is None for person in people], bool)
+    misfit = ~missing & _do_not_hold(low, high, xy, labelled)
+    bbox = given.copy()
+    for number in np.flatnonzero((missing & labelled.any(1)) | misfit).tolist():
+        bbox[number] = box_around(xy[number][labelled[number]], *size)
+        corrections.append(Correction.NO_BOX if missing[number] else Correction.MISFIT)
+    for number in np.flatnonzero(missing & ~labelled.any(1)).tolist():
+        bbox[number] = _box_of_polygons(people[number].segmentation)
+    limit = _BEYOND * max(size) + _BEYOND_PIXELS
+    leave = (bbox[:, :2] < -limit).any(1) | (bbox[:, :2] + bbox[:, 2:] > np.add(size, limit)).any(1)
+    leave |= (labelled[..., None] & ((xy < -limit) | (xy > np.add(size, limit)))).any((1, 2))
+    corrections += [Correction.OUTSIDE] * int(leave.sum())
+    return bbox, _areas(people, given, bbox, misfit, size, skeleton, corrections)
+
+
+def _do_not_hold(low: np.ndarray, high: np.ndarray, xy: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """bool [P]: boxes with more than half of the labelled keypoints clearly outside, which cannot be this person's."""
+    slack = (_LOOSE * (high - low).max(1, initial=0) + _LOOSE_PIXELS)[:, None, None]
+    outside = ((xy < low[:, None] - slack) | (xy > high[:, None] + slack)).any(-1) & labelled
+    nothing = (high == low).all(1) & (np.where(labelled[..., None], xy - low[:, None], 0) != 0).any((1, 2))
+    return (2 * outside.sum(1) > labelled.sum(1)) | (nothing & (labelled.sum(1) > 1))
+
+
+def _box_of_polygons(segmentation: Any) -> np.ndarray:
+    """x, y, width, height around polygons; all zeros for run lengths."""
+    if not isinstance(segmentation, list):
+        return np.zeros(4)
+    points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in segmentation])
+    return np.concatenate([points.min(0), np.ptp(points, 0)])
+
+
+def _areas(
+    people: Sequence[_Person],
+    given: np.ndarray,
+    bbox: np.ndarray,
+    misfit: np.ndarray,
+    size: tuple[int, int],
+    skeleton: Skeleton,
+    corrections: list[Correction],
+) -> np.ndarray:
+    area = np.array([np.nan if person.area is None else person.area for person in people], np.float64)
+    of_box = bbox[:, 2] * bbox[:, 3]
+    of_given = given[:, 2] * given[:, 3]
+    unusable = np.isnan(area) | ((area <= 1) & (of_box > 1))
+    corrections += [Correction.AREA] * int(unusable.sum())
+    unusable |= misfit & (np.abs(area - of_given) <= 0.01 * of_given)  # it was the area of the wrong box
+    area = np.where(unusable, of_box, area)
+    return area if skeleton.of_people else _area_at_least(area, bbox, max(size))
 
 
 _POINT = 0.2  # of the picture's longer side: the size of an animal that has no extent
@@ -151,124 +359,15 @@ def _area_at_least(area: np.ndarray, bbox: np.ndarray, picture: int) -> np.ndarr
     A line counts as a square of half its length, a point as a square of a fifth of the picture.
     """
     length = bbox[:, 2:].max(1, initial=0) / 2
-    return np.where(area > 0, area, np.where(length >= 1, length, _POINT * picture) ** 2).astype(np.float32)
+    return np.where(area > 0, area, np.where(length >= 1, length, _POINT * picture) ** 2)
 
 
-def keypoint_triples(person: dict[str, Any], order: Sequence[int], path: str) -> np.ndarray:
-    """x, y and v of each keypoint of the skeleton in an entry of `annotations`: float64 [S, 3].
-
-    Raises:
-        InputError: they cannot be used; the message begins with `path`.
-    """
-    return np.array(_keypoints(person, len(order), path), np.float64).reshape(-1, 3)[list(order)]
-
-
-def whole_number(entry: dict[str, Any], field: str, path: str, what: str) -> int:
-    """The value of a field that must hold a 64-bit integer.
-
-    Raises:
-        InputError: the field holds something else.
-    """
-    value: Any = entry.get(field)
-    if isinstance(value, bool) or not _all_finite([value], 2**63) or value != int(value):
-        raise InputError(f"{path}: `{field}` of an entry ({what}) must be a whole number, it is {value!r}")
-    return int(value)
-
-
-def _keypoints(person: dict[str, Any], parts: int, path: str) -> list[float]:
-    keypoints = person.get("keypoints") or [0] * (3 * parts)
-    if not isinstance(keypoints, list) or len(keypoints) != 3 * parts:
-        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else repr(keypoints)
-        raise InputError(
-            f"{path}: `keypoints` of annotation {person.get('id')} has {found}; "
-            f"it must have {3 * parts}: x, y, v for each of the {parts} keypoints"
-        )
-    if not _all_finite(keypoints) or not set(keypoints[2::3]) <= {0, 1, 2}:
-        raise InputError(
-            f"{path}: `keypoints` of annotation {person.get('id')} must be finite numbers with v 0, 1 or 2; "
-            f"they are {keypoints}"
-        )
-    return keypoints
-
-
-def _bbox(person: dict[str, Any], path: str) -> list[float]:
-    box = person.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not _all_finite(box) or box[2] < 0 or box[3] < 0:
-        raise InputError(
-            f"{path}: `bbox` of annotation {person.get('id')} must be four finite numbers x, y, width, height; "
-            f"it is {box!r}"
-        )
-    return box
-
-
-def _area(person: dict[str, Any], path: str) -> float:
-    area = person.get("area", person["bbox"][2] * person["bbox"][3])
-    if not _all_finite([area]) or area < 0:
-        raise InputError(f"{path}: `area` of annotation {person.get('id')} must be a finite number, it is {area!r}")
-    return area
-
-
-def _segmentation(person: dict[str, Any], size: tuple[int, int], path: str) -> Any:
-    """The person's segmentation, or None; raises InputError if pycocotools could not read it."""
-    segmentation = person.get("segmentation")
-    try:
-        if isinstance(segmentation, dict):
-            return _checked_rle(segmentation, size)
-        if segmentation and not all(isinstance(p, list) and len(p) % 2 == 0 and _all_finite(p) for p in segmentation):
-            raise ValueError("polygons are lists of finite numbers x, y, x, y, …")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: `segmentation` of annotation {person.get('id')} cannot be read: {error}; "
-            "correct it, or remove it so that the bounding box is used"
-        ) from error
-    return segmentation or None
-
-
-def _checked_rle(segmentation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The RLE with its counts as a list.
-
-    pycocotools does not check the counts, and wrong ones make it write outside its memory.
-    """
-    if tuple(segmentation["size"]) != size:
-        raise ValueError(f"its size is {segmentation['size']}, but the picture's is {list(size)} (height, width)")
-    counts = segmentation["counts"]
-    if isinstance(counts, str):
-        counts = _decompress(counts)
-    if not isinstance(counts, list) or not all(isinstance(run, int) and run >= 0 for run in counts):
-        raise ValueError("its counts must be a string in COCO's compressed form or a list of integers from 0")
-    if sum(counts) != size[0] * size[1]:
-        raise ValueError(f"its counts add up to {sum(counts)}, but the picture has {size[0] * size[1]} pixels")
-    return {"size": list(size), "counts": counts}
-
-
-def _decompress(text: str) -> list[int]:
-    """The run lengths in COCO's compressed RLE; see `rleFrString` in pycocotools' maskApi.c.
-
-    Each character holds 5 bits of a number, lowest bits first; from the fourth number on it is the difference to the
-    number two before it.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"its counts contain {character!r}, which COCO's compressed form does not use")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:  # the last character of the number; it holds the sign
-            value -= (bits & 16) << (shift - 4)
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise ValueError("its counts are cut off")
-    return runs
-
-
-_LIMIT = 1e9  # larger than every coordinate or area of a picture, and fits into a float32
-
-
-def _all_finite(values: list[Any], limit: float = _LIMIT) -> bool:
-    if not set(map(type, values)) <= {bool, int, float}:
-        return False
-    # min and max may miss a NaN, but it makes the sum NaN. Built-in functions take a tenth of a loop's time.
-    return -limit < min(values, default=0) and max(values, default=0) < limit and math.isfinite(sum(values))
+def _count_not_main(picture: Picture, skeleton: Skeleton, tally: Tally) -> None:
+    others = picture.labelled & ~picture.main
+    if not others.any():
+        return
+    few = (picture.visibility >= 1).sum(1) < skeleton.main_keypoints
+    small = (picture.area < MAIN_MIN_AREA) | (picture.bbox[:, 2:] < 1).any(1) if skeleton.of_people else few & ~few
+    for kind, which in ((NotMain.FEW, few), (NotMain.SMALL, small & ~few), (NotMain.NEAR, ~small & ~few)):
+        if count := int((others & which).sum()):
+            tally.not_main[kind] += count

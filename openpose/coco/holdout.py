@@ -53,7 +53,7 @@ def hold_out(files: Files, root: Path, share: float, seed: int) -> Files:
         "and `data_seed` another choice of films",
         flush=True,
     )
-    annotations = {split: Annotations(folder / f"{split}.json") for split in ("train", "val")}
+    annotations = {split: Annotations(folder / f"{split}.json", copy_of=str(source)) for split in ("train", "val")}
     return replace(files, annotations=annotations, pictures=dict.fromkeys(annotations, files.pictures["train"]))
 
 

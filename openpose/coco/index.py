@@ -8,18 +8,24 @@ these Examples, so that each worker reads only its own part.
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from openpose import progress, storage
 from openpose.coco import annotations, partitions
+from openpose.coco.box_form import BoxForm
+from openpose.coco.categories import Labels, labels_of
 from openpose.coco.extents import Looks
-from openpose.coco.json_stream import NaNError, OpenFile, items, null_for_nan
+from openpose.coco.fates import Correction, Fate, Tally
+from openpose.coco.json_stream import OpenFile, items
 from openpose.coco.partitions import Partitions
+from openpose.coco.values import shown, whole_number
 from openpose.errors import InputError
 from openpose.records import schema
 from openpose.records.manifest import Extents
@@ -64,6 +70,8 @@ class IndexedSplit:
         index: name of the file of their offsets.
         counts: images, people and more, by name.
         keypoints: how often each keypoint is labelled.
+        tally: what became of the annotations.
+        pictures: uint64 [N], hashes of name and size of the pictures that are there, sorted.
         extents: of the animals; None for people.
     """
 
@@ -71,6 +79,8 @@ class IndexedSplit:
     index: str
     counts: dict[str, int]
     keypoints: dict[str, int]
+    tally: Tally
+    pictures: np.ndarray
     extents: Extents | None = None
 
 
@@ -84,6 +94,7 @@ def index(
     seed: int = 0,
     category: str = "",
     categories: list[dict[str, Any]] | None = None,
+    measure: Callable[[str], tuple[int, int]] | None = None,
 ) -> dict[str, IndexedSplit]:
     """Checks an annotation file and writes its images with their people in shuffled order.
 
@@ -97,32 +108,33 @@ def index(
         seed: of the order, which also decides the split of each image.
         category: name of the category; empty for the only one that has keypoints.
         categories: of the file, if they were read already.
+        measure: gives the width and height of a picture whose entry has none; raises InputError if it cannot.
 
     Raises:
         InputError: the file is not valid JSON, or a field is missing or wrong; the message names the file, the entry
             and what to do.
     """
-    try:
-        if categories is None:
-            categories = list(items(open_source, "categories", name))
-        labels = annotations.labels_of(categories, name, skeleton, category)
-        with (
-            tempfile.TemporaryDirectory(prefix="openpose-index-") as temporary,
-            storage.no_space_is_clear(folder / "index"),
-        ):
-            entries = Partitions(Path(temporary), seed)
-            images = _fill(entries, open_source, name, labels.category)
-            counts = _split_sizes(shares, images, name)
-            pictures = _pictures(entries, name, skeleton, labels.order)
-            with progress.bar(images, f"index {' and '.join(shares)}", "image") as bar:
-                return {
-                    split: _write_split(folder, split, count, pictures, size, skeleton, bar)
-                    for split, count in counts.items()
-                }
-    except NaNError:
-        # A second reading with null for NaN fails at the entry that has it, and its message names the entry.
-        index(null_for_nan(open_source), name, folder, skeleton, shares, size, seed, category, categories)
-        raise
+    if categories is None:
+        categories = list(items(open_source, "categories", name))
+    labels = labels_of(categories, name, skeleton, category)
+    with (
+        tempfile.TemporaryDirectory(prefix="openpose-index-") as temporary,
+        storage.no_space_is_clear(folder / "index"),
+    ):
+        entries = Partitions(Path(temporary), seed)
+        filled = _fill(entries, open_source, name, labels)
+        counts = _split_sizes(shares, filled.images, name)
+        form = annotations.Form(name, labels.order, filled.corners)
+        pictures = _pictures(entries, skeleton, form, filled.loose, measure)
+        with progress.bar(filled.images, f"index {' and '.join(shares)}", "image") as bar:
+            written = {
+                split: _write_split(folder, split, count, pictures, size, skeleton, bar)
+                for split, count in counts.items()
+            }
+            for _ in pictures:  # none is left, but annotations of images that are not there may be
+                pass
+        next(iter(written.values())).tally.add(filled.loose)
+        return written
 
 
 def _split_sizes(shares: Mapping[str, float], images: int, name: str) -> dict[str, int]:
@@ -139,72 +151,154 @@ def _split_sizes(shares: Mapping[str, float], images: int, name: str) -> dict[st
     return counts
 
 
-def _fill(entries: Partitions, open_source: OpenFile, name: str, category: Any) -> int:
-    """Adds all images and annotations to the partitions; returns the number of images."""
-    images = 0
+@dataclass(frozen=True)
+class _Filled:
+    """What the partitions hold.
+
+    Attributes:
+        images: how many.
+        corners: whether boxes are two corners each.
+        loose: what became of annotations of other categories that name no image.
+    """
+
+    images: int
+    corners: bool
+    loose: Tally
+
+
+def _fill(entries: Partitions, open_source: OpenFile, name: str, labels: Labels) -> _Filled:
+    """Adds all images and annotations to the partitions."""
+    images, boxes, loose = 0, BoxForm(), Tally()
     with progress.bar(None, f"read {Path(name).name}", "object") as bar:
         for image in items(open_source, "images", name):
-            entries.add(annotations.whole_number(image, "id", name, "image"), partitions.IMAGE, image)
+            entries.add(whole_number(image, "id", name, f"number {images + 1} of `images`"), partitions.IMAGE, image)
+            boxes.add_image(image)
             images += 1
             bar.update(1)
         for annotation in items(open_source, "annotations", name):
-            if annotation.get("category_id", category) == category:
-                what = f"annotation {annotation.get('id')}"
-                image_id = annotations.whole_number(annotation, "image_id", name, what)
-                entries.add(image_id, partitions.ANNOTATION, annotation)
+            fate = labels.fate(annotation, name)
+            if fate is Fate.OTHER:
+                _add_other(entries, annotation, loose)
+            else:
+                image_id = whole_number(annotation, "image_id", name, f"annotation {shown(annotation.get('id'))}")
+                kind = partitions.ANNOTATION if fate is None else partitions.SAME_KIND
+                entries.add(image_id, kind, annotation)
+                boxes.add(annotation)
             bar.update(1)
     entries.flush()
-    return images
+    return _Filled(images, boxes.corners, loose)
 
 
-def _pictures(entries: Partitions, name: str, skeleton: Skeleton, order: Sequence[int]) -> Iterator[Picture]:
-    """Yields all images with their people, in the order of their keys."""
+def _add_other(entries: Partitions, annotation: dict[str, Any], loose: Tally) -> None:
+    """Counts an annotation of another category with its image, so that it counts in the image's split."""
+    try:
+        entries.add(whole_number(annotation, "image_id", "", ""), partitions.OTHER, {})
+    except InputError:
+        loose.fates[Fate.OTHER] += 1
+
+
+def _pictures(
+    entries: Partitions,
+    skeleton: Skeleton,
+    form: annotations.Form,
+    loose: Tally,
+    measure: Callable[[str], tuple[int, int]] | None,
+) -> Iterator[tuple[Picture, Tally]]:
+    """Yields all images with their people and what became of these, in the order of their keys."""
     for number in range(partitions.COUNT):
         images: dict[int, tuple[int, dict[str, Any]]] = {}
-        people: dict[int, list[dict[str, Any]]] = {}
+        people: dict[int, tuple[list[dict[str, Any]], ...]] = {}
         for key, image_id, kind, entry in entries.take(number):
-            if kind == partitions.ANNOTATION:
-                people.setdefault(image_id, []).append(entry)
+            if kind != partitions.IMAGE:
+                people.setdefault(image_id, ([], [], []))[kind - partitions.ANNOTATION].append(entry)
             elif image_id in images:
-                raise InputError(f"{name}: two images have the id {image_id}; ids must be unique")
+                raise InputError(
+                    f"{form.path}: two images have the id {image_id}; give each image a number of its own, which its "
+                    "annotations have as `image_id`"
+                )
             else:
                 images[image_id] = (key, entry)
-        for image_id, (first, *_) in people.items():
+        for image_id, (own, same_kind, others) in people.items():
             if image_id not in images:
-                raise InputError(
-                    f"{name}: annotation {first.get('id')} has image_id {image_id}, which is not among the images; "
-                    "remove it or add its image"
-                )
+                if own or same_kind:
+                    raise InputError(
+                        f"{form.path}: annotation {shown((own or same_kind)[0].get('id'))} has image_id {image_id}, "
+                        "which is not among the images; remove it or add its image"
+                    )
+                loose.fates[Fate.OTHER] += len(others)
         for image_id, (_, image) in sorted(images.items(), key=lambda item: (item[1][0], item[0])):
-            yield annotations.make_picture(image, people.get(image_id, []), name, skeleton, order)
+            own, same_kind, others = people.get(image_id, ([], [], []))
+            tally = Tally(Counter([Fate.OTHER] * len(others)))
+            sized = _with_size(image, form.path, measure, tally)
+            yield annotations.make_picture(sized, own, skeleton, form, same_kind, tally), tally
+
+
+def _with_size(
+    image: dict[str, Any], name: str, measure: Callable[[str], tuple[int, int]] | None, tally: Tally
+) -> dict[str, Any]:
+    """The image with the width and height of its picture, if its entry lacks them."""
+    lacks = [field for field in ("width", "height") if image.get(field) is None]
+    file_name = image.get("file_name")
+    if not lacks or measure is None or not isinstance(file_name, str):
+        return image
+    try:
+        width, height = measure(file_name)
+    except InputError as error:
+        raise InputError(
+            f"{name}: image {shown(image.get('id'))} has no {' and no '.join(f'`{field}`' for field in lacks)}, which "
+            f"cannot be read from its picture {file_name} either: {error}; write them, or remove the image"
+        ) from error
+    tally.corrections[Correction.NO_SIZE] += 1
+    return {**image, "width": width, "height": height}
 
 
 def _write_split(
     folder: Path,
     split: str,
     count: int,
-    pictures: Iterator[Picture],
+    pictures: Iterator[tuple[Picture, Tally]],
     size: Callable[[str], int],
     skeleton: Skeleton,
     bar: progress.Bar,
 ) -> IndexedSplit:
-    counts = dict.fromkeys(COUNTED, 0)
+    counts, tally = dict.fromkeys(COUNTED, 0), Tally()
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     looks = None if skeleton.of_people else Looks(skeleton)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
+    known = np.zeros(count, np.uint64)
     with (folder / f"{split}.examples").open("wb") as file:
         for number in range(count):
-            picture = next(pictures)
-            table[number] = file.tell(), size(picture.file_name)
+            picture, became = next(pictures)
+            there = size(picture.file_name)
+            table[number] = file.tell(), there
+            known[number] = _hash(picture.file_name, there) if there else 0
             file.write(schema.serialize(picture))
             for key, value in total_counts([picture]).items():
                 counts[key] += value
+            tally.add(became)
             keypoints += (picture.visibility >= 1).sum(0)
             if looks:
                 looks.add(picture)
             bar.update(1)
         table[count] = file.tell(), 0
     table.flush()
-    per_keypoint = dict(zip(skeleton.source_parts, keypoints.tolist(), strict=True))
-    extents = looks.extents() if looks else None
-    return IndexedSplit(f"{split}.examples", f"{split}.npy", counts, per_keypoint, extents)
+    return IndexedSplit(
+        people=f"{split}.examples",
+        index=f"{split}.npy",
+        counts=counts,
+        keypoints=dict(zip(skeleton.source_parts, keypoints.tolist(), strict=True)),
+        tally=tally,
+        pictures=np.unique(known[known > 0]),
+        extents=looks.extents() if looks else None,
+    )
+
+
+def _hash(file_name: str, size: int) -> int:
+    """A number above 0 that is the same for pictures of the same name and size."""
+    name = PurePosixPath(file_name.replace("\\", "/")).name
+    return int.from_bytes(blake2b(f"{size}:{name}".encode(errors="replace"), digest_size=8).digest()) or 1
+
+
+def in_both(one: IndexedSplit, other: IndexedSplit) -> int:
+    """How many pictures both splits have, by name and size."""
+    return len(np.intersect1d(one.pictures, other.pictures, assume_unique=True))

@@ -67,10 +67,17 @@ class Annotations:
     Attributes:
         place: the file or the archive.
         entry: its name in the archive; empty if it is not in one.
+        copy_of: the user's file that it is a part of; empty if it is the user's own.
     """
 
     place: storage.StoragePath
     entry: str = ""
+    copy_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the user's file."""
+        return self.copy_of or str(self)
 
     def __str__(self) -> str:
         return f"{self.place}/{self.entry}" if self.entry else str(self.place)

@@ -47,6 +47,10 @@ class DataSplit:
         pictures: folder or archive of the pictures.
         fingerprint: hash of the split's content, wherever its files are.
         extents: of the animals; None for people.
+        annotations: what became of the annotations, in words, and of how many; the numbers add up to all of them.
+            None in a manifest of an older version.
+        corrections: what was read differently than it was written, in words, and how often.
+        not_main: why labelled people are not main persons, in words, and how many.
     """
 
     people: str
@@ -57,6 +61,9 @@ class DataSplit:
     pictures: str
     fingerprint: str
     extents: Extents | None = field(default=None, metadata=storage.OMITTED)
+    annotations: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
+    corrections: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
+    not_main: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +95,7 @@ class DataManifest(storage.Manifest):
         splits: `train` and `val`.
         skeleton: of the labelled keypoints.
         notes: what of the skeleton was derived from names and annotations, for people.
+        warnings: what is probably wrong in the data, in sentences.
         report: page with counts and pictures.
     """
 
@@ -98,4 +106,5 @@ class DataManifest(storage.Manifest):
     splits: dict[str, DataSplit]
     skeleton: Skeleton = OPENPOSE18
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] | None = field(default=None, metadata=storage.OMITTED)
     report: str

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from openpose import progress
-from openpose.coco import annotations
-from openpose.coco.json_stream import NaNError, OpenFile, items, null_for_nan
+from openpose.coco.annotations import keypoint_triples
+from openpose.coco.categories import Labels, category_with_keypoints, keypoint_order, labels_of
+from openpose.coco.json_stream import OpenFile, items
 from openpose.errors import InputError
 from openpose.skeleton import OPENPOSE18, Skeleton, draft
 from openpose.skeleton.derive import complete
@@ -18,18 +19,6 @@ from openpose.skeleton.limbs import Distances
 
 _MEASURED = 20_000  # animals that limbs are chosen from
 _TOGETHER = 256
-
-
-def read_categories(open_source: OpenFile, name: str) -> list[dict[str, Any]]:
-    """The entries of `categories`, also where others have NaN, which `index` names.
-
-    Raises:
-        InputError: the file is not valid JSON, or has no such list.
-    """
-    try:
-        return list(items(open_source, "categories", name))
-    except NaNError:
-        return list(items(null_for_nan(open_source), "categories", name))
 
 
 def find(
@@ -54,7 +43,7 @@ def find(
     Raises:
         InputError: the category is missing, has other keypoints than `asked`, or a field of it cannot be used.
     """
-    chosen = annotations.category_with_keypoints(categories, name, category)
+    chosen = category_with_keypoints(categories, name, category)
     try:
         own = draft.of_category(chosen)
     except InputError as error:
@@ -62,17 +51,14 @@ def find(
     if asked is None and sorted(own.keypoints) == sorted(OPENPOSE18.source_parts):
         asked = OPENPOSE18
     if isinstance(asked, Skeleton):
-        annotations.keypoint_order(chosen, name, asked.source_parts, f"the skeleton {asked.name}")
+        keypoint_order(chosen, name, asked.source_parts, f"the skeleton {asked.name}")
         return asked, []
     if asked is not None:
-        annotations.keypoint_order(chosen, name, asked.keypoints, "the skeleton file")
+        keypoint_order(chosen, name, asked.keypoints, "the skeleton file")
         own = _filled(asked, own)
 
     def measure(bare: Skeleton) -> Distances:
-        labels = annotations.Labels(
-            chosen.get("id"), annotations.keypoint_order(chosen, name, bare.source_parts, f"the skeleton {bare.name}")
-        )
-        return _measured(open_source, name, labels, bare)
+        return _measured(open_source, name, labels_of(categories, name, bare, category), bare)
 
     try:
         return complete(own, measure)
@@ -96,10 +82,9 @@ def _in_order(asked: Draft, own: Draft) -> tuple[float, ...] | None:
     return own.sigmas and tuple(own.sigmas[own.keypoints.index(name)] for name in asked.keypoints)
 
 
-def _measured(open_source: OpenFile, name: str, labels: annotations.Labels, bare: Skeleton) -> Distances:
+def _measured(open_source: OpenFile, name: str, labels: Labels, bare: Skeleton) -> Distances:
     distances = Distances(bare.num_parts)
-    # A NaN is read as null, so that the message about it names the entry.
-    animals = islice(_triples(null_for_nan(open_source), name, labels), _MEASURED)
+    animals = islice(_triples(open_source, name, labels), _MEASURED)
     with progress.bar(None, "choose limbs", "animal") as bar:
         while some := list(islice(animals, _TOGETHER)):
             triples = np.stack(some)
@@ -108,11 +93,7 @@ def _measured(open_source: OpenFile, name: str, labels: annotations.Labels, bare
     return distances
 
 
-def _triples(open_source: OpenFile, name: str, labels: annotations.Labels) -> Iterator[np.ndarray]:
+def _triples(open_source: OpenFile, name: str, labels: Labels) -> Iterator[np.ndarray]:
     for entry in items(open_source, "annotations", name):
-        if _counts(entry, labels):
-            yield annotations.keypoint_triples(entry, labels.order, name)
-
-
-def _counts(entry: dict[str, Any], labels: annotations.Labels) -> bool:
-    return bool(entry.get("keypoints")) and entry.get("category_id", labels.category) == labels.category
+        if entry.get("keypoints") and labels.fate(entry, name) is None:
+            yield keypoint_triples(entry, labels.order, name)

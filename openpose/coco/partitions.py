@@ -8,7 +8,7 @@ from typing import Any
 
 COUNT = 1024  # a million images make partitions of 1 000
 BUFFER = 16_000_000  # bytes kept in memory before they are appended to the files
-IMAGE, ANNOTATION = 0, 1  # kinds of entries
+IMAGE, ANNOTATION, SAME_KIND, OTHER = range(4)  # kinds of entries; the last two are of categories not trained
 _LENGTH = 8  # bytes of an entry's length, which stands before it
 
 

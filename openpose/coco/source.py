@@ -240,7 +240,8 @@ def _sent(files: Files, homes: list[Path], target: storage.StoragePath) -> Files
             downloads[name] = Download(place.as_uri(), name)
     fetched = _fetched(list(downloads.values()), target)
     annotations = {
-        split: Annotations(target / names[file.place], file.entry) for split, file in files.annotations.items()
+        split: Annotations(target / names[file.place], file.entry, file.copy_of)
+        for split, file in files.annotations.items()
     }
     return Files(annotations, {split: target / names[place] for split, place in files.pictures.items()}, fetched)
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from openpose import storage
 from openpose.datasets import deeplabcut, sleap, ultralytics
 from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, some
+from openpose.records.picture import box_around
 
 _VERSION = 1  # of what is written; another one makes all data sets again
 _ABOUT, _PICTURES = "about.json", "pictures"
 _WHOLE, _END = 1 << 26, 1 << 20  # bytes: files up to the first are hashed whole, of larger ones both ends
-_SHARE, _MARGIN = 0.1, 5.0  # a box is larger than its keypoints by this share of their longer side, and by these pixels
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def _annotation(animal: Animal, frame: Frame, labels: Labels) -> dict[str, Any]:
     if outside.any():
         labels.left_out["keypoints outside their picture"] += int(outside.sum())
         points[outside] = 0
-    box = animal.box or _box(points[points[:, 2] > 0, :2], frame)
+    box = animal.box or box_around(points[points[:, 2] > 0, :2], frame.width, frame.height).tolist()
     track = {} if animal.track is None else {"track_id": animal.track}
     return {
         "category_id": animal.category + 1,
@@ -152,16 +150,6 @@ def _annotation(animal: Animal, frame: Frame, labels: Labels) -> dict[str, Any]:
         "area": round(box[2] * box[3], 2),
         **track,
     }
-
-
-def _box(points: np.ndarray, frame: Frame) -> tuple[float, float, float, float]:
-    """A box around the labelled keypoints [N, 2], inside the picture; all zeros without any."""
-    if not len(points):
-        return 0.0, 0.0, 0.0, 0.0
-    low, high = points.min(0), points.max(0)
-    margin = _SHARE * (high - low).max() + _MARGIN
-    low, high = np.maximum(low - margin, 0), np.minimum(high + margin, (frame.width, frame.height))
-    return tuple(np.concatenate([low, high - low]).tolist())
 
 
 def _said(labels: Labels, counts: Counter[str]) -> list[str]:

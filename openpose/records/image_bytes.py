@@ -8,6 +8,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 _DECODED = ("JPEG", "PNG")  # formats that TensorFlow decodes when the records are read
 _ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_NOT_AN_IMAGE = "it is not a JPEG, PNG, TIFF, BMP or WebP image"
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
 
 
@@ -29,12 +31,7 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
     Raises:
         BadImage: the file is missing, truncated, not an image, or of another size.
     """
-    try:
-        encoded = read(file_name)
-    except FileNotFoundError as error:
-        raise BadImage("it is missing") from error
-    except (OSError, ValueError) as error:
-        raise BadImage(str(error)) from error
+    encoded = _read(read, file_name)
     if jpeg_size(encoded) == expected:
         return encoded
     # Not a plain, complete JPEG: only decoding can check it.
@@ -44,10 +41,10 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
             # A draft reads all data of a JPEG, so it notices damage, but computes few pixels.
             image.draft("L", (1, 1))
             image.load()
-            turned = image.getexif().get(0x0112, 1) >= 5
+            turned = image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE
             stays = image.format not in _ENCODED and not image.mode.startswith("I")
     except UnidentifiedImageError as error:
-        raise BadImage("it is not a JPEG, PNG, TIFF, BMP or WebP image") from error
+        raise BadImage(_NOT_AN_IMAGE) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
     if size == expected:
@@ -55,6 +52,32 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
     if turned and size[::-1] == expected:
         return _turned(encoded)
     raise BadImage(f"it is {size[0]}×{size[1]}, its annotations say {expected[0]}×{expected[1]}")
+
+
+def upright_size(read: Callable[[str], bytes], file_name: str) -> tuple[int, int]:
+    """(width, height) of an image as EXIF turns it.
+
+    Raises:
+        BadImage: the file is missing or not an image.
+    """
+    encoded = _read(read, file_name)
+    try:
+        with Image.open(io.BytesIO(encoded), formats=_DECODED + _ENCODED) as image:
+            turned = image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE
+            return image.size[::-1] if turned else image.size
+    except UnidentifiedImageError as error:
+        raise BadImage(_NOT_AN_IMAGE) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadImage(f"it cannot be decoded ({error})") from error
+
+
+def _read(read: Callable[[str], bytes], file_name: str) -> bytes:
+    try:
+        return read(file_name)
+    except FileNotFoundError as error:
+        raise BadImage("it is missing") from error
+    except (OSError, ValueError) as error:
+        raise BadImage(str(error)) from error
 
 
 def jpeg_size(encoded: bytes) -> tuple[int, int] | None:

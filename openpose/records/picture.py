@@ -68,6 +68,19 @@ def main_persons(
     return main
 
 
+_SHARE, _MARGIN = 0.1, 5.0  # a box is larger than its keypoints by this share of their longer side, and by these pixels
+
+
+def box_around(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A box around labelled keypoints [N, 2], inside a picture: x, y, width, height; all zeros without any."""
+    if not len(points):
+        return np.zeros(4)
+    low, high = points.min(0), points.max(0)
+    margin = _SHARE * (high - low).max() + _MARGIN
+    low = np.minimum(np.maximum(low - margin, 0), (width, height))
+    return np.concatenate([low, np.maximum(np.minimum(high + margin, (width, height)) - low, 0)])
+
+
 #: Names of the counts in manifests and summaries.
 COUNTED = ("images", "people", "people_with_keypoints", "main_persons", "samples", "crowds")
 

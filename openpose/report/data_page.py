@@ -37,6 +37,7 @@ def data_page(
     samples: Mapping[str, Sequence[Sample]],
     skeleton: Skeleton,
     notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
     """Renders the report on a data set.
 
@@ -46,11 +47,15 @@ def data_page(
         samples: some pictures of every split.
         skeleton: of the labelled keypoints.
         notes: what of the skeleton was derived.
+        warnings: what is probably wrong in the data.
     """
     counts = _rows([split.counts for split in splits.values()])
     tables = {
         "Counts": {counted(name, skeleton.category): row for name, row in counts.items()},
         "Labelled keypoints": _rows([split.keypoints for split in splits.values()]),
+        "What became of the annotations": _rows([split.annotations or {} for split in splits.values()]),
+        "Labelled, but no sample is centred on them": _rows([split.not_main or {} for split in splits.values()]),
+        "Read differently than written": _rows([split.corrections or {} for split in splits.values()]),
     }
     gallery = [
         (f"{split}: {sample.picture.file_name}", _drawn(sample, skeleton))
@@ -60,7 +65,8 @@ def data_page(
     return page.render(
         title=title,
         split_names=list(splits),
-        tables=tables,
+        tables={caption: rows for caption, rows in tables.items() if rows},
+        warnings=warnings,
         skeleton=None if skeleton.is_known else _facts(skeleton) | _looks(splits),
         skeleton_notes=notes,
         gallery=gallery,
@@ -92,7 +98,8 @@ def _looks(splits: Mapping[str, DataSplit]) -> dict[str, str]:
 
 def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:
     """A table's rows: name -> one value for each split."""
-    return {name: [f"{of_split[name]:,}" for of_split in counts] for name in counts[0]}
+    names = dict.fromkeys(name for of_split in counts for name in of_split)
+    return {name: [f"{of_split.get(name, 0):,}" for of_split in counts] for name in names}
 
 
 def _drawn(sample: Sample, skeleton: Skeleton) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as rle
 
-from openpose.coco import annotations, index
+from openpose.coco import index, segmentations
 from openpose.errors import InputError
 from openpose.skeleton import OPENPOSE18 as OPENPOSE
 from tests import labelled
@@ -58,7 +58,8 @@ def test_reads_people() -> None:
         (document(keypoints=["1", 1, 2] * 17), "annotation 7 must be finite"),
         (document(keypoints=[1, 1, 3] * 17), "v 0, 1 or 2"),
         (document(bbox=[1, 2, 3]), "`bbox` of annotation 7"),
-        (document(bbox=None), "`bbox` of annotation 7"),
+        (document(bbox={"x": 1}), "`bbox` of annotation 7"),
+        (document(bbox=[1, 2, 3, -4]), "`bbox` of annotation 7"),
         (document(area=-1), "`area` of annotation 7"),
         (document(image_id=99), "annotation 7 has image_id 99"),
         (document(id="x"), "`id` of an entry"),
@@ -73,7 +74,9 @@ def test_bad_file_is_named_with_field_and_entry(tmp_path: Path, content: Any, me
 
 def test_people_of_other_categories_are_ignored(tmp_path: Path) -> None:
     assert indexed(document(), tmp_path)["people_with_keypoints"] == 1
-    assert indexed(document(category_id=18), tmp_path)["people"] == 0
+    others = document() | {"annotations": [labelled.person(), labelled.person(category_id=18, id=8)]}
+    others["categories"].append({"id": 18, "name": "dog"})
+    assert indexed(others, tmp_path)["people"] == 1
 
 
 def test_main_persons_are_large_labelled_and_apart() -> None:
@@ -111,7 +114,7 @@ def test_segmentation_that_cannot_be_read_is_named(segmentation: Any, message: s
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_compressed_runs_are_read_as_pycocotools_wrote_them(mask: np.ndarray) -> None:
     counts = rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    runs = annotations._decompress(counts)
+    runs = segmentations._decompress(counts)
     decoded = np.repeat(np.arange(len(runs)) % 2, runs).reshape(mask.shape[::-1]).T
     np.testing.assert_array_equal(decoded, mask)
 

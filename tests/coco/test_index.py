@@ -93,7 +93,7 @@ def test_index_equals_the_annotation_file(tmp_path: Path, shared: Path) -> None:
     path = shared / "coco/annotations/person_keypoints_val2017.json"
     coco = COCO(path)
     whole = {
-        image["id"]: annotations.make_picture(image, coco.imgToAnns[image["id"]], "a.json", OPENPOSE)
+        image["id"]: annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, annotations.Form("a.json"))
         for image in coco.dataset["images"]
     }
     pictures = index(tmp_path, json.loads(path.read_bytes()))["train"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openpose.coco import own_skeleton
-from openpose.coco.annotations import make_picture
+from openpose.coco.annotations import Form, make_picture
 from openpose.coco.extents import Looks
 from openpose.errors import InputError
 from openpose.skeleton import KNOWN, OPENPOSE18, Skeleton
@@ -40,7 +40,7 @@ def document(*categories: dict[str, Any], keypoints: list[str] = MOUSE) -> dict[
 
 def find(content: dict[str, Any], asked: Skeleton | Draft | None = None, category: str = "") -> Skeleton:
     encoded = json.dumps(content).encode()
-    categories = own_skeleton.read_categories(lambda: io.BytesIO(encoded), "train.json")
+    categories = content["categories"]
     return own_skeleton.find(lambda: io.BytesIO(encoded), "train.json", categories, asked, category)[0]
 
 
@@ -116,7 +116,7 @@ def test_extents_of_animals_seen_from_above_and_from_the_side() -> None:
     for turns, turned in ((range(8), True), ([0] * 8, False)):
         mice = [mouse(n + 1, 40 + 50 * n, 100, turn) for n, turn in enumerate(turns)]
         looks = Looks(found)
-        looks.add(make_picture(content["images"][0], mice, "train.json", found))
+        looks.add(make_picture(content["images"][0], mice, found, Form("train.json")))
         extents = looks.extents()
         assert extents is not None
         assert (extents.smallest, extents.largest, extents.turned) == (0.2, 0.2, turned)
@@ -126,7 +126,7 @@ def test_extents_of_animals_seen_from_above_and_from_the_side() -> None:
 def test_animals_without_an_extent_can_be_scored_and_centred_on(keypoints: int) -> None:
     content, made = document(), skeleton(keypoints)
     entry = {"id": 1, "image_id": 1, "keypoints": [30, 40, 2] * keypoints, "bbox": [30, 40, 0, 0]}
-    picture = make_picture(content["images"][0], [entry], "train.json", made)
+    picture = make_picture(content["images"][0], [entry], made, Form("train.json"))
     assert picture.main.tolist() == [True]
     assert picture.area.tolist() == [100**2], "a fifth of the picture's longer side"
     looks = Looks(made)
@@ -143,5 +143,5 @@ def test_a_nan_among_the_annotations_is_named() -> None:
 
 def test_keypoints_are_matched_by_name() -> None:
     content, made = document(), find(document())
-    picture = make_picture(content["images"][0], content["annotations"][:1], "train.json", made, (3, 0, 1, 2))
+    picture = make_picture(content["images"][0], content["annotations"][:1], made, Form("train.json", (3, 0, 1, 2)))
     assert picture.keypoints[0].tolist() == [[20, 100], [60, 100], [48, 92], [48, 108]]

@@ -276,7 +276,7 @@ def test_oracle_on_real_people(shared: Path) -> None:
     path = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
     results, coco = [], COCO(path)
     for image in coco.dataset["images"]:
-        picture = annotations.make_picture(image, coco.imgToAnns[image["id"]], path.name, OPENPOSE)
+        picture = annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, annotations.Form(path.name))
         scale = 368 / picture.height
         keypoints, labelled = OPENPOSE.part_keypoints(
             picture.keypoints[picture.labelled], picture.visibility[picture.labelled]

@@ -1,5 +1,6 @@
 """The download step: every source gives the same data, harmful input is refused, interruptions cost little."""
 
+import json
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from components.coco_download.coco_download import coco_download
 from components.coco_download.parameters import DataParameters
@@ -24,6 +26,7 @@ from openpose.coco import zip_archive
 from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
+from tests import labelled
 from tests.coco.faulty_server import Fault, FaultyServer, File, running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -130,6 +133,81 @@ def test_the_same_in_a_bucket(sample_folder: Path, bucket: str, tmp_path: Path) 
     made = [tfrecord_targets(root, "val", parameters=sparse) for root in (bucket, str(tmp_path))]
     there, here = (manifest.shards for manifest in made if manifest is not None)
     assert there == here
+
+
+# Splits that nothing can be learnt or measured on
+
+
+def drawn(folder: Path, **people: list[dict[str, Any]]) -> Path:
+    """A data set of one grey picture in each split, with these people."""
+    for split in ("train", "val"):
+        (folder / f"{split}2017").mkdir(parents=True)
+        Image.new("RGB", (80, 60), (99, 99, 99)).save(folder / f"{split}2017/{split}.jpg")
+        (folder / "annotations").mkdir(exist_ok=True)
+        document = labelled.document(people.get(split, [labelled.person()]), [f"{split}.jpg"])
+        (folder / f"annotations/person_keypoints_{split}2017.json").write_text(json.dumps(document))
+    return folder
+
+
+UNSEEN = [value for k in range(17) for value in (10 + k, 20, 0)]
+
+
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        ({"val": []}, "the val split has a labelled keypoint that counts, .*it has no annotations; label some people"),
+        ({"val": [labelled.person(iscrowd=1)]}, "1 crowds with keypoints, .*write iscrowd 0"),
+        ({"val": [labelled.person(keypoints=UNSEEN)]}, r"1 coordinates, but v = 0 .*; write v = 2"),
+        ({"train": [labelled.person(keypoints=None)]}, "so that no network can be trained; .*1 no labelled keypoint"),
+        ({"train": [labelled.person(bbox=[5, 5, 30, 30], area=900)]}, "has no sample: .*1 too small .*32×32"),
+    ],
+)
+def test_a_split_without_labelled_people_is_refused_with_the_reason(
+    people: dict[str, list[dict[str, Any]]], said: str, tmp_path: Path
+) -> None:
+    data = drawn(tmp_path / "data", **people)
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"person_keypoints_{next(iter(people))}2017.json: .*{said}"):
+            coco_download(str(data), str(tmp_path / "root"))
+    assert list((tmp_path / "root").glob("data/*")) == []
+
+
+def test_what_became_of_annotations_is_printed_kept_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = [labelled.person(area=0), labelled.person(id=8, keypoints=None)]
+    manifest = coco_download(str(drawn(tmp_path / "data", train=people)), str(tmp_path / "root"))
+    train = manifest.splits["train"]
+    assert train.annotations is not None
+    assert sum(train.annotations.values()) == 2
+    printed, page = capsys.readouterr().out, Path(manifest.report).read_text()
+    for words in [*train.annotations, *(train.corrections or {})]:
+        assert f"    1 {words}" in printed
+        assert words.split(":")[0] in page
+    again = coco_download(str(drawn(tmp_path / "other")), str(tmp_path / "other-root"))
+    assert "corrections" not in json.loads(again.path.read_text())["splits"]["train"]
+
+
+def test_data_of_an_older_version_is_read_again(tmp_path: Path) -> None:
+    root, data = str(tmp_path / "root"), str(drawn(tmp_path / "data"))
+    manifest = coco_download(data, root)
+    document = json.loads(manifest.path.read_text())
+    for split in document["splits"].values():
+        del split["annotations"]
+    manifest.path.write_text(json.dumps(document))
+    assert coco_download(data, root) == manifest
+
+
+def test_a_picture_in_both_splits_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = drawn(tmp_path / "data")
+    shutil.copy(data / "train2017/train.jpg", data / "val2017/train.jpg")
+    document = labelled.document([labelled.person()], ["train.jpg"])
+    (data / "annotations/person_keypoints_val2017.json").write_text(json.dumps(document))
+    manifest = coco_download(str(data), str(tmp_path / "root"))
+    assert manifest.warnings is not None
+    assert "1 pictures are in both splits" in manifest.warnings[0]
+    assert f"warning: {manifest.warnings[0]}" in capsys.readouterr().out
+    assert manifest.warnings[0].split("(")[0] in Path(manifest.report).read_text()
 
 
 # Harmful archives

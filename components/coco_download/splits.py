@@ -1,0 +1,206 @@
+"""The splits of a data set: indexes and describes them, and refuses those without labelled people."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openpose import storage
+from openpose.coco import fates
+from openpose.coco import index as coco_index
+from openpose.coco.categories import note_on_choice
+from openpose.coco.fates import Correction, Fate, as_counts
+from openpose.coco.layout import Files
+from openpose.coco.manifest import DataSplit, MissingPictures
+from openpose.coco.pictures import PictureStore
+from openpose.errors import InputError
+from openpose.records import image_bytes, schema
+from openpose.report.data_page import Sample, data_page
+from openpose.skeleton import Skeleton
+
+SAMPLES = 12  # pictures in the report
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a data set is read.
+
+    Attributes:
+        skeleton: of the keypoints.
+        category: name of the trained category; empty for the only one with keypoints.
+        seed: of the images' order.
+        categories: of the training file.
+    """
+
+    skeleton: Skeleton
+    category: str
+    seed: int
+    categories: list[dict[str, Any]]
+
+
+def index(
+    folder: storage.StoragePath,
+    files: Files,
+    shares: Mapping[str, Mapping[str, float]],
+    content: Mapping[str, dict[str, Any]],
+    asked: Asked,
+    notes: list[str],
+) -> tuple[dict[str, DataSplit], list[str]]:
+    """Writes the indexes of all splits and the report to a folder.
+
+    Args:
+        folder: of the output.
+        files: of the data set.
+        shares: for each annotation file, each split's share of its images.
+        content: for each split what decides its fingerprint.
+        asked: how the files are read.
+        notes: what of the skeleton was derived, for the report.
+
+    Returns:
+        The description of each split, and warnings.
+
+    Raises:
+        InputError: a file cannot be used, or a split has nobody that could be trained or measured.
+    """
+    described, samples = dict[str, DataSplit](), dict[str, list[Sample]]()
+    indexed = dict[str, coco_index.IndexedSplit]()
+    with storage.atomic_folder(folder) as temporary:
+        for file, of_file in shares.items():
+            with PictureStore(files.pictures[file]) as store:
+                parts = _indexed(files, file, of_file, temporary, store, asked)
+                indexed |= parts
+                for split, part in parts.items():
+                    opened = coco_index.Split(temporary / part.people, temporary / part.index)
+                    bad = _missing(opened, store, files.annotations[file].name, asked.skeleton)
+                    samples[split] = _samples(opened, store, asked.skeleton)
+                    described[split] = _described(part, folder, bad, files.pictures[file], content[split])
+        refuse_empty(described, {split: file for file, parts in shares.items() for split in parts}, files)
+        warnings = _warnings(indexed, files, asked)
+        page = data_page("Data", described, samples, asked.skeleton, notes, warnings)
+        storage.write_text(temporary / "report.html", page)
+    return described, warnings
+
+
+def _indexed(
+    files: Files, file: str, shares: Mapping[str, float], folder: Path, store: PictureStore, asked: Asked
+) -> dict[str, coco_index.IndexedSplit]:
+    annotations = files.annotations[file]
+    known = asked.categories if file == "train" else None
+
+    def measure(name: str) -> tuple[int, int]:
+        try:
+            return image_bytes.upright_size(store.read, name)
+        except image_bytes.BadImage as error:
+            raise InputError(str(error)) from error
+
+    return coco_index.index(
+        annotations.open,
+        annotations.name,
+        folder,
+        asked.skeleton,
+        shares,
+        store.size,
+        asked.seed,
+        asked.category,
+        known,
+        measure,
+    )
+
+
+def _described(
+    part: coco_index.IndexedSplit,
+    folder: storage.StoragePath,
+    bad: MissingPictures,
+    pictures: storage.StoragePath,
+    content: dict[str, Any],
+) -> DataSplit:
+    corrections = as_counts(part.tally.corrections)
+    # What an older version read differently has another fingerprint, so that it is not trained on again.
+    changed = {words: count for words, count in corrections.items() if words != Correction.OUTSIDE.value}
+    changed |= as_counts(Counter({Fate.SAME_KIND: part.tally.fates[Fate.SAME_KIND]}))
+    return DataSplit(
+        people=str(folder / part.people),
+        index=str(folder / part.index),
+        counts=part.counts,
+        keypoints=part.keypoints,
+        bad=bad,
+        pictures=str(pictures),
+        fingerprint=storage.fingerprint(content | ({"read": changed} if changed else {})),
+        extents=part.extents,
+        annotations=as_counts(part.tally.fates),
+        corrections=corrections or None,
+        not_main=as_counts(part.tally.not_main) or None,
+    )
+
+
+def _warnings(indexed: Mapping[str, coco_index.IndexedSplit], files: Files, asked: Asked) -> list[str]:
+    first = files.annotations["train"]
+    warnings = note_on_choice(asked.categories, first.name, asked.category)
+    both = coco_index.in_both(indexed["train"], indexed["val"])
+    if both:
+        warnings.append(
+            f"{both:,} pictures are in both splits (same name and size), so that validation measures what was trained "
+            "on; take them out of one split, or hold out a share with val_share"
+        )
+    return warnings
+
+
+def refuse_empty(described: Mapping[str, DataSplit], files_of: Mapping[str, str], files: Files) -> None:
+    """Refuses a validation split without a labelled person and a training split without a sample.
+
+    Args:
+        described: the splits.
+        files_of: for each split the name of its annotation file in `files`.
+        files: of the data set.
+
+    Raises:
+        InputError: a split is refused; the message says why it has nobody, and the cure.
+    """
+    for split, part in described.items():
+        name = files.annotations[files_of[split]].name
+        nobody = part.counts["people_with_keypoints"] == 0
+        if nobody:
+            use = "no network can be trained" if split == "train" else "COCO AP would be undefined for every network"
+            raise InputError(
+                f"{name}: nobody in the {split} split has a labelled keypoint that counts, so that {use}; "
+                f"{fates.why_unlabelled(part.annotations or {})}"
+            )
+        if split == "train" and part.counts["samples"] == 0:
+            raise InputError(
+                f"{name}: the {split} split has no sample: no picture has a person whom a sample can be centred on; "
+                f"{fates.why_no_sample(part.not_main or {})}"
+            )
+
+
+def _missing(split: coco_index.Split, store: PictureStore, annotations: str, skeleton: Skeleton) -> MissingPictures:
+    """Counts a split's missing pictures, and names some.
+
+    Raises:
+        InputError: all of them are missing.
+    """
+    missing = np.flatnonzero(split.picture_bytes == 0).tolist()
+    names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
+    if len(missing) == len(split):
+        raise InputError(
+            f"{store.place}: all {len(split)} pictures of {annotations} are missing; "
+            f"looked for {', '.join(names[:3])}; found {', '.join(store.some(3)) or 'nothing'}"
+        )
+    return MissingPictures(missing=len(missing), names=names)
+
+
+def _samples(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
+    """Sample pictures from the start of a split's shuffled order: readable ones, those with people first."""
+    found: list[Sample] = []
+    pictures = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
+    for picture in sorted(pictures, key=lambda picture: not picture.labelled.any()):
+        if len(found) == SAMPLES:
+            break
+        try:
+            encoded = image_bytes.upright(store.read, picture.file_name, (picture.width, picture.height))
+        except image_bytes.BadImage:
+            continue
+        found.append(Sample(picture, encoded))
+    return found
