@@ -1,6 +1,7 @@
 """Errors that are the user's to mend."""
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,13 @@ class InputError(Exception):
     """
 
 
+def print_any_text() -> None:
+    """Lets the output have escapes for what its encoding lacks: names of files, or all but ASCII in old terminals."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def reports_errors(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Makes a command's `main` print an InputError as one line and return exit code 1.
 
@@ -26,6 +34,7 @@ def reports_errors(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
     @functools.wraps(main)
     def reporting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        print_any_text()
         try:
             code = main(*args, **kwargs)
             sys.stdout.flush()  # finds a reader that has gone, here instead of at Python's end

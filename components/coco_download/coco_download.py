@@ -195,7 +195,7 @@ def _described_files(files: Files, sums: dict[str, str], signatures: dict[str, s
         name, size = annotations.entry or annotations.place.name, annotations.size()
         found[str(annotations)] = DataFile(place=str(annotations), name=name, bytes=size, sha256=sums[split])
     for split, place in files.pictures.items():
-        if place.suffix == ".zip":
+        if place.suffix.lower() == ".zip":
             with storage.open_binary(place) as file:
                 sha256 = storage.stream_sha256(file)
             size = storage.size(place) or 0

@@ -186,9 +186,19 @@ def _missing(split: coco_index.Split, store: PictureStore, annotations: str, ske
     if len(missing) == len(split):
         raise InputError(
             f"{store.place}: all {len(split)} pictures of {annotations} are missing; "
-            f"looked for {', '.join(names[:3])}; found {', '.join(store.some(3)) or 'nothing'}"
+            f"looked for {', '.join(names[:3])}; found {', '.join(store.some(3)) or 'nothing'}; "
+            f"{_cure(names[0], store)}"
         )
     return MissingPictures(missing=len(missing), names=names)
+
+
+def _cure(name: str, store: PictureStore) -> str:
+    alike = store.alike(name)
+    wants = f"`file_name` must be a path below {store.place}, with slashes"
+    if alike:
+        return f"{name} is probably {alike}: {wants}"
+    backslashes = " (backslashes separate folders on Windows only)" if "\\" in name else ""
+    return f"{wants}{backslashes}; correct it, or give the folder or archive that holds the pictures"
 
 
 def _samples(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:

@@ -77,7 +77,7 @@ def choose(images: list[dict[str, Any]], share: float, seed: int, name: str) -> 
         frames = sorted(images, key=lambda image: natural(str(image.get("file_name"))))
         count = min(max(1, round(target)), len(images) - 1)
         said = f"the last {count} of its {len(images)} images are held out, because all seem to be of one film"
-        return {image.get("id") for image in frames[-count:]}, said
+        return {_id(image.get("id")) for image in frames[-count:]}, said
     order = sorted(films, key=lambda film: blake2b(f"{seed}:{film}".encode()).digest())
     held, taken = [], 0
     for film in order:
@@ -86,7 +86,7 @@ def choose(images: list[dict[str, Any]], share: float, seed: int, name: str) -> 
             taken += len(films[film])
     if not held:
         held = [min(order, key=lambda film: len(films[film]))]
-    ids = {image.get("id") for film in held for image in films[film]}
+    ids = {_id(image.get("id")) for film in held for image in films[film]}
     whole = f"{len(ids)} of its {len(images)} images are held out"
     if len(films) == len(images):
         return ids, f"{whole}, chosen at random"
@@ -116,7 +116,13 @@ def _films(images: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def _name(image: dict[str, Any]) -> str:
     path = PurePosixPath(str(image.get("file_name")))
-    return str(path.with_name(_ROBOFLOW.sub("", path.stem)))
+    stem = _ROBOFLOW.sub("", path.stem)
+    return str(path.with_name(stem)) if path.name and stem else str(path)
+
+
+def _id(value: Any) -> Any:
+    """An id to compare by, also of a kind that `index` will refuse."""
+    return repr(value) if isinstance(value, dict | list) else value
 
 
 def _write(source: Annotations, folder: Path, held: set[Any]) -> None:
@@ -124,13 +130,16 @@ def _write(source: Annotations, folder: Path, held: set[Any]) -> None:
     name = str(source)
     categories = list(items(source.open, "categories", name))
     with ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{split}.json").open("w")) for split in ("train", "val")]
+        files = [
+            stack.enter_context((folder / f"{split}.json").open("w", encoding="utf-8", errors="backslashreplace"))
+            for split in ("train", "val")
+        ]
         for file in files:
             file.write('{"categories": ' + json.dumps(categories, ensure_ascii=False))
         for field, key in (("images", "id"), ("annotations", "image_id")):
             between = [f', "{field}": [\n'] * len(files)
             for entry in items(source.open, field, name):
-                side = int(entry.get(key) in held)
+                side = int(_id(entry.get(key)) in held)
                 files[side].write(between[side] + json.dumps(entry, ensure_ascii=False))
                 between[side] = ",\n"
             for side, file in enumerate(files):

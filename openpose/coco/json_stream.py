@@ -62,7 +62,8 @@ def items(open_file: OpenFile, field: str, name: str) -> Iterator[dict[str, Any]
                         raise _not_a_list(field, name)
             return
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            text = " ".join(str(error).split())
+            said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+            text = " ".join(said.split())
             if not nan_is_null and ("NaN" in text or "nfinity" in text):
                 nan_is_null = True  # read again, which goes on after the items so far
                 continue

@@ -18,7 +18,7 @@ from openpose import storage
 from openpose.coco.download import Fetched
 from openpose.coco.json_stream import items
 from openpose.coco.pictures import PictureStore
-from openpose.coco.zip_archive import open_archive
+from openpose.coco.zip_archive import UNREAD, files_in, open_archive
 from openpose.errors import InputError
 
 _SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # words for a split in names
@@ -167,8 +167,9 @@ def recognise(folder: Path, names: Names) -> Files | None:
         InputError: several files could be a split's, or the pictures of one are nowhere.
     """
     found: dict[str, list[Path]] = {}
-    for place in sorted({*folder.glob("*.json"), *folder.glob("*/*.json"), *folder.glob("annotations/*/*.json")}):
-        split = _split_of(place, folder)
+    inside = {place for pattern in ("*", "*/*", "annotations/*/*") for place in folder.glob(pattern)}
+    for place in sorted(each for each in inside if each.suffix.lower() == ".json"):
+        split = None if storage.is_shadow(place.name) or place.is_dir() else _split_of(place, folder)
         if split is not None and _images(place):
             found.setdefault(split, []).append(place)
     if not found.setdefault("train", found.get("", [])):
@@ -224,7 +225,23 @@ def _only(places: list[Path], folder: Path, split: str) -> Path:
 
 def _store(annotations: Path, folder: Path, split: str) -> Path:
     """The folder or archive that has pictures of an annotation file."""
-    wanted, tried = _images(annotations), list[Path]()
+    wanted = _images(annotations)
+    tried = list(dict.fromkeys(_stores(annotations, folder, split)))
+    # Exactly these names first, then other ways of writing them, such as with backslashes.
+    for finds in (PictureStore.has, PictureStore.size):
+        for place in tried:
+            with PictureStore(place) as store:
+                if any(finds(store, name) for name in wanted):
+                    return place
+    names = ", ".join(place.relative_to(folder).as_posix() for place in tried)
+    raise InputError(
+        f"{annotations}: its pictures, such as {wanted[0]}, are not in {folder} (looked in {names}); put them in "
+        f"{split}/ or images/, or say with --{split}-pictures where they are"
+    )
+
+
+def _stores(annotations: Path, folder: Path, split: str) -> Iterator[Path]:
+    """Folders and archives that may hold the pictures of an annotation file, the likeliest first."""
     words = [*_SPLITS[split], f"{split}2017"]
     inside = [*words, *(f"images/{word}" for word in words), *(f"{word}/images" for word in words), *_STORES, "."]
     for base in dict.fromkeys((annotations.parent, folder)):
@@ -233,16 +250,8 @@ def _store(annotations: Path, folder: Path, split: str) -> Path:
         }
         for name in inside:
             for place in (children.get(name) if name != "." else base, children.get(f"{name}.zip")):
-                if place is not None and (place.is_dir() or place.suffix == ".zip"):
-                    tried.append(place)
-                    with PictureStore(place) as store:
-                        if any(store.size(name) for name in wanted):
-                            return place
-    names = ", ".join(place.relative_to(folder).as_posix() for place in dict.fromkeys(tried))
-    raise InputError(
-        f"{annotations}: its pictures, such as {wanted[0]}, are not in {folder} (looked in {names}); put them in "
-        f"{split}/ or images/, or say with --{split}-pictures where they are"
-    )
+                if place is not None and (place.is_dir() or place.suffix.lower() == ".zip"):
+                    yield place
 
 
 def first(candidates: list[str], exists: Callable[[str], bool], where: object, split: str, what: str) -> str:
@@ -262,17 +271,41 @@ def first(candidates: list[str], exists: Callable[[str], bool], where: object, s
         if exists(name):
             return name
     tried = " nor ".join(candidates)
+    alike = _alike(where, candidates) if isinstance(where, Path) else []
+    if alike:
+        raise InputError(
+            f"{where}: no {tried} is there, but {', '.join(alike)} is; {_cure(alike[0])}, or say with "
+            f"--{split}-{what} what the {what} are called"
+        )
     raise InputError(
         f"{where}: {'neither ' if len(candidates) > 1 else 'no '}{tried} is there; put the {what} of the {split} "
         f"split there, or say with --{split}-{what} what they are called"
     )
 
 
+def _alike(folder: Path, candidates: list[str]) -> list[str]:
+    """Files of a folder with nearly the names of the candidates: in capitals, `name (1).zip`, or `name.tar.gz`."""
+
+    def plain(name: str) -> str:
+        bare = re.sub(r"\.(zip|json|tar|tgz|gz|bz2|xz|7z|rar)\b", "", name.lower())
+        return re.sub(r"( ?\(\d+\)| copy)$", "", bare)
+
+    wanted = {plain(Path(name).name) for name in candidates}
+    places = [*folder.glob("*"), *folder.glob("annotations/*"), *folder.glob("zips/*")]
+    return sorted(place.relative_to(folder).as_posix() for place in places if plain(place.name) in wanted)
+
+
+def _cure(name: str) -> str:
+    if name.lower().endswith(UNREAD):
+        return "unpack it"
+    return "rename it"
+
+
 def _annotations(place: storage.StoragePath, split: str) -> Annotations:
-    if place.suffix != ".zip":
+    if place.suffix.lower() != ".zip":
         return Annotations(place)
     with open_archive(place) as archive:
-        entries = [name for name in archive.namelist() if name.endswith(".json")]
+        entries = [entry.filename for entry in files_in(archive) if entry.filename.lower().endswith(".json")]
     own = f"annotations/person_keypoints_{split}2017.json"
     if own in entries:
         return Annotations(place, own)

@@ -1,17 +1,37 @@
 """Reads pictures by name from a folder or a zip archive, on this machine or in a bucket, without unpacking."""
 
 import io
+import os
 import struct
 import unicodedata
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
 from openpose import storage
-from openpose.coco.zip_archive import DAMAGED, entry_name, open_archive
+from openpose.coco.zip_archive import DAMAGED, entry_name, files_in, open_archive, refuse_unread
 from openpose.errors import InputError
 
 _HEADER, _SPARE = 30, 256  # bytes of an entry's local header without name and extra fields, and a guess for those
+
+
+def _ways(file_name: str, place: storage.StoragePath) -> Iterator[str]:
+    """Ways in which tools write the name of a picture in a folder: as it is, with backslashes, or below the folder."""
+    yield file_name
+    name = file_name.replace("\\", "/").removeprefix("./")
+    yield name
+    parts, folders = PurePosixPath(name).parts, place.parts
+    for count in range(1, min(len(parts), len(folders) + 1)):
+        if parts[:count] == tuple(folders[-count:]):
+            yield "/".join(parts[count:])
+
+
+def _only_top(names: Iterable[str]) -> str:
+    """The folder that all files of an archive are in, with a slash; empty if there is none."""
+    tops = {name.rpartition("/")[0].split("/", 1)[0] for name in names}
+    return f"{tops.pop()}/" if len(tops) == 1 and tops != {""} else ""
 
 
 class PictureStore:
@@ -29,11 +49,13 @@ class PictureStore:
         self.place = storage.path(place)
         self._folder = self.place.stem
         self._archive: zipfile.ZipFile | None = None
-        if self.place.suffix == ".zip" and self.place.is_file():
+        if self.place.suffix.lower() == ".zip" and self.place.is_file():
             self._archive = open_archive(self.place)
-            self._entries = {entry_name(entry): entry for entry in self._archive.infolist() if not entry.is_dir()}
+            self._entries = {entry_name(entry): entry for entry in files_in(self._archive)}
+            self._tops = list(dict.fromkeys((f"{self._folder}/", "", _only_top(self._entries))))
             self._ranges = storage.RangeReader(self.place)
         elif not self.place.is_dir():
+            refuse_unread(self.place)
             raise InputError(f"{self.place}: no such folder of pictures or zip archive")
 
     def read(self, file_name: str) -> bytes:
@@ -44,7 +66,13 @@ class PictureStore:
             ValueError: its name leads out of the split's folder.
         """
         if self._archive is None:
-            return storage.read_bytes(self.place / str(self._inside(file_name)))
+            try:
+                return storage.read_bytes(self.place / str(self._inside(file_name)))
+            except (FileNotFoundError, ValueError):
+                place = self._otherwise(file_name)
+                if place is None:
+                    raise
+                return storage.read_bytes(place)
         entry = self._entry(file_name)
         if entry is None:
             raise FileNotFoundError(file_name)
@@ -66,15 +94,41 @@ class PictureStore:
             content += self._ranges.read(entry.header_offset + wanted, end - wanted)
         return content[start:end]
 
+    def has(self, file_name: str) -> bool:
+        """Whether there is a picture of exactly this name."""
+        if self._archive is not None:
+            return any(f"{top}{file_name}" in self._entries for top in self._tops)
+        with suppress(OSError, ValueError):
+            return storage.size(self.place / str(self._inside(file_name))) is not None
+        return False
+
     def size(self, file_name: str) -> int:
         """Bytes of a picture; 0 if it is missing or its name leads out of the split's folder."""
         try:
             if self._archive is None:
-                return storage.size(self.place / str(self._inside(file_name))) or 0
+                place = self.place / str(self._inside(file_name))
+                return storage.size(place) or self._size_otherwise(file_name)
             entry = self._entry(file_name)
         except (ValueError, OSError):
-            return 0
+            return self._size_otherwise(file_name)
         return entry.file_size if entry else 0
+
+    def _size_otherwise(self, file_name: str) -> int:
+        place = self._otherwise(file_name) if self._archive is None else None
+        return 0 if place is None else storage.size(place) or 0
+
+    def _otherwise(self, file_name: str) -> storage.StoragePath | None:
+        """A picture of the folder by another way of writing its name; None if there is none."""
+        for name in _ways(file_name, self.place):
+            for form in ("NFC", "NFD"):
+                places = [self.place / unicodedata.normalize(form, name)]
+                with suppress(UnicodeError):  # a disk from Windows may have names in another encoding than UTF-8
+                    places.append(self.place / os.fsdecode(unicodedata.normalize(form, name).encode("latin-1")))
+                for place in places:
+                    with suppress(OSError, ValueError):
+                        if self._inside(name) and storage.size(place) is not None:
+                            return place
+        return None
 
     def position(self, file_name: str) -> int:
         """Offset of a picture in its archive; 0 in a folder, or if it is missing."""
@@ -90,17 +144,27 @@ class PictureStore:
         usual = self._entries.get(f"{self._folder}/{file_name}")
         if usual is not None:  # safe without `_inside`, which is slower: open_archive checked all names
             return usual
-        name = self._inside(file_name)
-        for candidate in (f"{self._folder}/{name}", str(name)):
-            entry = self._entries.get(unicodedata.normalize("NFC", candidate))
-            if entry is not None:
-                return entry
+        self._inside(file_name)
+        for name in _ways(file_name, self.place.with_suffix("")):
+            for top in self._tops:
+                entry = self._entries.get(unicodedata.normalize("NFC", f"{top}{PurePosixPath(name)}"))
+                if entry is not None:
+                    return entry
         return None
 
     def some(self, count: int) -> list[str]:
         """The first `count` names in the folder or archive."""
-        names = self._entries if self._archive is not None else storage.sizes(self.place)
+        names = self._entries if self._archive is not None else self._sizes()
         return sorted(names)[:count]
+
+    def alike(self, file_name: str) -> str | None:
+        """A file with the same name in any folder of the store, in capitals or not."""
+        name = PurePosixPath(file_name.replace("\\", "/")).name.casefold()
+        names = self._entries if self._archive is not None else self._sizes()
+        return next((each for each in sorted(names) if PurePosixPath(each).name.casefold() == name), None)
+
+    def _sizes(self) -> dict[str, int]:
+        return {name: size for name, size in storage.sizes(self.place).items() if not storage.is_shadow(name)}
 
     def _inside(self, file_name: str) -> PurePosixPath:
         name = PurePosixPath(file_name)
@@ -112,8 +176,9 @@ class PictureStore:
         """What changes when the pictures change: names with checksums (archive) or with sizes (folder)."""
         if self._archive is not None:
             # The directory at the end of the archive holds a checksum of every picture.
-            return {"entries": sorted((entry.filename, entry.CRC) for entry in self._archive.infolist())}
-        return {"files": sorted(storage.sizes(self.place).items())}
+            entries = (entry for entry in self._archive.infolist() if not storage.is_shadow(entry.filename))
+            return {"entries": sorted((entry.filename, entry.CRC) for entry in entries)}
+        return {"files": sorted(self._sizes().items())}
 
     def close(self) -> None:
         """Closes the archive."""

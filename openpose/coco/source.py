@@ -60,7 +60,8 @@ def bring(source: str, root: storage.StoragePath, names: Names, val_share: float
     if place is None and source.lower().endswith(".zip"):
         place = _downloaded(source, local)
     if place is not None:
-        folder = _unpacked(place, local) if place.suffix == ".zip" else place
+        zip_archive.refuse_unread(place)
+        folder = _unpacked(place, local) if place.suffix.lower() == ".zip" else place
         files = _files_in(folder, names, local, val_share, seed)
         if storage.is_local(root):
             return files
@@ -125,8 +126,7 @@ def _unpacked(archive: Path, root: Path) -> Path:
     with PictureStore(archive) as store:
         key = storage.fingerprint(store.signature())[:12]
     folder = zip_archive.unpack(archive, root / "archives" / key / archive.stem)
-    children = [each for each in folder.iterdir() if each.name not in ("__MACOSX", ".DS_Store")]
-    return children[0] if len(children) == 1 and children[0].is_dir() else folder
+    return zip_archive.only_folder(folder) or folder
 
 
 def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int) -> Files:
@@ -138,6 +138,9 @@ def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int
         files = _converted(project, names, root)
     elif place.is_dir():
         found = layout.recognise(place, names)
+        inner = zip_archive.only_folder(place)
+        if found is None and inner is not None:
+            return _files_in(inner, names, root, val_share, seed)
         if found is None:
             return layout.find(place, names, lambda name: (place / name).exists())
         files = found

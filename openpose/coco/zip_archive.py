@@ -1,5 +1,6 @@
 """Zip archives: opens them after a safety check, packs and unpacks folders of pictures."""
 
+import os
 import shutil
 import stat
 import struct
@@ -63,24 +64,50 @@ def entry_name(entry: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
+def files_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries of an archive that are files, without those that macOS adds."""
+    return [entry for entry in archive.infolist() if not entry.is_dir() and not storage.is_shadow(entry.filename)]
+
+
 def unpack(archive: storage.StoragePath, folder: Path) -> Path:
     """Unpacks an archive of pictures into a new folder, unless the folder exists.
 
     Returns:
-        The folder of the pictures: `folder`, or the folder with the archive's name in it.
+        The folder of the pictures: `folder`, or the folder in it with the archive's name, or the only one in it.
 
     Raises:
         InputError: an entry is refused or damaged, or the disk is full.
     """
     if not folder.is_dir():
         with open_archive(archive) as opened, storage.atomic_folder(folder) as temporary:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+            entries = files_in(opened)
             with progress.bar(sum(entry.file_size for entry in entries), f"unpack {archive.name}", "byte") as bar:
                 for entry in entries:
                     _unpack_entry(opened, entry, temporary, archive)
                     bar.update(entry.file_size)
     inner = folder / archive.stem
-    return inner if inner.is_dir() else folder
+    return inner if inner.is_dir() else only_folder(folder) or folder
+
+
+def only_folder(folder: Path) -> Path | None:
+    """The folder that is all that a folder holds, apart from what macOS adds; None if there is more, or a file."""
+    inside = [each for each in folder.iterdir() if not storage.is_shadow(each.name)]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else None
+
+
+#: Endings of archives that are not read, and of packed files.
+UNREAD = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".7z", ".rar", ".gz", ".xz", ".bz2")
+
+
+def refuse_unread(place: object) -> None:
+    """Refuses an archive of another kind than zip.
+
+    Raises:
+        InputError: it is one, by its name.
+    """
+    ending = next((each for each in UNREAD if str(place).lower().endswith(each)), None)
+    if ending:
+        raise InputError(f"{place}: {ending} is not read; unpack it and give the folder, or pack the folder as .zip")
 
 
 def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, archive: storage.StoragePath) -> None:
@@ -95,20 +122,29 @@ def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path,
         raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
 
 
+def _utf8(name: str) -> str:
+    """The name of a file for an archive; one that is not UTF-8 on the disk is taken for Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("latin-1")
+    return name
+
+
 def pack(folder: storage.StoragePath, place: storage.StoragePath) -> None:
     """Packs a folder of pictures into an archive without compression; the same folder gives the same bytes.
 
     Raises:
         InputError: the disk is full, or the bucket refuses access.
     """
-    sizes = storage.sizes(folder)
+    sizes = {name: size for name, size in storage.sizes(folder).items() if not storage.is_shadow(name)}
     with (
         storage.atomic_file(place) as temporary,
         zipfile.ZipFile(temporary, "w") as archive,
         progress.bar(sum(sizes.values()), f"pack {folder.name}", "byte") as bar,
     ):
         for name in sorted(sizes):
-            entry = zipfile.ZipInfo(f"{folder.name}/{name}")  # its date is always 1980
+            entry = zipfile.ZipInfo(f"{folder.name}/{_utf8(name)}")  # its date is always 1980
             entry.file_size = sizes[name]
             with (folder / name).open("rb") as source, archive.open(entry, "w") as target:
                 shutil.copyfileobj(source, target, 1 << 20)

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from openpose import model_files
-from openpose.errors import InputError
+from openpose.errors import InputError, print_any_text
 from openpose.model_files.formats import Pixels
 from openpose.predict import files, in_batches
 from openpose.predict.predictor import Passes, Predictor
@@ -42,6 +42,7 @@ class Flags:
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m openpose.predict") -> int:
     """Runs the command line; returns the exit code: 1 if any file could not be used."""
+    print_any_text()
     flags = tyro.cli(Flags, prog=program, args=arguments)
     try:
         run = _predict(flags)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from openpose import image_file
+from openpose import image_file, storage
 from openpose.errors import InputError
 from openpose.predict.video import VIDEOS, is_video
 
@@ -26,14 +26,15 @@ def find(image: str) -> list[Path]:
     """
     path = Path(image)
     if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.is_file())
+        inside = sorted(file for file in path.iterdir() if file.is_file() and not storage.is_shadow(file.name))
         return _usable(inside, f"{image}: no picture or video in this folder")
     if path.exists():
         return [path]
     if not glob.has_magic(image):
         raise InputError(f"{image}: no such picture, video or folder")
     matches = sorted(Path(name) for name in glob.glob(image, recursive=True))
-    return _usable([file for file in matches if file.is_file()], f"{image}: no picture or video matches")
+    found = [file for file in matches if file.is_file() and not storage.is_shadow(file.name)]
+    return _usable(found, f"{image}: no picture or video matches")
 
 
 def _usable(paths: list[Path], nothing: str) -> list[Path]:

@@ -145,5 +145,5 @@ def write_bytes(place: StoragePath, content: bytes) -> None:
 
 
 def write_text(place: StoragePath, content: str) -> None:
-    """Writes a whole text file (UTF-8) atomically."""
-    write_bytes(place, content.encode())
+    """Writes a whole text file (UTF-8) atomically; what cannot be encoded, such as odd file names, is escaped."""
+    write_bytes(place, content.encode(errors="backslashreplace"))

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,9 +126,9 @@ def sizes(folder: StoragePath) -> dict[str, int]:
     """
     if is_local(folder):
         found = {}
-        for top, _, names in os.walk(folder):
+        for top, names in _walk(folder, ()):
             for name in names:
-                with suppress(FileNotFoundError):  # another process has just renamed it
+                with suppress(OSError):  # another process has just renamed it, or it is a link to nothing
                     found[(Path(top) / name).relative_to(folder).as_posix()] = (Path(top) / name).stat().st_size
         return found
     prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
@@ -136,6 +136,26 @@ def sizes(folder: StoragePath) -> dict[str, int]:
         blobs = client().list_blobs(folder.bucket, prefix=prefix)
         # Some tools make an object for the folder itself.
         return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, list[str]]]:
+    """Like `os.walk`, but follows links to folders, except to one that the link is in."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        own = folder.stat()
+    except OSError:
+        return
+    if (own.st_dev, own.st_ino) in above:
+        return
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    yield folder, [entry.name for entry in entries if not entry.is_dir()]
+    for name in folders:
+        yield from _walk(folder / name, (*above, (own.st_dev, own.st_ino)))
+
+
+def is_shadow(name: str) -> bool:
+    """Whether a file is one that macOS puts beside others: `.DS_Store`, `._name`, or anything in `__MACOSX`."""
+    return any(part == "__MACOSX" or part == ".DS_Store" or part.startswith("._") for part in name.split("/"))
 
 
 def state(place: StoragePath) -> list[int]:

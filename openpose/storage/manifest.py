@@ -95,8 +95,12 @@ def stream_sha256(file: IO[bytes]) -> str:
 
 
 def fingerprint(document: Any) -> str:
-    """Checksum of a JSON document's content; the order of its keys does not matter."""
-    return checksum(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    """Checksum of a JSON document's content; the order of its keys does not matter.
+
+    Names of files that are not UTF-8 have characters that cannot be encoded; these are written as escapes.
+    """
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return checksum(text.encode(errors="backslashreplace"))
 
 
 @dataclass(frozen=True, kw_only=True)
