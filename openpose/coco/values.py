@@ -27,7 +27,10 @@ def whole_number(entry: dict[str, Any], field: str, path: str, what: str, cure: 
     """
     value: Any = entry.get(field)
     if isinstance(value, bool) or not all_finite([value], 2**63) or value != int(value):
-        raise InputError(f"{path}: `{field}` of an entry ({what}) must be a whole number, it is {shown(value)}; {cure}")
+        raise InputError(
+            f"{path}: `{field}` of an entry ({what}) must be a whole number, it is "
+            f"{'missing' if value is None else shown(value)}; {cure}"
+        )
     return int(value)
 
 

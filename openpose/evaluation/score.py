@@ -10,13 +10,13 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from openpose import storage
+from openpose.coco.truth import PERSON
+from openpose.coco.truth import read as read_truth
 from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
 #: COCO's ten figures for keypoints, in the order of COCOeval.stats.
 METRICS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
-PERSON = 1  # COCO's category id
 
 
 def average_precision(
@@ -114,19 +114,6 @@ def _one_part(
     return float(precision.mean()) if (precision > -1).any() else None
 
 
-def read_truth(path: str | Path) -> dict[str, Any]:
-    """Reads a COCO person_keypoints file.
-
-    Raises:
-        InputError: it is missing or lacks one of COCO's lists.
-    """
-    document = storage.read_json(str(path))
-    for field in ("images", "annotations", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(field), list):
-            raise InputError(f"{path}: no list `{field}`; give COCO's person_keypoints file of the pictures")
-    return document
-
-
 def check_ids(ids: Iterable[int], known: set[int], name: str) -> None:
     """Raises InputError when pictures of `name` are not among the known ones."""
     unknown = sorted(set(ids) - known)
@@ -138,7 +125,7 @@ def check_ids(ids: Iterable[int], known: set[int], name: str) -> None:
 
 
 def _document(ground_truth: dict[str, Any] | str | Path) -> dict[str, Any]:
-    return ground_truth if isinstance(ground_truth, dict) else read_truth(ground_truth)
+    return ground_truth if isinstance(ground_truth, dict) else read_truth(str(ground_truth)).document
 
 
 def _evaluation(truth: COCO, detections: list[dict[str, Any]], sigmas: Sequence[float]) -> COCOeval:

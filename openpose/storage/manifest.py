@@ -33,8 +33,12 @@ def write_json(place: StoragePath, document: Any) -> None:
     write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(place: str | StoragePath) -> Any:
+def read_json(place: str | StoragePath, cure: str = "remove it and rerun the step that makes it") -> Any:
     """Reads a JSON document.
+
+    Args:
+        place: the file.
+        cure: what the message about a damaged file says to do.
 
     Raises:
         InputError: it is missing or not valid JSON; the message names the file.
@@ -44,8 +48,8 @@ def read_json(place: str | StoragePath) -> Any:
         return json.loads(read_bytes(place))
     except FileNotFoundError as error:
         raise InputError(f"{place}: no such file") from error
-    except ValueError as error:
-        raise InputError(f"{place}: not valid JSON ({error}); remove it and rerun the step that makes it") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place}: not valid JSON ({error}); {cure}") from error
 
 
 def read_as(place: StoragePath, kind: type[Document]) -> Document:

@@ -1,10 +1,13 @@
 """The command that scores a file of detections: what it prints, and what it says of files that cannot be used."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from openpose.coco import truth
 from openpose.evaluation import score_file
 from openpose.evaluation.pixel_errors import FIGURES
 from openpose.predict.results import coco_results
@@ -103,7 +106,130 @@ def test_detections_that_cannot_be_used(
 def test_truth_that_is_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "found.json").write_text("[]")
     code, _, errors = run(capsys, tmp_path / "found.json", tmp_path / "found.json")
-    assert (code, errors) == (
-        1,
-        f"error: {tmp_path}/found.json: no list `images`; give COCO's person_keypoints file of the pictures\n",
-    )
+    said = "`categories` must be a list of objects, as in COCO's person_keypoints files"
+    assert (code, errors) == (1, f"error: {tmp_path}/found.json: {said}\n")
+    code, _, errors = run(capsys, tmp_path / "none.json", tmp_path / "found.json")
+    assert (code, errors) == (1, f"error: {tmp_path}/none.json: no such file\n")
+
+
+def all_have(**fields: Any) -> Callable[[dict[str, Any], list[dict[str, Any]]], None]:
+    """Gives all annotations these fields; `...` takes a field away."""
+
+    def change(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+        for entry in truth["annotations"]:
+            entry |= fields
+            for name in [name for name, value in fields.items() if value is ...]:
+                del entry[name]
+
+    return change
+
+
+def found_have(**fields: Any) -> Callable[[dict[str, Any], list[dict[str, Any]]], None]:
+    def change(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+        for entry in found:
+            entry |= fields
+
+    return change
+
+
+def category_0(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    truth["categories"] = [OPENPOSE.coco_category() | {"id": 0}]
+    all_have(category_id=0)(truth, found)
+
+
+def category_0_in_both(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    category_0(truth, found)
+    found_have(category_id=0)(truth, found)
+
+
+def ids_from_0(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    for number, entry in enumerate(truth["annotations"]):
+        entry["id"] = number
+
+
+def floats(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    for entry in [*truth["annotations"], *found]:
+        entry["image_id"] = float(entry["image_id"])
+    for image in truth["images"]:
+        image["id"] = float(image["id"])
+
+
+def score(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any) -> tuple[int, str, str]:
+    """Scores the annotations themselves after a change of both files."""
+    truth = annotations({1: [person(0), person(1)], 2: [person(2)]})
+    for entry in truth["annotations"]:
+        entry["bbox"] = [20, 20, 200, 200]
+    found = [
+        {"image_id": each["image_id"], "category_id": 1, "keypoints": list(each["keypoints"]), "score": 0.9}
+        for each in truth["annotations"]
+    ]
+    change(truth, found)
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    return run(capsys, tmp_path / "truth.json", tmp_path / "found.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(all_have(**{field: ...}) for field in ("iscrowd", "area", "num_keypoints", "bbox", "id", "category_id")),
+        *(all_have(iscrowd=value) for value in (None, "0", False)),
+        *(all_have(area=0), all_have(bbox=[]), all_have(id=7), all_have(segmentation="?"), all_have(category_id="1")),
+        *(category_0, ids_from_0, floats),
+        *(found_have(caption="person"), found_have(bbox=None), found_have(bbox=[5, 5, 9]), found_have(segmentation=5)),
+        category_0_in_both,
+        lambda truth, found: truth["annotations"].append({"id": 9, "image_id": 2, "keypoints": [], "category_id": 1}),
+        lambda truth, found: [image.pop("width") for image in truth["images"]],
+    ],
+)
+def test_what_is_not_needed_may_be_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any) -> None:
+    code, printed, errors = score(tmp_path, capsys, change)
+    assert (code, printed.split()[:2]) == (0, ["AP", "1.000"]), errors
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (all_have(area=None), "`area` of annotation 1 is null"),
+        (all_have(image_id=...), "`image_id` of an entry (annotation 1) must be a whole number, it is missing"),
+        (all_have(image_id=9), "annotation 1 has image_id 9, which is not among the images"),
+        (
+            all_have(keypoints=...),
+            "nobody has a labelled keypoint that counts, so that AP is undefined; its annotations",
+        ),
+        (all_have(iscrowd=1), "3 crowds with keypoints, which are not used"),
+        (all_have(keypoints=[1, 1, 2] * 14), "annotation 1 has 42 numbers; it must have 51"),
+        (all_have(category_id=5), "`category_id` of annotation 1 is 5, which is none of `categories`"),
+        (lambda truth, found: truth["images"][1].pop("id"), "`id` of an entry (number 2 of `images`) must be a whole"),
+        (lambda truth, found: truth["images"].append(truth["images"][0]), "two images have the id 1"),
+    ],
+)
+def test_truth_that_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, said: str) -> None:
+    code, printed, errors = score(tmp_path, capsys, change)
+    assert (code, printed, errors.count("\n")) == (1, "", 1)
+    assert errors.startswith(f"error: {tmp_path}/truth.json: ")
+    assert said in errors
+
+
+def test_undefined_comes_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def small(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+        for entry in truth["annotations"]:
+            entry["area"] = 100 * 100
+            entry["keypoints"][:3] = [0, 0, 0]
+
+    code, _, errors = score(tmp_path, capsys, small)
+    assert code == 0
+    assert "undefined: APm, ARm: nobody of that size is labelled" in errors
+    assert "undefined: AP nose: nobody has a label for that keypoint" in errors
+
+
+def test_file_of_the_real_subset_scores_as_pycocotools_read_it(shared: Path) -> None:
+    place = shared / "coco/annotations/person_keypoints_val2017.json"
+    document = json.loads(place.read_text())
+    checked = truth.read(str(place)).document["annotations"]
+    assert len(checked) == len(document["annotations"])
+    by_keypoints = {(entry["image_id"], tuple(entry["bbox"])): entry for entry in document["annotations"]}
+    for entry in checked:
+        own = by_keypoints[entry["image_id"], tuple(entry["bbox"])]
+        for field in ("area", "keypoints", "num_keypoints", "iscrowd", "category_id"):
+            assert entry[field] == own[field]
