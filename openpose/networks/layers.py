@@ -85,6 +85,24 @@ class ResizeLike(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("openpose")
+class DoubleLike(layers.Layer):
+    """Doubles height and width of the first tensor [N, h, w, C] bilinearly, and cuts it to those of the second.
+
+    Output cell i samples the input at i / 2, whether or not the second tensor is a row or a column shorter.
+    """
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        x, like = inputs
+        doubled = tf.raw_ops.ResizeBilinear(images=x, size=2 * tf.shape(x)[1:3])
+        height, width = tf.unstack(tf.shape(like)[1:3])
+        return tf.cast(doubled[:, :height, :width], x.dtype)
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        x, like = input_shape
+        return (x[0], *like[1:3], x[3])
+
+
+@keras.saving.register_keras_serializable("openpose")
 class Scale(layers.Rescaling):
     """Rescaling without an offset: OpenCV cannot import a graph that adds zero.
 

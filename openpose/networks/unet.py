@@ -1,34 +1,15 @@
 """`unet`: a small encoder–decoder (Ronneberger et al., arXiv:1505.04597) at stride 4, to be trained from nothing."""
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-from openpose.networks.layers import channels, conv, output
+from openpose.networks.layers import DoubleLike, channels, conv, output
 from openpose.networks.stages import together
 from openpose.skeleton import Skeleton
 
 # Channels at strides 2, 4, 8, 16 and 32; the maps are made at stride 4.
 CHANNELS = (12, 24, 48, 96, 144)
 HEAD = 48  # channels of the decoder's last level
-
-
-@keras.saving.register_keras_serializable("openpose")
-class DoubleLike(layers.Layer):
-    """Doubles height and width of the first tensor [N, h, w, C] bilinearly, and cuts it to those of the second.
-
-    Output cell i samples the input at i / 2, whether or not the second tensor is a row or a column shorter.
-    """
-
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        x, like = inputs
-        doubled = tf.raw_ops.ResizeBilinear(images=x, size=2 * tf.shape(x)[1:3])
-        height, width = tf.unstack(tf.shape(like)[1:3])
-        return tf.cast(doubled[:, :height, :width], x.dtype)
-
-    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        x, like = input_shape
-        return (x[0], *like[1:3], x[3])
 
 
 def unet(skeleton: Skeleton, width: float, stages: int) -> keras.Model:

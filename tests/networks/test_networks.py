@@ -33,6 +33,14 @@ def test_each_stage_gives_all_maps_for_any_size_by_plain_convolutions(name: str)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(networks.NAMES))
+def test_layers_of_our_own_are_known_wherever_a_file_is_read(name: str) -> None:
+    """`model_files` imports `networks.layers` alone, not the networks' modules."""
+    own = {type(layer).__module__ for layer in networks.build(name, OPENPOSE, width=0.25).layers}
+    assert {module for module in own if module.startswith("openpose")} <= {"openpose.networks.layers"}
+
+
+@pytest.mark.slow
 def test_cmu_has_the_parameters_of_the_published_layers() -> None:
     """Side, input and output channels of every convolution in tf-pose-estimation's network_cmu.py."""
     vgg19 = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), *[(256, 256)] * 3, (256, 512), (512, 512)]
