@@ -31,6 +31,18 @@ def test_16_bit_pixels_keep_the_upper_8_bits_of_the_cameras_depth(depth: int, su
     np.testing.assert_array_equal(image_file.read(tmp_path / f"a{suffix}")[..., 0], grey)
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale"),
+    [(np.int32, 1), (np.int32, 256), (np.int32, 1 << 12), (np.uint32, 1 << 24), (np.float32, 1), (np.float32, 1 / 255)],
+)
+def test_32_bit_grey_is_not_all_white(kind: type, scale: float, tmp_path: Path) -> None:
+    grey = np.linspace(0, 255, 64).round().reshape(8, 8)
+    pixels = (grey * scale).astype(kind)
+    Image.fromarray(pixels.view(np.int32) if kind is np.uint32 else pixels).save(tmp_path / "a.tif")
+    read = image_file.read(tmp_path / "a.tif")[..., 0].astype(int)
+    assert np.abs(read - grey).max() <= 1
+
+
 def test_picture_is_rotated_as_exif_says(tmp_path: Path) -> None:
     upright = photo(40, 60)
     upright[:10, :10] = 255

@@ -118,7 +118,7 @@ def index(
         categories = list(items(open_source, "categories", name))
     labels = labels_of(categories, name, skeleton, category)
     with (
-        tempfile.TemporaryDirectory(prefix="openpose-index-") as temporary,
+        tempfile.TemporaryDirectory(prefix="index-", dir=storage.scratch_folder()) as temporary,
         storage.no_space_is_clear(folder / "index"),
     ):
         entries = Partitions(Path(temporary), seed)

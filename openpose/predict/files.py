@@ -32,9 +32,17 @@ def find(image: str) -> list[Path]:
         return [path]
     if not glob.has_magic(image):
         raise InputError(f"{image}: no such picture, video or folder")
-    matches = sorted(Path(name) for name in glob.glob(image, recursive=True))
+    matches = sorted(Path(name) for name in _matches(image))
     found = [file for file in matches if file.is_file() and not storage.is_shadow(file.name)]
     return _usable(found, f"{image}: no picture or video matches")
+
+
+def _matches(pattern: str) -> list[str]:
+    """The paths that match a pattern; a folder that exists stands for itself, also one named `team[a]`."""
+    folder = next(parent for parent in Path(pattern).parents if parent.exists())
+    rest = os.path.relpath(pattern, folder)
+    within = glob.glob(os.path.join(glob.escape(str(folder)), rest), recursive=True)
+    return within or glob.glob(pattern, recursive=True)
 
 
 def _usable(paths: list[Path], nothing: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """Image files as bytes: checked, and turned upright where the annotations need it. Free of TensorFlow."""
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,10 @@ _ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
 _ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NOT_AN_IMAGE = "it is not a JPEG, PNG, TIFF, BMP or WebP image"
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
+_HOLE = 32  # equal bytes in a row that hardly a picture's data have
+_DATA = 0xDA  # marker before a JPEG's image data
+_OTHER_BYTES = bytes(0x2A if byte == 0x55 else 0x55 for byte in range(256))  # for each byte one that differs
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")  # ends a part of a JPEG's data
 
 
 class BadImage(Exception):
@@ -32,6 +37,8 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
         BadImage: the file is missing, truncated, not an image, or of another size.
     """
     encoded = _read(read, file_name)
+    if _has_hole(encoded):
+        raise BadImage("its data have a hole: part of them is zeros")
     if jpeg_size(encoded) == expected:
         return encoded
     # Not a plain, complete JPEG: only decoding can check it.
@@ -42,7 +49,7 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
             image.draft("L", (1, 1))
             image.load()
             turned = image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE
-            stays = image.format not in _ENCODED and not image.mode.startswith("I")
+            stays = image.format not in _ENCODED and image.mode[0] not in "IF"
     except UnidentifiedImageError as error:
         raise BadImage(_NOT_AN_IMAGE) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -90,12 +97,51 @@ def jpeg_size(encoded: bytes) -> tuple[int, int] | None:
     size, at = None, 2
     while at + 9 < len(encoded) and encoded[at] == 0xFF:
         marker, length = encoded[at + 1], int.from_bytes(encoded[at + 2 : at + 4], "big")
-        if marker == 0xDA:  # end of the header; image data follow
+        if marker == _DATA:  # end of the header; image data follow
             return size
         if marker in (0xC0, 0xC1, 0xC2) and encoded[at + 4] == 8:
             size = int.from_bytes(encoded[at + 7 : at + 9], "big"), int.from_bytes(encoded[at + 5 : at + 7], "big")
         at += 2 + length
     return None
+
+
+def _pixels(jpeg: bytes) -> bytes:
+    """The pixels of a JPEG; empty if it cannot be decoded."""
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+            return image.tobytes()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return b""
+
+
+def _data_start(jpeg: bytes) -> int:
+    """Where the image data start, after the header."""
+    at = 2
+    while at + 4 < len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != _DATA:
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    return at
+
+
+def _has_hole(encoded: bytes) -> bool:
+    """Whether a JPEG's image data have a hole: zeros where a disk or a transfer lost some of them.
+
+    Zeros can also be the data of a flat area. Then the data up to the next marker are exactly as long as their pixels
+    need: bytes after them do not count, and the last ones do. With a hole one of these is wrong, except by chance.
+    """
+    zeros = bytes(_HOLE)
+    if zeros not in encoded or not encoded.startswith(b"\xff\xd8"):
+        return False
+    at = encoded.find(zeros, _data_start(encoded))
+    if at < 0:
+        return False
+    marker = _MARKER.search(encoded, at)
+    end = marker.start() if marker else len(encoded)
+    pixels = _pixels(encoded)
+    if pixels.count(pixels[:1]) == len(pixels):  # one colour's data may be nothing but zeros
+        return False
+    if pixels != _pixels(encoded[:end] + b"\x55" * 256 + encoded[end:]):
+        return True
+    return pixels == _pixels(encoded[: end - 8] + encoded[end - 8 : end].translate(_OTHER_BYTES) + encoded[end:])
 
 
 def _turned(encoded: bytes) -> bytes:
@@ -114,14 +160,20 @@ def _as_png(encoded: bytes) -> bytes:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16-bit pixels as one of 8 bits; any other image as it is.
+    """An image of 16-bit, 32-bit or float pixels as one of 8 bits; any other image as it is.
 
     Cameras fill 16 bits with 10, 12 or 14. The smallest of these depths that holds the image's brightest pixel is taken
-    for the camera's, and of each pixel the upper 8 bits of that depth are kept.
+    for the camera's, and of each pixel the upper 8 bits of that depth are kept. Brighter pixels than 16 bits hold have
+    the depth of the brightest one. Floats up to 1 are shares of white.
     """
-    if not image.mode.startswith("I"):
+    if image.mode[0] not in "IF":
         return image
     pixels = np.asarray(image)
-    brightest = pixels.max(initial=0)
-    depth = next((bits for bits in _DEPTHS if brightest < 1 << bits), _DEPTHS[-1])
+    if image.mode == "F":
+        pixels = np.nan_to_num(pixels.astype(np.float64), posinf=0, neginf=0).clip(0, 2**32 - 1)
+        pixels = (pixels * 255 if pixels.max(initial=0) <= 1 else pixels).round().astype(np.int64)
+    elif pixels.dtype == np.int32:
+        pixels = pixels.astype(np.int64) & 0xFFFFFFFF  # Pillow reads 32 bits as signed
+    brightest = int(pixels.max(initial=0))
+    depth = next((bits for bits in _DEPTHS if brightest < 1 << bits), brightest.bit_length())
     return Image.fromarray((pixels >> (depth - 8)).clip(0, 255).astype(np.uint8))

@@ -15,8 +15,9 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from openpose.storage.files import parallel, remove, upload
@@ -24,6 +25,7 @@ from openpose.storage.path import StoragePath, is_local
 from openpose.storage.user_errors import user_errors
 
 _SCRATCH = "openpose-scratch-"  # how the names of temporary folders begin
+_OLD = 24 * 3600  # seconds
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.")  # what temporary names have before the final name
 
 
@@ -53,14 +55,55 @@ def atomic_folder(place: StoragePath) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, or the bucket refuses access.
     """
-    with temporary_path(place) as temporary, user_errors(place):
-        temporary.mkdir()
+    with temporary_path(place) as temporary, user_errors(place), _locked_folder(temporary, place):
         yield temporary
         if is_local(place):
             _replace_folder(temporary, place)
         else:
             names = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
             parallel(lambda name: upload(temporary / name, place / name.as_posix()), names)
+
+
+@contextmanager
+def _locked_folder(temporary: Path, place: StoragePath) -> Iterator[None]:
+    """Makes the temporary folder, which keeps a lock in the block; removes those of killed writers.
+
+    Where the file system has no locks on folders, as NFS, the folders of killed writers stay.
+    """
+    if not is_local(place):
+        temporary.mkdir()
+        yield
+        return
+    for left in place.parent.glob(".*"):
+        own = left.name[10:] == place.name or _is_old(left)
+        if own and _TEMPORARY.match(left.name) and left.is_dir() and not left.is_symlink():
+            with suppress(OSError), _lock(left):
+                shutil.rmtree(left, ignore_errors=True)
+    made = temporary.with_name(f"{temporary.name}.new")
+    made.mkdir()
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(_lock(made))
+        made.rename(temporary)  # only once it is locked
+        yield
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock; raises OSError where another process holds it, or where there are no locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether nothing was added to a folder for a day: on some file systems a lock counts on one machine only."""
+    with suppress(FileNotFoundError):
+        return time.time() - folder.stat().st_mtime > _OLD
+    return False
 
 
 def _replace_folder(temporary: Path, place: Path) -> None:

@@ -7,6 +7,7 @@ google-cloud-storage with its application default credentials.
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most run
 StoragePath: TypeAlias = Union[Path, "GSPath"]  # not a string, so that `StoragePath | None` works at run time too
 
 _WILDCARDS = frozenset("*?[]\\")
+_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"  # environment variable of Google's libraries: a credentials file
 BUCKET_CONNECTIONS = 64  # kept open for all threads of a process
 
 
@@ -83,17 +85,32 @@ def without_wildcards(folder: Path) -> Iterator[Path]:
 def _bucket_client() -> GSClient:
     from cloudpathlib import GSClient
     from cloudpathlib.enums import FileCacheMode
-    from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage import Client
     from requests.adapters import HTTPAdapter
 
     try:
         client = Client(project=None)  # objects need no project, and not every account has a default one
-    except DefaultCredentialsError:
+    except (GoogleAuthError, OSError, ValueError) as error:
+        if problem := _credentials_problem(error):
+            raise InputError(problem) from error
         client = Client.create_anonymous_client()  # enough to read a public bucket
     # With more threads than connections to keep, urllib3 warns about each connection that it drops.
     client._http.mount("https://", HTTPAdapter(pool_maxsize=BUCKET_CONNECTIONS))
     return GSClient(storage_client=client, file_cache_mode=FileCacheMode.close_file)
+
+
+def _credentials_problem(error: Exception) -> str:
+    """Says what is wrong with the credentials that this machine has; empty if it has none."""
+    reason = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    if named := os.environ.get(_CREDENTIALS):
+        what = f"{_CREDENTIALS} names {named}"
+        if not os.path.isfile(named):
+            return f"{what}, which is not a file here; give the path of a credentials file, or unset the variable"
+        return f"{what}, which cannot be used as credentials ({reason}); give a whole credentials file, or unset it"
+    if "credentials were not found" in reason:
+        return ""
+    return f"the credentials for buckets cannot be used ({reason}); run `gcloud auth application-default login`"
 
 
 def forget_client() -> None:

@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from openpose import image_file, skeleton
 from openpose.model_files import inference
 from openpose.predict.__main__ import main
+from openpose.predict.files import find
 from tests.one_person import ORANGE, jpeg_bytes, photo, save, true_person, write_graph
 
 OPENPOSE = skeleton.get("openpose18")
@@ -95,6 +96,15 @@ def test_a_folder(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         enumerate(["B.GIF", *(f"a{number}.jpg" for number in range(5)), "b.png"], 1)
     )
     assert [person["image_id"] for person in coco["annotations"]] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_folder_with_wildcards_in_its_name(tmp_path: Path) -> None:
+    for name in ("team[a]", "teama", "teamb"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name / "x.jpg")
+    found = [find(str(tmp_path / pattern)) for pattern in ("team[a]/*.jpg", "team[ab]/*.jpg", "**/*.jpg", "team[a]")]
+    x = [tmp_path / name / "x.jpg" for name in ("team[a]", "teama", "teamb")]
+    assert found == [x[:1], x[1:], x, x[:1]]
 
 
 def test_openpose_json(graph: Path, tmp_path: Path) -> None:

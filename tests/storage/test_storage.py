@@ -285,7 +285,55 @@ def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path) -> N
     living.communicate()
 
 
+def test_unfinished_folders_of_killed_processes_are_removed_by_the_next(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from openpose import storage\n"
+        "with storage.atomic_folder(Path(sys.argv[1])): print('made', flush=True); time.sleep(60)"
+    )
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, str(tmp_path / name)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "made\n"
+        return process
+
+    killed, other, living = start("a"), start("b"), start("a")
+    for process in (killed, other):
+        process.kill()
+        process.communicate()
+    (tmp_path / ".a").mkdir()
+    with storage.atomic_folder(tmp_path / "a"):
+        pass
+    left = leftovers(tmp_path)
+    assert sorted(name[10:] for name in left if name not in (".a", "a")) == ["a", "b"], "one writes, one is another's"
+    (others,) = tmp_path.glob(".*.b")
+    os.utime(others, (0, 0))
+    with storage.atomic_folder(tmp_path / "a"):
+        pass
+    assert [name[10:] for name in leftovers(tmp_path) if name not in (".a", "a")] == ["a"], "too old to be written"
+    living.kill()
+    living.communicate()
+
+
 # Buckets that cannot be used
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"type": "service_account"}', "not JSON"])
+def test_credentials_that_cannot_be_used_are_named(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "credentials.json"
+    if content is not None:
+        place.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(place))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    storage.forget_client()
+    try:
+        with pytest.raises(InputError, match=rf"^GOOGLE_APPLICATION_CREDENTIALS names {place}, which .* give "):
+            storage.path("gs://bucket/root")
+    finally:
+        storage.forget_client()
 
 
 def refusal(root: str, host: str, monkeypatch: pytest.MonkeyPatch) -> str:
