@@ -37,7 +37,7 @@ def test_16_bit_pixels_keep_the_upper_8_bits_of_the_cameras_depth(depth: int, su
 )
 def test_32_bit_grey_is_not_all_white(kind: type, scale: float, tmp_path: Path) -> None:
     grey = np.linspace(0, 255, 64).round().reshape(8, 8)
-    pixels = (grey * scale).astype(kind)
+    pixels: np.ndarray = (grey * scale).astype(kind)
     Image.fromarray(pixels.view(np.int32) if kind is np.uint32 else pixels).save(tmp_path / "a.tif")
     read = image_file.read(tmp_path / "a.tif")[..., 0].astype(int)
     assert np.abs(read - grey).max() <= 1
