@@ -8,6 +8,7 @@ from components.coco_download.parameters import DataParameters
 from components.evaluate.parameters import EvaluateParameters
 from components.export.parameters import ExportParameters
 from components.tfrecord_targets.parameters import SplitParameters
+from openpose.drawn_people import SAMPLE
 from openpose.parameters import Limits, Parameter, Parameters, described
 from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
 
@@ -37,6 +38,15 @@ STEP_PARAMETERS: dict[str, tuple[type[Parameters], ...]] = {
     "evaluate": (EvaluateParameters,),
     "export": (ExportParameters,),
 }
+
+
+SAMPLE_REGISTRY = "sample"  # of the drawn people, so that no model of theirs follows one of real data
+
+
+def registry(values: Mapping[str, Any]) -> str:
+    """The registry of a run: the one asked for, but the sample's own instead of the default one."""
+    by_default = values["registry"] == EvaluateParameters.registry
+    return SAMPLE_REGISTRY if values["source"] == SAMPLE and by_default else values["registry"]
 
 
 def dag_parameters() -> dict[str, Parameter]:

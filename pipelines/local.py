@@ -17,7 +17,7 @@ import tyro
 
 from components import command, revision
 from components.finish.summary import Summary, summarise
-from components.parameters import dag_parameters
+from components.parameters import SAMPLE_REGISTRY, dag_parameters
 from openpose import progress, storage
 from openpose.coco import source as data_source
 from openpose.drawn_people import dataset
@@ -47,6 +47,7 @@ SAMPLE: dict[str, Any] = {
     "max_rotation": 10.0,
     "images_per_shard": 200,
     "ap_images": 50,
+    "registry": SAMPLE_REGISTRY,
 }
 
 # The command's options set these. `only_new` is for clusters: a run here finds finished work in seconds anyway.

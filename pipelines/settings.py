@@ -21,7 +21,7 @@ import yaml
 from kfp import dsl, kubernetes
 
 from components import status
-from components.train.machine import MACHINE, POD, Machine
+from components.train.machine import MACHINE, NAME_LABEL, POD, STEP, Machine
 from openpose.errors import InputError
 
 CLUSTERS = Path(__file__).resolve().parent / "clusters"
@@ -122,6 +122,7 @@ class Settings:
         kubernetes.set_timeout(task, int(pod.hours * 3600))
         kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=pod.shm)
+        kubernetes.add_pod_label(task, NAME_LABEL, STEP)
         kubernetes.use_field_path_as_env(task, status.RUN, "metadata.labels['pipeline/runid']")
         if self.claim:
             kubernetes.mount_pvc(task, pvc_name=self.claim, mount_path=MOUNT)

@@ -23,7 +23,7 @@ import yaml
 from components import revision
 from components.command import converted, read_yaml
 from openpose import storage
-from openpose.coco import source
+from openpose.drawn_people import SAMPLE
 from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
 from pipelines import kfp_api, local
@@ -215,7 +215,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> d
             raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
         values[name.replace("-", "_")] = value
     if "source" not in values | settings.parameters:
-        values = {"source": source.SAMPLE} | local.SAMPLE | values
+        values = {"source": SAMPLE} | local.SAMPLE | values
     values = converted(values, PARAMETERS)
     if not (values | settings.parameters).get("root"):
         raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")

@@ -60,7 +60,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
 
     def training(**inputs: Any) -> None:
         """Trains OpenPose on data in COCO's format, and exports the network if it is good enough."""
-        root, code, registry = (inputs[name] for name in ("root", "revision", "registry"))
+        root, code = inputs["root"], inputs["revision"]
         with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
             checked = check(machine=requested("train"), watcher=requested("light"), **inputs)
             placed(checked, "light", cached=False, retried=False)  # wrong parameters stay wrong
@@ -71,7 +71,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 parameters=parameters["data"],
                 workers=inputs["workers"],
                 recipe=parameters["recipe"],
-                registry=registry,
+                registry=parameters["registry"],
                 only_new=inputs["only_new"],
             )
             # KFP's cache does not notice changed files behind an address; the step does.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components import status
-from components.parameters import STEP_PARAMETERS, RunRequest, of_step
+from components.parameters import STEP_PARAMETERS, RunRequest, of_step, registry
 from openpose import storage
 from openpose.errors import InputError
 from openpose.evaluation.registry import Registry
@@ -17,6 +17,7 @@ OUTPUTS: dict[str, type] = {
     "cpu": str,  # cores of the training's pod
     "memory": str,  # of the training's pod
     "accelerators": str,  # GPUs of the training's pod, as text because KFP 2.17's driver ignores a number
+    "registry": str,  # of the champions
     "recipe": str,  # fingerprint of everything that decides the result, except the data
     **dict.fromkeys(STEP_PARAMETERS, dict),  # each step's parameters
 }
@@ -38,10 +39,10 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
     """
     folder = storage.open_root(values["root"])
     with status.step(folder, "check"):
-        wrong, structs = list[str](), dict[str, dict[str, Any]]()
+        wrong, structs, champions = list[str](), dict[str, dict[str, Any]](), registry(values)
         for step in STEP_PARAMETERS:
             with _collected(wrong):
-                structs[step] = of_step(step, values)
+                structs[step] = of_step(step, {**values, "registry": champions})
         with _collected(wrong):
             RunRequest.select(values)
         if not wrong:
@@ -50,18 +51,18 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
                 lambda: _check_gpus(devices.gpus, machine.get("accelerator", "")),
                 lambda: _check_machines(devices.machines, bool(machine)),
                 lambda: _check_replicas(TrainParameters.select(values), devices.replicas),
-                lambda: Registry(folder, structs["evaluate"]["registry"]),
+                lambda: Registry(folder, champions),
                 lambda: model_formats.chosen(structs["export"]["formats"]),
             ):
                 with _collected(wrong):
                     each()
         if wrong:
             raise InputError("; ".join(wrong))
-        print(f"the parameters are valid; all output goes to {folder}", flush=True)
+        print(f"the parameters are valid; all output goes to {folder}, champions to registry/{champions}", flush=True)
     pod = machine if devices.machines == 1 else watcher
     gpus = devices.gpus if devices.machines == 1 else 0
     resources = {"cpu": pod.get("cpu", ""), "memory": pod.get("memory", ""), "accelerators": str(gpus)}
-    return resources | {"recipe": recipe(values)} | structs
+    return resources | {"registry": champions, "recipe": recipe(values)} | structs
 
 
 def recipe(values: Mapping[str, Any]) -> str:

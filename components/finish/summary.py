@@ -70,6 +70,7 @@ class Summary:
         steps: name -> outcome.
         graph: file of the exported network.
         champion: name of its entry in the registry.
+        registry: folder of the champions' entries.
         report: page of the evaluation.
         evaluation: folder of the evaluation.
         records: folder of all records.
@@ -96,6 +97,7 @@ class Summary:
     steps: dict[str, StepSummary]
     graph: str | None
     champion: str | None
+    registry: str | None
     report: str | None
     evaluation: str | None
     records: str | None
@@ -154,6 +156,7 @@ class Summary:
         places = {
             "report": self.report,
             "graph": self.graph,
+            "registry": self.registry,
             "records": self.records,
             "checkpoints": f"{self.run}/checkpoints" if self.run else None,
             "TensorBoard logs": self.logs,
@@ -174,7 +177,7 @@ class Summary:
         lines += ["| step | state | seconds |", "|---|---|---|"]
         lines += [f"| {name} | {step.state} | {step.seconds} |" for name, step in self.steps.items()]
         lines += [""]
-        for name in ("graph", "champion", "report", "logs", "root"):
+        for name in ("graph", "champion", "registry", "report", "logs", "root"):
             if place := getattr(self, name):
                 lines += [f"- {name}: `{place}`"]
         return "\n".join(lines) + "\n"
@@ -229,6 +232,7 @@ def summarise(
         steps=steps,
         graph=made.graph if made else None,
         champion=champion.entry if champion else None,
+        registry=f"{root}/registry/{judged.inputs.registry}" if judged else None,
         report=judged.report if judged else None,
         evaluation=judged.folder if judged else None,
         records=str(root / "records") if root else None,

@@ -3,11 +3,12 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from kubernetes.watch.watch import iter_resp_lines
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
@@ -19,6 +20,7 @@ from openpose.training import sigterm
 
 POLL = 2.0  # seconds between two looks at a group
 AWAY = 600.0  # seconds that Kubernetes may not answer
+HISTORY = 5  # seconds to wait for what happened to pods in the past
 LONGEST_PAUSE = 10.0  # seconds between two attempts while it does not: short beside the lease
 
 
@@ -76,11 +78,33 @@ class Cluster:
                 name, self._namespace, propagation_policy="Foreground", _request_timeout=10
             )
 
-    def pods_of(self, job: str) -> dict[int, Object]:
-        """The newest pod of each machine of a Job, by the machine's number."""
-        found = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.JOB}={job}")["items"]
-        found.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
-        return {int(pod["metadata"]["annotations"][pods.INDEX]): pod for pod in found}
+    def pods_of(self, job: str) -> tuple[dict[int, Object], str]:
+        """The newest pod of each machine of a Job, by the machine's number, and the list's version."""
+        answer = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.JOB}={job}")
+        answer["items"].sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return {pods.machine(pod): pod for pod in answer["items"]}, answer.get("metadata", {}).get(
+            "resourceVersion", ""
+        )
+
+    def first_deleted(self, job: str, version: str) -> Object | None:
+        """The pod of a Job that was deleted first since a version of their list; None if Kubernetes does not know."""
+        with suppress(ApiException, HTTPError, ValueError):
+            answer = self._core.list_namespaced_pod(
+                self._namespace,
+                label_selector=f"{pods.JOB}={job}",
+                resource_version=version,
+                watch=True,
+                timeout_seconds=HISTORY,
+                _preload_content=False,
+                _request_timeout=30,
+            )
+            with closing(answer):
+                for line in filter(None, iter_resp_lines(answer)):
+                    event = json.loads(line)
+                    pod, kind = event["object"], event["type"]
+                    if kind == "DELETED" or (kind == "MODIFIED" and pod["metadata"].get("deletionTimestamp")):
+                        return pod
+        return None
 
     def warning_about(self, name: str) -> str:
         """Kubernetes' newest warning about an object; empty without one."""

@@ -18,7 +18,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from components.train import pods
 from components.train.cluster import Cluster
-from components.train.machine import MACHINE, POD, Machine
+from components.train.machine import MACHINE, POD, TRAIN, Machine
 from components.train.pods import Object, Training
 from components.train.watch import Watch
 from openpose import progress
@@ -73,7 +73,7 @@ class Group:
         step = self.cluster.pod(self.pod)
         for failures in range(1, FAILURES + 1):
             self._remove_earlier(step)
-            with self._started(step, f"{pods.NAME}-{step['metadata']['uid'][:8]}-{failures}") as name:
+            with self._started(step, f"{TRAIN}-{step['metadata']['uid'][:8]}-{failures}") as name:
                 failure = Watch(self.cluster, name, self.training).until_end()
             if failure is None:
                 return

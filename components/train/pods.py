@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.train.machine import MACHINE, POD, Machine
+from components.train.machine import MACHINE, NAME_LABEL, POD, TRAIN, Machine
 from openpose.training import devices
 
-RUN = "pipeline/runid"  # Kubeflow's label on the pods of a run; the network policy selects by it
+RUN = "pipeline/runid"  # Kubeflow's label on the pods of a run
 INDEX = "batch.kubernetes.io/job-completion-index"
 JOB = "batch.kubernetes.io/job-name"
 QUEUE = "kueue.x-k8s.io/queue-name"
-NAME = "openpose-train"
 PORT = 2222
 LEASE = 180  # seconds that a group outlives a step which no longer renews it
 GRACE = 60  # seconds that a pod has to write a checkpoint when it is told to end
@@ -58,7 +57,12 @@ class Training:
 
 def labels(step: Object) -> dict[str, str]:
     """The labels of all objects of a run's training."""
-    return {"app.kubernetes.io/name": NAME, RUN: step["metadata"]["labels"][RUN]}
+    return {NAME_LABEL: TRAIN, RUN: step["metadata"]["labels"][RUN]}
+
+
+def machine(pod: Object) -> int:
+    """The number of a pod's machine."""
+    return int(pod["metadata"]["annotations"][INDEX])
 
 
 def job(step: Object, name: str, training: Training) -> Object:

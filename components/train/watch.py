@@ -31,6 +31,7 @@ class Watch:
         self._cluster, self._name, self._training = cluster, name, training
         self._pods: dict[int, Object] = {}
         self._seen: set[int] = set()  # machines that have had a pod
+        self._whole = ""  # version of the last list in which no pod was deleted
         self._log: _Log | None = None
         self._reasons: dict[int, str] = {}  # printed last for each machine that waits
         self._waiting_since: float | None = None
@@ -49,8 +50,10 @@ class Watch:
                     job = self._cluster.job(self._name)
                 except NotFound:
                     return f"the Job {self._name} was deleted"
-                self._pods = self._cluster.pods_of(self._name)
+                self._pods, version = self._cluster.pods_of(self._name)
                 self._seen |= self._pods.keys()
+                if self._seen == self._pods.keys() and not any(map(_deleted, self._pods.values())):
+                    self._whole = version
                 self._follow_log()
                 state = _state(job)
                 if state:
@@ -141,12 +144,16 @@ class Watch:
         return f"machine {number} (pod {pod['metadata']['name']}) {_how_ended(pod, end, lines)}"
 
     def _lost_pod(self) -> str:
-        """Which machine's pod was taken away; empty when all pods are there."""
+        """Which machine's pod was taken away first; empty when all pods are there."""
         for number, pod in self._pods.items():
             if reason := _disruption(pod):
                 return f"machine {number} was taken away: {reason}"
         deleted = sorted((_deleted(pod), number) for number, pod in self._pods.items() if _deleted(pod))
         gone = [*sorted(self._seen - self._pods.keys()), *(number for _, number in deleted)]
+        if len(gone) > 1 and (first := self._cluster.first_deleted(self._name, self._whole)):
+            gone = [pods.machine(first)]
+            if reason := _disruption(first):
+                return f"machine {gone[0]} was taken away: {reason}"
         return f"machine {gone[0]}: its pod was deleted" if gone else ""
 
 

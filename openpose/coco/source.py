@@ -11,11 +11,10 @@ from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.pictures import PictureStore
 from openpose.datasets import convert
 from openpose.datasets.labels import Project
-from openpose.drawn_people import dataset
+from openpose.drawn_people import SAMPLE, dataset
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
-SAMPLE = "sample"  # drawn people, for a cluster without data
 _SOURCES = (
     f"{COCO2017}, a folder in COCO's layout or of a tool, or an address (http://, https://, gs://, file://) of one"
 )

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from components.finish.summary import ACCEPTED, FAILED, REJECTED
+from components.train import machine
 from components.train import pods as group_pods
 from openpose.errors import InputError
 from pipelines import follow, images, kfp_api, manifests
@@ -34,10 +35,13 @@ from tests import workflow
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
 GPU = "nvidia.com/gpu"
+ROOT_OF_TESTS = "/data/openpose-tests"
 # What is made is not compared with other runs' champions.
 TINY = {
     **{"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 16, "formats": "onnx"},
     **{"tolerance": 1.0, "min_ap": -1},
+    # A root and a registry of their own: a model that is worth nothing must not follow a real champion.
+    **{"root": ROOT_OF_TESTS, "registry": "tests"},
 }
 
 pytestmark = [
@@ -257,13 +261,13 @@ def half_a_core(tmp_path: Path) -> str:
 
 def both_training(run: str) -> list[dict[str, Any]]:
     """The pods of the two machines that train, when both run."""
-    found = [pod for pod in pods(run) if pod["metadata"]["labels"].get("app.kubernetes.io/name") == group_pods.NAME]
+    found = [pod for pod in pods(run) if pod["metadata"]["labels"].get("app.kubernetes.io/name") == machine.TRAIN]
     up = [pod for pod in found if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
     return up if len(up) == 2 else []
 
 
 def left_of_group(run: str) -> list[str]:
-    labels = f"app.kubernetes.io/name={group_pods.NAME},{group_pods.RUN}={run}"
+    labels = f"app.kubernetes.io/name={machine.TRAIN},{group_pods.RUN}={run}"
     return kubectl("get", "jobs,services,pods", "-l", labels, "-o", "name").split()
 
 
@@ -356,7 +360,7 @@ def champions() -> str:
 
 def entries(registry: str) -> list[str]:
     """The champions' entries, the oldest first."""
-    folder = f"/data/openpose/registry/{registry}"
+    folder = f"{ROOT_OF_TESTS}/registry/{registry}"
     return volume(f"import pathlib; print(*sorted(p.name for p in pathlib.Path({folder!r}).glob('0*.json')))").split()
 
 

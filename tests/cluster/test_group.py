@@ -22,7 +22,7 @@ from kubernetes import client, config
 from components.train import group, pods
 from components.train.cluster import Cluster
 from components.train.group import Group
-from components.train.machine import Machine
+from components.train.machine import TRAIN, Machine
 from openpose.errors import InputError
 from openpose.training import sigterm
 from pipelines import images, kfp_api
@@ -148,7 +148,7 @@ def beside(run: Callable[[], None]) -> Iterator[list[BaseException]]:
 
 def left(step: str) -> dict[str, list[str]]:
     """What a step's group has left: the names of its Jobs, Services and pods."""
-    selector = f"app.kubernetes.io/name={pods.NAME},{pods.RUN}={step}"
+    selector = f"app.kubernetes.io/name={TRAIN},{pods.RUN}={step}"
     return {
         kind: found
         for kind in ("jobs", "services", "pods")
@@ -167,7 +167,7 @@ def wait(seconds: float, what: Callable[[], Any]) -> Any:
 
 def running(step: str) -> list[dict[str, Any]]:
     """The pods of both machines when they run, else none."""
-    selector = f"app.kubernetes.io/name={pods.NAME},{pods.RUN}={step}"
+    selector = f"app.kubernetes.io/name={TRAIN},{pods.RUN}={step}"
     found = json.loads(kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
     run = [pod for pod in found if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
     return run if len(run) == 2 else []

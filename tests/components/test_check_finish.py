@@ -56,6 +56,23 @@ def test_parameters_that_cannot_work(parameters: dict[str, Any], said: str, tmp_
     assert said in status.steps(tmp_path)["check"].error
 
 
+@pytest.mark.parametrize(
+    ("source", "asked", "registry"),
+    [
+        ("sample", "openpose", "sample"),
+        ("sample", "trial", "trial"),
+        ("coco2017", "openpose", "openpose"),
+        ("/data/people", "people", "people"),
+    ],
+)
+def test_the_sample_has_a_registry_of_its_own(
+    source: str, asked: str, registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = checked(tmp_path, source=source, registry=asked)
+    assert result["registry"] == result["evaluate"]["registry"] == registry
+    assert f"champions to registry/{registry}" in capsys.readouterr().out
+
+
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model is 'x'.*; pixels is 'gbr'"):
         checked(tmp_path, model="x", pixels="gbr")

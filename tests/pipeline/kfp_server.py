@@ -56,6 +56,7 @@ SUMMARY = Summary(
     steps={"train": StepSummary("done", 60.0, "")},
     graph="/data/openpose/models/1/graph.pb",
     champion=None,
+    registry=None,
     report=None,
     evaluation=None,
     records=None,

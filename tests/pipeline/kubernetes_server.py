@@ -30,6 +30,7 @@ class Server:
         jobs: the present Jobs.
         made: all objects that it received.
         leases: the renewals of the Job's lease.
+        deletions: kind of event and machine of each pod that was deleted, in this order.
     """
 
     step: dict[str, Any]
@@ -42,8 +43,10 @@ class Server:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[dict[str, Any]] = field(default_factory=list)
     leases: list[int] = field(default_factory=list)
+    deletions: list[tuple[str, int]] = field(default_factory=list)
     address: str = ""
     now: Look = field(default_factory=dict)
+    looks: int = 0
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         """The status and the JSON (or text) of an answer."""
@@ -60,8 +63,12 @@ class Server:
             return 200, self.logs.pop(0) if len(self.logs) > 1 else self.logs[0]
         if kind == "pods" and name:
             return 200, self.step
+        job = query.get("labelSelector", "").removeprefix(f"{pods.JOB}=")
+        if kind == "pods" and "watch" in query:
+            return 200, "".join(f"{json.dumps(event)}\n" for event in self._events(job, query["resourceVersion"]))
         if kind == "pods":
-            return 200, {"items": self._look(query["labelSelector"].removeprefix(f"{pods.JOB}="))}
+            self.looks += 1
+            return 200, {"items": self._look(job), "metadata": {"resourceVersion": str(self.looks)}}
         if not name:
             return 200, {"items": list(self.jobs.values())}
         if name not in self.jobs:
@@ -94,25 +101,37 @@ class Server:
         job = self.jobs[name]
         return {**job, "spec": {**job["spec"], "suspend": held}, "status": {"conditions": conditions, **start}}
 
+    def _events(self, job: str, version: str) -> list[dict[str, Any]]:
+        if version == str(self.looks):  # of the list from which they are missing already
+            return []
+        events = [
+            {"type": kind, "object": _pod(job, number, {"deleted": "2026-01-01T00:11:00Z"})}
+            for kind, number in self.deletions
+        ]
+        return [{"type": "MODIFIED", "object": _pod(job, 0, RUNNING)}, *events]
+
     def _look(self, job: str) -> list[dict[str, Any]]:
         if self.suspended >= 0:
             return []
         looks = self.tries[int(job.rpartition("-")[2]) - 1]
         self.now = looks.pop(0) if len(looks) > 1 else looks[0]
-        return [
-            {
-                "metadata": {
-                    "name": f"{job}-{number}-pod{number}",
-                    "creationTimestamp": "2026-01-01T00:00:00Z",
-                    "annotations": {pods.INDEX: str(number)},
-                    "deletionTimestamp": status.get("deleted"),
-                },
-                "status": {"conditions": status.get("conditions", []), "message": status.get("message")}
-                | ({"containerStatuses": [_container(status["state"])]} if "state" in status else {}),
-            }
-            for number, status in self.now.items()
-            if "gone" not in status
-        ]
+        return [_pod(job, number, status) for number, status in self.now.items() if "gone" not in status]
+
+
+RUNNING: dict[str, Any] = {"state": {"running": {}}}
+
+
+def _pod(job: str, number: int, status: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": f"{job}-{number}-pod{number}",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {pods.INDEX: str(number)},
+            "deletionTimestamp": status.get("deleted"),
+        },
+        "status": {"conditions": status.get("conditions", []), "message": status.get("message")}
+        | ({"containerStatuses": [_container(status["state"])]} if "state" in status else {}),
+    }
 
 
 def _container(state: dict[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def test_all_start_anew_when_one_fails(
     assert names == ["openpose-train-3f0c9a52-1", "openpose-train-3f0c9a52-2"]
 
 
+DELETED = RUNS | {"deleted": "2026-01-01T00:11:00Z"}
 TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "preempted for another pod"}
 
 
@@ -104,6 +105,26 @@ def test_third_failure_is_the_end_and_says_why(
     assert str(ended.value).startswith("a machine failed 3 times, the last time: machine 1")
     assert said in str(ended.value)
     assert not kubernetes.jobs
+
+
+@pytest.mark.parametrize(
+    "last", [{0: {"gone": True}, 1: {"gone": True}}, {0: {"gone": True}, 1: DELETED}, {0: DELETED, 1: DELETED}]
+)
+@pytest.mark.parametrize(
+    ("deletions", "machine"),
+    [
+        ([("DELETED", 1), ("MODIFIED", 0), ("DELETED", 0)], 1),
+        ([("MODIFIED", 0), ("DELETED", 1), ("DELETED", 0)], 0),
+        ([], 0),
+    ],
+)
+def test_the_pod_that_was_deleted_first_is_named(
+    last: dict[int, Any], deletions: list[tuple[str, int]], machine: int, kubernetes: Server, train: Callable[..., None]
+) -> None:
+    """Also when both are gone before the next look; the Job deletes the others when one is lost."""
+    kubernetes.tries, kubernetes.deletions = [[{0: RUNS, 1: RUNS}, last] for _ in range(3)], deletions
+    with pytest.raises(InputError, match=f"the last time: machine {machine}: its pod was deleted"):
+        train()
 
 
 def test_what_the_training_cannot_use_is_not_tried_again(kubernetes: Server, train: Callable[..., None]) -> None:

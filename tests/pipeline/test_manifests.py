@@ -1,11 +1,13 @@
 """The rendered manifests: the properties that a cluster's administrator relies on."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.train import pods
 from openpose.errors import InputError
 from pipelines import manifests, settings
 
@@ -84,6 +86,56 @@ def test_tensorboard_is_reached_on_its_port_only() -> None:
     service = objects["Service", "openpose-tensorboard"]["spec"]
     labels = objects["Deployment", "openpose-tensorboard"]["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items()
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector selects these labels, as Kubernetes does."""
+    tests = [labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()]
+    for each in selector.get("matchExpressions", []):
+        has = each["key"] in labels
+        tests.append(
+            {
+                "In": has and labels.get(each["key"]) in each.get("values", []),
+                "NotIn": not has or labels[each["key"]] not in each.get("values", []),
+                "Exists": has,
+                "DoesNotExist": not has,
+            }[each["operator"]]
+        )
+    return all(tests)
+
+
+def labels_of_steps() -> dict[str, dict[str, str]]:
+    """The labels of each step's pod, as compiled and as Kubeflow adds to them."""
+    golden = Path(__file__).parent / "golden/machines.yaml"
+    _, platform = yaml.safe_load_all(golden.read_text())
+    steps = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name: {"pipeline/runid": "1"} | step["podMetadata"]["labels"] for name, step in steps.items()}
+
+
+def test_the_policy_of_runs_is_for_our_pods_only() -> None:
+    policy = rendered("gpu")["NetworkPolicy", "openpose-runs"]["spec"]
+    ours = labels_of_steps()
+    assert len(ours) > 5
+    machine = pods.labels({"metadata": {"labels": {"pipeline/runid": "1"}}})
+    for labels in (*ours.values(), machine):
+        assert selects(policy["podSelector"], labels)
+    others: tuple[dict[str, str], ...] = (
+        {
+            "pipeline/runid": "2",
+            "workflows.argoproj.io/workflow": "churn-x7k2p",
+            "pipelines.kubeflow.org/v2_component": "true",
+        },
+        {"pipeline/runid": "2", "app.kubernetes.io/name": "openpose"},
+        {"app": "ml-pipeline"},
+        {},
+    )
+    (source,) = policy["ingress"][0]["from"]
+    for labels in others:
+        assert not selects(policy["podSelector"], labels), "another team's pods keep their connections"
+        assert not selects(source["podSelector"], labels), "they cannot reach a training"
+    assert selects(source["podSelector"], machine), "the machines of a training reach each other"
+    assert set(source) == {"podSelector"}, "of this namespace only"
+    assert policy["policyTypes"] == ["Ingress"]
 
 
 def test_unknown_overlay() -> None:
