@@ -8,7 +8,7 @@ from components.coco_download.parameters import DataParameters
 from components.evaluate.parameters import EvaluateParameters
 from components.export.parameters import ExportParameters
 from components.tfrecord_targets.parameters import SplitParameters
-from openpose.drawn_people import SAMPLE
+from openpose.drawn_people.source import SAMPLE
 from openpose.parameters import Limits, Parameter, Parameters, described
 from openpose.training.parameters import DeviceParameters, RunParameters, TrainParameters
 

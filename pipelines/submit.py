@@ -23,7 +23,7 @@ import yaml
 from components import revision
 from components.command import converted, read_yaml
 from openpose import storage
-from openpose.drawn_people import SAMPLE
+from openpose.drawn_people.source import SAMPLE
 from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
 from pipelines import kfp_api, local

@@ -11,7 +11,8 @@ from openpose.coco.layout import Annotations, Files, Names
 from openpose.coco.pictures import PictureStore
 from openpose.datasets import convert
 from openpose.datasets.labels import Project
-from openpose.drawn_people import SAMPLE, dataset
+from openpose.drawn_people import dataset
+from openpose.drawn_people.source import SAMPLE
 from openpose.errors import InputError
 
 COCO2017 = "coco2017"
