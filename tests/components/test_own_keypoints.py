@@ -49,7 +49,9 @@ def test_manifests_carry_the_whole_skeleton(mice: Path, tmp_path: Path, capsys: 
     assert storage.open_manifest(data.path, DataManifest) == data
     written = storage.read_json(data.path)
     assert written["skeleton"]["flip_pairs"] == [["leftear", "rightear"]]
-    assert data.splits["train"].extents
+    extents = data.splits["train"].extents
+    assert extents
+    assert (extents.height, extents.aspect) == (200, 2.5)
     records = tfrecord_targets(str(tmp_path / "root"), "val", parameters=SplitParameters(size=64))
     assert records
     assert records.skeleton == records.inputs.skeleton == data.skeleton
@@ -59,6 +61,16 @@ def test_manifests_carry_the_whole_skeleton(mice: Path, tmp_path: Path, capsys: 
     assert "20–20 % of the picture&#39;s height" in page
     assert "people" not in page
     assert "person" not in page
+
+
+def test_dense_targets_need_a_size_that_is_not_left_to_the_training(mice: Path, tmp_path: Path) -> None:
+    download(mice, tmp_path)
+    records = tfrecord_targets(str(tmp_path), "val")
+    assert records
+    assert records.targets is None
+    assert tfrecord_targets(str(tmp_path), "val", parameters=SplitParameters(size=64)).targets  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="dense is both, but the size for mouse is left to the training; give size"):
+        tfrecord_targets(str(tmp_path), "train", parameters=SplitParameters(dense="both"))
 
 
 def test_each_files_keypoints_are_matched_by_name(mice: Path, tmp_path: Path) -> None:
@@ -107,8 +119,10 @@ def test_peoples_documents_did_not_change(sample_folder: Path, tmp_path: Path) -
     assert set(written["inputs"]) == {"pictures", "content", "val_share", "seed"}
     assert "extents" not in written["splits"]["train"]
     assert download(sample_folder, tmp_path, skeleton="openpose18") == data
-    records = tfrecord_targets(str(tmp_path), "val", parameters=SplitParameters(size=64))
+    records = tfrecord_targets(str(tmp_path), "val", parameters=SplitParameters())
     assert records
+    assert records.targets
+    assert records.targets.size == (368, 368)
     written = storage.read_json(records.path)
     assert (written["skeleton"], written["inputs"]["skeleton"]) == ("openpose18", "openpose18")
     assert "extents" not in written
