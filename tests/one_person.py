@@ -22,14 +22,18 @@ def true_person() -> np.ndarray:
     return np.stack([rng.uniform(80, 280, 18), rng.uniform(60, 300, 18)], -1).astype(np.float32)
 
 
-def write_graph(path: Path, output: str = GRAPH_OUTPUT, value: float = 1.0) -> Path:
-    """A graph that sees one person at the same place in any picture whose first channel is bright, `value` high."""
+def write_graph(path: Path, output: str = GRAPH_OUTPUT, value: float = 1.0, corner: bool = False) -> Path:
+    """A graph that sees one person at the same place in any picture whose first channel is bright, `value` high.
+
+    With `corner` only the upper left quarter has to be bright.
+    """
     maps = encode.encode(true_person()[None], np.ones((1, 18), bool), (CELLS, CELLS), OPENPOSE)
     with tf.Graph().as_default() as graph:
         image = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name=GRAPH_INPUT)
         size = tf.shape(image)
         seen = tf.constant(value * np.concatenate([m.numpy() for m in maps], -1))[: size[1] // 8, : size[2] // 8]
-        bright = tf.cast(tf.reduce_mean(image[..., 0], [1, 2]) > 128, tf.float32)
+        looked = image[:, : size[1] // 2, : size[2] // 2] if corner else image
+        bright = tf.cast(tf.reduce_mean(looked[..., 0], [1, 2]) > 128, tf.float32)
         tf.multiply(bright[:, None, None, None], seen, name=output)
     path.write_bytes(graph.as_graph_def().SerializeToString())
     return path

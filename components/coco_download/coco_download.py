@@ -66,6 +66,7 @@ def coco_download(
             val_share=val_share,
             seed=seed,
             skeleton=request or None,
+            exif=None if parameters.exif == "auto" else parameters.exif,
         )
         work = storage.StepOutput(folder, DataManifest, inputs, "data/")
         manifest = _usable(step.cached(work))
@@ -80,7 +81,7 @@ def coco_download(
             first = files.annotations["train"]
             categories = list(items(first.open, "categories", first.name))
             skeleton, notes = own_skeleton.find(first.open, first.name, categories, asked, parameters.category)
-            asked_for = splits.Asked(skeleton, parameters.category, seed, categories)
+            asked_for = splits.Asked(skeleton, parameters.category, seed, categories, parameters.exif)
             described, warnings = splits.index(work.folder, files, shares, content, asked_for, notes)
             manifest = work.finish(
                 source=remote_files.public(source),  # without its password

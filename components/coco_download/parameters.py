@@ -1,7 +1,7 @@
 """Parameters of the data step."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -33,6 +33,9 @@ class DataParameters(Parameters):
     crowdpose14; or a file (.yaml, .json, or mmpose's .py)."""
     category: str = ""
     """Name of the category that is trained, if several in the annotations have keypoints."""
+    exif: Literal["auto", "turned", "stored"] = "auto"
+    """What annotations follow where EXIF turns a picture and its size does not tell: turned, the picture as viewers
+    show it; stored, its pixels; auto decides by the split's other pictures, or else takes turned."""
     data_seed: Annotated[int, tyro.conf.arg(aliases=["--seed"])] = 0
     """Random seed of the image order in the records and of the held-out share."""
     unpack: bool = False

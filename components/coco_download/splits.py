@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openpose import storage
+from openpose import progress, storage
 from openpose.coco import fates
 from openpose.coco import index as coco_index
 from openpose.coco.categories import note_on_choice
@@ -17,11 +18,14 @@ from openpose.coco.layout import Files
 from openpose.coco.manifest import DataSplit, MissingPictures
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
-from openpose.records import image_bytes, schema
+from openpose.records import exif, image_bytes, schema
+from openpose.records.exif import Follows
 from openpose.report.data_page import Sample, data_page
 from openpose.skeleton import Skeleton
 
 SAMPLES = 12  # pictures in the report
+_TOGETHER = 256  # pictures that are read from an index at a time
+LOOKED, LOOKED_IN_BUCKET = 20_000, 2_000  # pictures of a split that are opened to see whether EXIF turns them
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class Asked:
         category: name of the trained category; empty for the only one with keypoints.
         seed: of the images' order.
         categories: of the training file.
+        exif: what annotations follow, or `auto`.
     """
 
     skeleton: Skeleton
     category: str
     seed: int
     categories: list[dict[str, Any]]
+    exif: str
 
 
 def index(
@@ -65,20 +71,27 @@ def index(
     Raises:
         InputError: a file cannot be used, or a split has nobody that could be trained or measured.
     """
-    described, samples = dict[str, DataSplit](), dict[str, list[Sample]]()
-    indexed = dict[str, coco_index.IndexedSplit]()
-    with storage.atomic_folder(folder) as temporary:
+    described, indexed = dict[str, DataSplit](), dict[str, coco_index.IndexedSplit]()
+    samples = dict[str, list[Sample]]()
+    file_of = {split: file for file, parts in shares.items() for split in parts}
+    with storage.atomic_folder(folder) as temporary, ExitStack() as stack:
+        stores = {file: stack.enter_context(PictureStore(files.pictures[file])) for file in shares}
         for file, of_file in shares.items():
-            with PictureStore(files.pictures[file]) as store:
-                parts = _indexed(files, file, of_file, temporary, store, asked)
-                indexed |= parts
-                for split, part in parts.items():
-                    opened = coco_index.Split(temporary / part.people, temporary / part.index)
-                    bad = _missing(opened, store, files.annotations[file].name, asked.skeleton)
-                    samples[split] = _samples(opened, store, asked.skeleton)
-                    described[split] = _described(part, folder, bad, files.pictures[file], content[split])
-        refuse_empty(described, {split: file for file, parts in shares.items() for split in parts}, files)
-        warnings = _warnings(indexed, files, asked)
+            indexed |= _indexed(files, file, of_file, temporary, stores[file], asked)
+        opened = {
+            split: coco_index.Split(temporary / part.people, temporary / part.index) for split, part in indexed.items()
+        }
+        told = {split: _told(each, stores[file_of[split]], asked.skeleton) for split, each in opened.items()}
+        decided, said = exif.decide(told, asked.exif)
+        for split, part in indexed.items():
+            store, follows = stores[file_of[split]], decided[split]
+            bad = _missing(opened[split], store, files.annotations[file_of[split]].name, asked.skeleton)
+            turned = told[split][None] and follows is Follows.TURNED
+            own = content[split] | ({"exif": follows.value} if turned else {})
+            described[split] = _described(part, folder, bad, store.place, own, follows)
+            samples[split] = _samples(opened[split], store, asked.skeleton, follows)
+        refuse_empty(described, file_of, files)
+        warnings = [*said.values(), *_warnings(indexed, files, asked)]
         page = data_page("Data", described, samples, asked.skeleton, notes, warnings)
         storage.write_text(temporary / "report.html", page)
     return described, warnings
@@ -92,7 +105,8 @@ def _indexed(
 
     def measure(name: str) -> tuple[int, int]:
         try:
-            return image_bytes.upright_size(store.read, name)
+            stored = asked.exif == Follows.STORED
+            return image_bytes.upright_size(store.read, name, Follows.STORED if stored else Follows.TURNED)
         except image_bytes.BadImage as error:
             raise InputError(str(error)) from error
 
@@ -116,6 +130,7 @@ def _described(
     bad: MissingPictures,
     pictures: storage.StoragePath,
     content: dict[str, Any],
+    follows: Follows,
 ) -> DataSplit:
     corrections = as_counts(part.tally.corrections)
     # What an older version read differently has another fingerprint, so that it is not trained on again.
@@ -132,6 +147,7 @@ def _described(
         extents=part.extents,
         annotations=as_counts(part.tally.fates),
         corrections=corrections or None,
+        exif=follows.value,
         not_main=as_counts(part.tally.not_main) or None,
     )
 
@@ -201,7 +217,26 @@ def _cure(name: str, store: PictureStore) -> str:
     return f"{wants}{backslashes}; correct it, or give the folder or archive that holds the pictures"
 
 
-def _samples(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -> list[Sample]:
+def _told(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -> Counter[Follows | None]:
+    """What the pictures of a split tell about EXIF: all of them, or those at the start of a large one's order."""
+    count = min(len(split), LOOKED if storage.is_local(store.place) else LOOKED_IN_BUCKET)
+
+    counted = Counter[Follows | None]()
+    with progress.bar(count, "look for EXIF", "image") as bar:
+        for start in range(0, count, _TOGETHER):
+            for example in split.read(start, min(start + _TOGETHER, count)):
+                picture = schema.to_picture(example, skeleton)
+                with suppress(OSError, ValueError):  # it is missing or damaged, as the records step will say
+                    content = store.head(picture.file_name, exif.HEAD)
+                    if exif.is_plain(content):
+                        continue
+                    found = exif.of_file(content) or exif.of_file(store.read(picture.file_name))
+                    counted.update(exif.told(found, (picture.width, picture.height)))
+            bar.update(min(_TOGETHER, count - start))
+    return counted
+
+
+def _samples(split: coco_index.Split, store: PictureStore, skeleton: Skeleton, follows: Follows) -> list[Sample]:
     """Sample pictures from the start of a split's shuffled order: readable ones, those with people first."""
     found: list[Sample] = []
     pictures = [schema.to_picture(example, skeleton) for example in split.read(0, min(len(split), 10 * SAMPLES))]
@@ -209,7 +244,7 @@ def _samples(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -
         if len(found) == SAMPLES:
             break
         try:
-            encoded = image_bytes.upright(store.read, picture.file_name, (picture.width, picture.height))
+            encoded = image_bytes.upright(store.read, picture.file_name, (picture.width, picture.height), follows)
         except image_bytes.BadImage:
             continue
         found.append(Sample(picture, encoded))

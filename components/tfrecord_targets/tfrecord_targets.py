@@ -11,6 +11,7 @@ from openpose.coco.manifest import DataManifest
 from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from openpose.input.parameters import InputParameters
+from openpose.records.exif import Follows
 from openpose.records.manifest import RecordsInputs, RecordsManifest
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import FORMAT, check_bad_images, finished_shards, merge, plan_shards
@@ -53,7 +54,15 @@ def tfrecord_targets(
         if manifest is None:
             with PictureStore(work.source.pictures) as pictures:
                 write_shards(
-                    work.people(), pictures, work.work.folder, split, work.parameters, worker, workers, work.dense()
+                    work.people(),
+                    pictures,
+                    work.work.folder,
+                    split,
+                    work.parameters,
+                    worker,
+                    workers,
+                    work.dense(),
+                    Follows(work.source.exif or Follows.STORED),  # older data manifests do not say it
                 )
             manifest = work.finish()
         return manifest

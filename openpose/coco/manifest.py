@@ -50,6 +50,8 @@ class DataSplit:
         annotations: what became of the annotations, in words, and of how many; the numbers add up to all of them.
             None in a manifest of an older version.
         corrections: what was read differently than it was written, in words, and how often.
+        exif: `turned` or `stored`: what annotations follow where EXIF turns a picture and its size does not tell.
+            None in a manifest of an older version, where it was `stored`.
         not_main: why labelled people are not main persons, in words, and how many.
     """
 
@@ -63,6 +65,7 @@ class DataSplit:
     extents: Extents | None = field(default=None, metadata=storage.OMITTED)
     annotations: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
     corrections: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
+    exif: str | None = field(default=None, metadata=storage.OMITTED)
     not_main: dict[str, int] | None = field(default=None, metadata=storage.OMITTED)
 
 
@@ -76,6 +79,7 @@ class DataInputs:
         val_share: share of the training file's images that is held out for validation.
         seed: of the images' order and of the share.
         skeleton: the skeleton and category that were asked for, unless the data's own are meant.
+        exif: what annotations follow, unless that is to be found out.
     """
 
     pictures: dict[str, str]
@@ -83,6 +87,7 @@ class DataInputs:
     val_share: float
     seed: int
     skeleton: dict[str, str] | None = field(default=None, metadata=storage.OMITTED)
+    exif: str | None = field(default=None, metadata=storage.OMITTED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,14 +82,32 @@ class PictureStore:
         except DAMAGED as error:
             raise OSError(f"it is damaged in the archive ({error})") from error
 
-    def _packed(self, entry: zipfile.ZipInfo) -> bytes:
+    def head(self, file_name: str, count: int) -> bytes:
+        """The first bytes of a picture, or all of it where reading less would not be faster.
+
+        Raises:
+            OSError: the picture is missing or damaged.
+            ValueError: its name leads out of the split's folder.
+        """
+        if self._archive is None:
+            place = self.place / str(self._inside(file_name))
+            if storage.size(place) is not None:
+                return storage.read_range(place, 0, count)
+        else:
+            entry = self._entry(file_name)
+            if entry is not None and entry.compress_type == zipfile.ZIP_STORED:
+                return self._packed(entry, count)
+        return self.read(file_name)
+
+    def _packed(self, entry: zipfile.ZipInfo, count: int | None = None) -> bytes:
         """An entry's compressed bytes in one read; `ZipFile.read` takes several, and holds a lock meanwhile."""
-        wanted = _HEADER + len(entry.filename.encode()) + _SPARE + entry.compress_size
+        size = entry.compress_size if count is None else min(count, entry.compress_size)
+        wanted = _HEADER + len(entry.filename.encode(errors="replace")) + _SPARE + size
         content = self._ranges.read(entry.header_offset, wanted)
         if content[:4] != b"PK\3\4" or len(content) < _HEADER:
             raise zipfile.BadZipFile("Bad magic number for file header")
         start = _HEADER + sum(struct.unpack("<HH", content[26:_HEADER]))  # name, extra fields
-        end = start + entry.compress_size
+        end = start + size
         if end > wanted:
             content += self._ranges.read(entry.header_offset + wanted, end - wanted)
         return content[start:end]

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from openpose.records.exif import ON_THEIR_SIDE, Follows, follows, is_plain, orientation
+
 _DECODED = ("JPEG", "PNG")  # formats that TensorFlow decodes when the records are read
 _ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
-_ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NOT_AN_IMAGE = "it is not a JPEG, PNG, TIFF, BMP or WebP image"
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
 _HOLE = 32  # equal bytes in a row that hardly a picture's data have
@@ -22,16 +23,19 @@ class BadImage(Exception):
     """An image cannot be used; the message says why."""
 
 
-def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, int]) -> bytes:
+def upright(
+    read: Callable[[str], bytes], file_name: str, expected: tuple[int, int], unclear: Follows = Follows.TURNED
+) -> bytes:
     """Reads an image file, checks it, and turns it upright if its annotations are of the turned image.
 
-    The bytes of a JPEG or PNG image stay as they are, unless EXIF turns the image by 90° and the annotations' width and
-    height follow EXIF, or its pixels have 16 bits. Images in other formats become PNG.
+    The bytes of a JPEG or PNG image stay as they are, unless EXIF turns the image and the annotations follow EXIF, or
+    its pixels have 16 bits. Images in other formats become PNG.
 
     Args:
         read: reads a file by name; raises OSError or ValueError when it is missing or damaged.
         file_name: of the image.
         expected: (width, height) in the annotations.
+        unclear: what the annotations follow where the size does not tell.
 
     Raises:
         BadImage: the file is missing, truncated, not an image, or of another size.
@@ -39,7 +43,7 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
     encoded = _read(read, file_name)
     if _has_hole(encoded):
         raise BadImage("its data have a hole: part of them is zeros")
-    if jpeg_size(encoded) == expected:
+    if jpeg_size(encoded) == expected and not _may_be_turned(encoded):
         return encoded
     # Not a plain, complete JPEG: only decoding can check it.
     try:
@@ -48,21 +52,22 @@ def upright(read: Callable[[str], bytes], file_name: str, expected: tuple[int, i
             # A draft reads all data of a JPEG, so it notices damage, but computes few pixels.
             image.draft("L", (1, 1))
             image.load()
-            turned = image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE
+            moved = orientation(image)
             stays = image.format not in _ENCODED and image.mode[0] not in "IF"
     except UnidentifiedImageError as error:
         raise BadImage(_NOT_AN_IMAGE) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
+    as_shown = size[::-1] if moved in ON_THEIR_SIDE else size
+    if moved != 1 and as_shown == expected and (follows(moved, size, expected) or unclear) is Follows.TURNED:
+        return _turned(encoded)
     if size == expected:
         return encoded if stays else _as_png(encoded)
-    if turned and size[::-1] == expected:
-        return _turned(encoded)
     raise BadImage(f"it is {size[0]}×{size[1]}, its annotations say {expected[0]}×{expected[1]}")
 
 
-def upright_size(read: Callable[[str], bytes], file_name: str) -> tuple[int, int]:
-    """(width, height) of an image as EXIF turns it.
+def upright_size(read: Callable[[str], bytes], file_name: str, unclear: Follows = Follows.TURNED) -> tuple[int, int]:
+    """(width, height) of an image as EXIF turns it, or as it is stored.
 
     Raises:
         BadImage: the file is missing or not an image.
@@ -70,8 +75,8 @@ def upright_size(read: Callable[[str], bytes], file_name: str) -> tuple[int, int
     encoded = _read(read, file_name)
     try:
         with Image.open(io.BytesIO(encoded), formats=_DECODED + _ENCODED) as image:
-            turned = image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE
-            return image.size[::-1] if turned else image.size
+            on_its_side = orientation(image) in ON_THEIR_SIDE and unclear is Follows.TURNED
+            return image.size[::-1] if on_its_side else image.size
     except UnidentifiedImageError as error:
         raise BadImage(_NOT_AN_IMAGE) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -85,6 +90,14 @@ def _read(read: Callable[[str], bytes], file_name: str) -> bytes:
         raise BadImage("it is missing") from error
     except (OSError, ValueError) as error:
         raise BadImage(str(error)) from error
+
+
+def _may_be_turned(encoded: bytes) -> bool:
+    """Whether a JPEG's EXIF turns it; looks at the header only, and quickly where it has no EXIF."""
+    if is_plain(encoded):
+        return False
+    with Image.open(io.BytesIO(encoded), formats=_DECODED) as image:
+        return orientation(image) != 1
 
 
 def jpeg_size(encoded: bytes) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ import numpy as np
 from openpose import progress, storage
 from openpose.records import image_bytes, schema
 from openpose.records.example import Example
+from openpose.records.exif import Follows
 from openpose.records.manifest import LeftOut, ShardDescription
 from openpose.records.parameters import RecordParameters
 from openpose.records.picture import COUNTED
@@ -47,6 +48,7 @@ def write_shards(
     worker: int = 0,
     workers: int = 1,
     dense: Callable[[bytes], bytes] | None = None,
+    unclear: Follows = Follows.TURNED,
 ) -> list[ShardDescription]:
     """Writes this worker's shards of a split; finished shards of an earlier attempt are kept.
 
@@ -62,6 +64,7 @@ def write_shards(
         worker: this worker's number; it writes the shards `worker`, `worker + workers`, …
         workers: number of workers that share the split.
         dense: computes the features of an Example's dense targets, as the bytes of an Example (`with_features`).
+        unclear: what annotations follow where EXIF turns a picture and its size does not tell.
 
     Returns:
         Descriptions of this worker's shards.
@@ -83,7 +86,8 @@ def write_shards(
     def write(shard: Shard) -> ShardDescription:
         description = finished.get(shard.name)
         if description is None:
-            return _write_shard(folder / shard.name, people.read(shard.start, shard.stop), pictures, dense, note, step)
+            examples = people.read(shard.start, shard.stop)
+            return _write_shard(folder / shard.name, examples, pictures, dense, unclear, note, step)
         for earlier in description.bad_images:
             note(earlier)
         step(shard.stop - shard.start)
@@ -112,6 +116,7 @@ def _write_shard(
     examples: list[bytes],
     pictures: Pictures,
     dense: Callable[[bytes], bytes] | None,
+    unclear: Follows,
     note: Callable[[LeftOut], None],
     step: Callable[[], None],
 ) -> ShardDescription:
@@ -124,7 +129,7 @@ def _write_shard(
         for image, people in images:
             size = _integer(image, "image/width"), _integer(image, "image/height")
             try:
-                encoded = image_bytes.upright(pictures.read, _file_name(image), size)
+                encoded = image_bytes.upright(pictures.read, _file_name(image), size, unclear)
             except image_bytes.BadImage as error:
                 bad.append(LeftOut(file_name=_file_name(image), reason=str(error)))
                 note(bad[-1])
