@@ -23,6 +23,7 @@ SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a fil
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 VERDICT := ## of make submit: file that gets the verdict, such as accepted or rejected
+NAMESPACE := ## namespace of the pods: kubeflow (default), or yours in a Kubeflow with profiles
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
@@ -34,7 +35,7 @@ on_all_cores := -n auto --dist loadfile --no-loadscope-reorder
 for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -74,19 +75,26 @@ schedule: setup  ## run the pipeline at the times of CRON; replaces an earlier s
 	@$(python) -m pipelines.schedule create "$${CRON:?give CRON=, such as \"0 3 * * *\" for 3:00 every day}" $(asked) $(ARGS)
 
 unschedule: setup  ## remove the schedule
-	@$(python) -m pipelines.schedule remove $(ARGS)
+	@$(python) -m pipelines.schedule remove $(namespace) $(ARGS)
 
 runs: setup  ## list the newest runs
-	@$(python) -m pipelines.runs list
+	@$(python) -m pipelines.runs $(namespace) list
 
 cancel: setup  ## stop the run RUN; finished work is kept
-	@$(python) -m pipelines.runs cancel "$${RUN:?give RUN=, see make runs}"
+	@$(python) -m pipelines.runs $(namespace) cancel "$${RUN:?give RUN=, see make runs}"
 
 logs: setup  ## print the logs of the run RUN, or only of STEP
-	@$(python) -m pipelines.runs logs "$${RUN:?give RUN=, see make runs}" $${STEP:+"$$STEP"}
+	@$(python) -m pipelines.runs $(namespace) logs "$${RUN:?give RUN=, see make runs}" $${STEP:+"$$STEP"}
+
+fetch-model: setup  ## bring the files of the champion, or of the run RUN, into OUT/models
+	@$(python) -m pipelines.fetch $${RUN:+--run "$$RUN"} $${OUT:+--out "$$OUT"} $${SETTINGS:+--settings "$$SETTINGS"} \
+	  $(namespace) $(ARGS)
+
+prune: setup  ## list old results that nothing needs, and the disk use; ARGS=--delete removes them
+	@$(python) -m pipelines.prune $${SETTINGS:+--settings "$$SETTINGS"} $(namespace) $(ARGS)
 
 manifests: setup  ## render the Kubernetes objects that the pipeline needs, into build/manifests.yaml
-	@$(python) -m pipelines.manifests $${OVERLAY:+--overlay "$$OVERLAY"}
+	@$(python) -m pipelines.manifests $${OVERLAY:+--overlay "$$OVERLAY"} $(namespace)
 
 deploy: manifests  ## create these objects on the cluster of kubectl's context
 	kubectl apply --server-side -f build/manifests.yaml
@@ -152,9 +160,11 @@ help:
 	  /^[A-Z]+ :=.*##/ { split($$0, name, " "); variables = variables line(name[1]) } \
 	  END { printf "\nVariables, as in: make run EPOCHS=5 OUT=/tmp/run\n%s", variables }' Makefile
 
+namespace = $${NAMESPACE:+--namespace "$$NAMESPACE"}
+
 # The parameters of a run on a cluster.
 define asked
-$${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
+$(namespace) $${SETTINGS:+--settings "$$SETTINGS"} $${DATA:+--param "source=$$DATA"} $${SEED:+--param "seed=$$SEED"} \
   $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
   $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} \
   $${SKELETON:+--param "skeleton=$$SKELETON"} $${CATEGORY:+--param "category=$$CATEGORY"}

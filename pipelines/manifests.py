@@ -3,6 +3,7 @@
 It runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from openpose.errors import InputError, reports_errors
 from pipelines import images
 
 OVERLAYS = REPOSITORY / "manifests/overlays"
+NAMESPACE = "kubeflow"  # that of manifests/base
 IMAGE = "image: openpose-kubeflow-cpu\n"
 
 
@@ -28,10 +30,12 @@ class Options:
     """A folder of manifests/overlays."""
     out: Path = Path("build/manifests.yaml")
     """File to write."""
+    namespace: str = NAMESPACE
+    """Namespace in which the pods of runs start: Kubeflow Pipelines' own, or the user's in a Kubeflow with profiles."""
 
 
-def render(overlay: str, image: str) -> str:
-    """The objects of an overlay, as YAML.
+def render(overlay: str, image: str, namespace: str = NAMESPACE) -> str:
+    """The objects of an overlay in a namespace, as YAML.
 
     Raises:
         InputError: this is not a clone, the overlay does not exist, kubectl is missing, or kubectl refuses the overlay.
@@ -48,7 +52,10 @@ def render(overlay: str, image: str) -> str:
         raise InputError("`kubectl`, which renders the manifests, was not found; install it") from error
     if done.returncode:
         raise InputError(f"{folder}: {' '.join(done.stderr.split())}")
-    return done.stdout.replace(IMAGE, f"image: {image}\n")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", namespace):
+        raise InputError(f"namespace {namespace!r}: give the name of a namespace: small letters, digits and dashes")
+    of_namespace = done.stdout.replace(f"namespace: {NAMESPACE}\n", f"namespace: {namespace}\n")
+    return of_namespace.replace(IMAGE, f"image: {image}\n")
 
 
 @reports_errors
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Renders; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.manifests", args=arguments)
     built = images.read(images.BUILT)
-    storage.write_text(options.out, render(options.overlay, built["cpu"]["image"]))
+    storage.write_text(options.out, render(options.overlay, built["cpu"]["image"], options.namespace))
     print(f"wrote {options.out}")
     if missing := images.missing(built, ["cpu"]):
         print(f"warning: TensorBoard cannot start: {missing}", file=sys.stderr)

@@ -101,7 +101,7 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                     placed(exported, "evaluate")
                     champion = register(
                         evaluation=evaluation,
-                        model=exported.outputs["graph"],
+                        model=exported.outputs["model"],
                         root=root,
                         made_of=downloaded.outputs["made_of"],
                     )

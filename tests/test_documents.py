@@ -47,7 +47,8 @@ COMMANDS = (
         f"components.{step}"
         for step in ("coco_download", "tfrecord_targets", "train", "evaluate", "export", "register")
     ),
-    *("components.train.tf_pose", "pipelines.local", "pipelines.submit", "openpose.predict"),
+    *("components.train.tf_pose", "pipelines.local", "pipelines.submit", "pipelines.fetch", "pipelines.prune"),
+    "openpose.predict",
     *("openpose.data_service worker", "openpose.records show"),
 )
 
@@ -280,7 +281,7 @@ def test_readme_links_every_document() -> None:
 
 
 def test_readme_lists_the_networks() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|.*\| (\d) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|.*\| (\d) \|$", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
     assert rows == [(name, each.description, str(each.stride)) for name, each in networks.NETWORKS.items()]
 
 

@@ -17,7 +17,7 @@ def coco_download(
     registry: str,
     only_new: bool,
     data: Output[Dataset],
-    page: Output[HTML],
+    data_page: Output[HTML],
 ) -> NamedTuple("Found", [("Output", str), ("shares", list[dict]), ("made_of", str)]):  # type: ignore[valid-type]
     """Fetches or finds a data set, checks it, and plans the workers' shares; tells if it is new."""
     from components import artifacts
@@ -30,7 +30,7 @@ def coco_download(
         shares = plan(int(workers))
         manifest = call(coco_download, {"source": source, "root": root, **parameters})
         artifacts.write_manifest(data, manifest)
-        artifacts.copy_file(page, manifest.report)
+        artifacts.copy_file(data_page, manifest.report)
         made = made_of(recipe, manifest)
         known = only_new and is_made_already(root=root, data=manifest, made_of=made, registry=registry)
     return NOTHING_NEW if known else NEW, shares, made

@@ -15,7 +15,7 @@ def evaluate(
     revision: str,
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
-    page: Output[HTML],
+    evaluation_page: Output[HTML],
     detections: Output[Artifact],
 ) -> NamedTuple("Judged", [("verdict", str), ("reason", str)]):  # type: ignore[valid-type]
     """Measures a trained model on the whole validation split, judges it, and reports on it."""
@@ -29,6 +29,6 @@ def evaluate(
         artifacts.write_manifest(evaluation, manifest)
         speed = {"images_per_second": manifest.images_per_second}
         artifacts.write_metrics(metrics, manifest.figures | speed)
-        artifacts.copy_file(page, manifest.report)
+        artifacts.copy_file(evaluation_page, manifest.report)
         artifacts.copy_file(detections, manifest.detections)
     return manifest.verdict, manifest.reason

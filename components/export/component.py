@@ -1,4 +1,4 @@
-"""KFP's declarations of the step: the model's files, or a report that says why there are none."""
+"""KFP's declarations of the step: the model, or a report that says why there are none."""
 
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
@@ -14,6 +14,7 @@ def export(
     parameters: dict,
     revision: str,
     graph: Output[Model],
+    model: Output[Artifact],
 ) -> None:
     """Writes the model in the formats that programs load, and compares each with the trained model."""
     from components import artifacts
@@ -24,7 +25,9 @@ def export(
         inputs = {"run": run, "evaluation": evaluation, "train_records": train_records, "valid_records": valid_records}
         places = {"root": root, **{name: artifact.path for name, artifact in inputs.items()}}
         manifest = call(export, {**places, **parameters, "revision": revision})
-        artifacts.write_manifest(graph, manifest)
+        artifacts.write_manifest(model, manifest)
+        artifacts.copy_file(graph, manifest.graph)
+        graph.metadata |= {"folder": manifest.folder, "files": ", ".join(sorted(manifest.sha256))}
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)

@@ -1,12 +1,12 @@
 """KFP's declaration of the step."""
 
 from kfp import dsl
-from kfp.dsl import Artifact, Input, Model, Output
+from kfp.dsl import Artifact, Input, Output
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)
 def register(
-    evaluation: Input[Artifact], model: Input[Model], root: str, made_of: str, champion: Output[Artifact]
+    evaluation: Input[Artifact], model: Input[Artifact], root: str, made_of: str, champion: Output[Artifact]
 ) -> None:
     """Makes an accepted and exported model the champion of its data set."""
     from components import artifacts

@@ -13,7 +13,7 @@ def train(
     revision: str,
     run: Output[Model],
     metrics: Output[Metrics],
-    page: Output[HTML],
+    training_page: Output[HTML],
 ) -> None:
     """Trains a network, or resumes the same training from its newest checkpoint."""
     from components import artifacts
@@ -26,4 +26,4 @@ def train(
         assert manifest is not None  # because this is the first worker
         artifacts.write_manifest(run, manifest)
         artifacts.write_metrics(metrics, manifest.losses)
-        artifacts.copy_file(page, manifest.report)
+        artifacts.copy_file(training_page, manifest.report)

@@ -158,6 +158,21 @@ def is_shadow(name: str) -> bool:
     return any(part == "__MACOSX" or part == ".DS_Store" or part.startswith("._") for part in name.split("/"))
 
 
+def changes(folder: StoragePath) -> dict[str, tuple[int, float]]:
+    """Bytes and Unix time of the last change of all files below a folder, by their names relative to it."""
+    if is_local(folder):
+        found = {}
+        for name in sizes(folder):
+            with suppress(FileNotFoundError):  # another process has just removed it
+                described = (folder / name).stat()
+                found[name] = (described.st_size, described.st_mtime)
+        return found
+    prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
+    with bucket_errors(folder):
+        blobs = client().list_blobs(folder.bucket, prefix=prefix)
+        return {each.name.removeprefix(prefix): (each.size, each.updated.timestamp()) for each in blobs}
+
+
 def state(place: StoragePath) -> list[int]:
     """A file's size and the time of its last change, which tell whether it changed.
 

@@ -63,6 +63,19 @@ def test_everything_can_be_found_again_and_nothing_of_others_is_removed(overlay:
             assert each["metadata"]["namespace"] == "kubeflow", (kind, name)
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_goes_to_the_users_namespace(overlay: str) -> None:
+    text = manifests.render(overlay, IMAGE, "pose-team")
+    for each in yaml.safe_load_all(text):
+        assert each["metadata"].get("namespace", "pose-team") == "pose-team"
+        for subject in each.get("subjects", []):
+            assert subject["namespace"] == "pose-team"
+    ours = [each for each in yaml.safe_load_all(text) if each["kind"] not in ("ResourceFlavor", "ClusterQueue")]
+    assert all("namespace" in each["metadata"] for each in ours)
+    with pytest.raises(InputError, match="small letters"):
+        manifests.render(overlay, IMAGE, "Pose Team")
+
+
 def test_settings_use_what_is_deployed() -> None:
     for overlay, name in (("local", "small"), ("gpu", "gpu"), ("gcs", "gcs"), ("gpu", "pvc")):
         objects, chosen = rendered(overlay), settings.read(name)

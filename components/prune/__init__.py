@@ -1,0 +1,1 @@
+"""Removes old results that no champion and no run in progress needs."""
