@@ -23,7 +23,7 @@ SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a fil
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 VERDICT := ## of make submit: file that gets the verdict, such as accepted or rejected
-NAMESPACE := ## namespace of the pods: kubeflow (default), or yours in a Kubeflow with profiles
+NAMESPACE := ## of a cluster: kubeflow (default), or yours in a Kubeflow with profiles
 OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
 ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
@@ -86,11 +86,11 @@ cancel: setup  ## stop the run RUN; finished work is kept
 logs: setup  ## print the logs of the run RUN, or only of STEP
 	@$(python) -m pipelines.runs $(namespace) logs "$${RUN:?give RUN=, see make runs}" $${STEP:+"$$STEP"}
 
-fetch-model: setup  ## bring the files of the champion, or of the run RUN, into OUT/models
+fetch-model: setup  ## bring the champion's files, or those of the run RUN, into OUT/models
 	@$(python) -m pipelines.fetch $${RUN:+--run "$$RUN"} $${OUT:+--out "$$OUT"} $${SETTINGS:+--settings "$$SETTINGS"} \
 	  $(namespace) $(ARGS)
 
-prune: setup  ## list old results that nothing needs, and the disk use; ARGS=--delete removes them
+prune: setup  ## list results that nothing needs, and the disk use; ARGS=--delete removes them
 	@$(python) -m pipelines.prune $${SETTINGS:+--settings "$$SETTINGS"} $(namespace) $(ARGS)
 
 manifests: setup  ## render the Kubernetes objects that the pipeline needs, into build/manifests.yaml
