@@ -76,35 +76,40 @@ def category_with_keypoints(categories: list[dict[str, Any]], path: str, name: s
     Raises:
         InputError: there is none, or there are several; the message lists their names.
     """
-    with_keypoints = _with_keypoints(categories, path)
-    if not with_keypoints:
+    listed = with_keypoints(categories, path)
+    if not listed:
         raise InputError(
             f"{path}: no entry of `categories` has `keypoints`; use COCO's person_keypoints file "
             "(not instances or captions), or list the names of the keypoints there"
         )
-    names = _names(with_keypoints)
+    names = _names(listed)
     if name:
-        for category in with_keypoints:
+        for category in listed:
             if category.get("name") == name:
                 return category
         raise InputError(f"{path}: no category with keypoints is called {name!r}; there are: {names}")
-    people = [each for each in with_keypoints if _is_coco_person(each)]
-    if len(with_keypoints) > 1 and len(people) != 1:
+    people = [each for each in listed if _is_coco_person(each)]
+    if len(listed) > 1 and len(people) != 1:
         raise InputError(f"{path}: several categories have keypoints: {names}; choose one with `category`")
-    return (people or with_keypoints)[0]
+    return (people or listed)[0]
 
 
 def note_on_choice(categories: list[dict[str, Any]], path: str, name: str = "") -> list[str]:
     """A sentence on the category that is trained, if others have keypoints too."""
-    with_keypoints = _with_keypoints(categories, path)
-    if len(with_keypoints) < 2:
+    listed = with_keypoints(categories, path)
+    if len(listed) < 2:
         return []
     chosen = category_with_keypoints(categories, path, name)
     why = "as `category` says" if name else "because its keypoints are COCO's; `category` chooses another"
-    return [f"several categories have keypoints: {_names(with_keypoints)}; {chosen.get('name')} is trained, {why}"]
+    return [f"several categories have keypoints: {_names(listed)}; {chosen.get('name')} is trained, {why}"]
 
 
-def _with_keypoints(categories: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+def with_keypoints(categories: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+    """The entries of `categories` that list keypoints.
+
+    Raises:
+        InputError: one lists something else than names.
+    """
     for category in categories:
         keypoints = category.get("keypoints")
         if keypoints and not (isinstance(keypoints, list) and all(type(each) in (str, int) for each in keypoints)):

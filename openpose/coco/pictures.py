@@ -6,7 +6,7 @@ import struct
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -26,6 +26,14 @@ def _ways(file_name: str, place: storage.StoragePath) -> Iterator[str]:
     for count in range(1, min(len(parts), len(folders) + 1)):
         if parts[:count] == tuple(folders[-count:]):
             yield "/".join(parts[count:])
+
+
+@contextmanager
+def _damage_is_an_os_error() -> Iterator[None]:
+    try:
+        yield
+    except DAMAGED as error:
+        raise OSError(f"it is damaged in the archive ({error})") from error
 
 
 def _only_top(names: Iterable[str]) -> str:
@@ -76,11 +84,11 @@ class PictureStore:
         entry = self._entry(file_name)
         if entry is None:
             raise FileNotFoundError(file_name)
-        try:
-            with zipfile.ZipExtFile(io.BytesIO(self._packed(entry)), "r", entry) as file:
-                return file.read()
-        except DAMAGED as error:
-            raise OSError(f"it is damaged in the archive ({error})") from error
+        with (
+            _damage_is_an_os_error(),
+            zipfile.ZipExtFile(io.BytesIO(self._packed(entry)), "r", entry) as file,
+        ):
+            return file.read()
 
     def head(self, file_name: str, count: int) -> bytes:
         """The first bytes of a picture, or all of it where reading less would not be faster.
@@ -96,7 +104,8 @@ class PictureStore:
         else:
             entry = self._entry(file_name)
             if entry is not None and entry.compress_type == zipfile.ZIP_STORED:
-                return self._packed(entry, count)
+                with _damage_is_an_os_error():
+                    return self._packed(entry, count)
         return self.read(file_name)
 
     def _packed(self, entry: zipfile.ZipInfo, count: int | None = None) -> bytes:

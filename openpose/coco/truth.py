@@ -9,7 +9,7 @@ import numpy as np
 from openpose import storage
 from openpose.coco import annotations
 from openpose.coco.box_form import BoxForm
-from openpose.coco.categories import Labels, category_key, labels_of
+from openpose.coco.categories import Labels, category_key, labels_of, with_keypoints
 from openpose.coco.fates import Fate, Tally, as_counts, why_unlabelled
 from openpose.coco.json_stream import OpenFile, items
 from openpose.coco.values import all_finite, shown, whole_number
@@ -94,8 +94,11 @@ def read(path: str) -> Truth:
 
 def _category(categories: list[dict[str, Any]], path: str) -> tuple[Skeleton, Labels]:
     """The skeleton, and the annotations that hold its keypoints."""
-    skeleton = of_categories(categories)
-    listed = [each for each in categories if each.get("keypoints")]
+    listed = with_keypoints(categories, path)
+    try:
+        skeleton = of_categories(categories)
+    except InputError as error:
+        raise InputError(f"{path}: `categories`: {error}") from error
     if listed:
         own = next((each for each in listed if tuple(each["keypoints"]) == skeleton.source_parts), listed[0])
         # The chosen one alone has keypoints here, so that others do not make the choice unclear.

@@ -38,9 +38,13 @@ def open_archive(place: storage.StoragePath) -> zipfile.ZipFile:
 
 def _harm(entry: zipfile.ZipInfo) -> str | None:
     """Why the entry is refused, None if it is safe."""
+    if not entry.filename:
+        return "has no name"
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or entry.filename[1:2] == ":":
         return "leads out of the archive's folder"
+    if entry.header_offset < 0:
+        return "begins before the archive, which is cut off or damaged"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if kind == stat.S_IFLNK else "is a device or pipe"
@@ -116,7 +120,7 @@ def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path,
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(entry) as source, target.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
-    except DAMAGED as error:
+    except (*DAMAGED, ValueError) as error:
         raise InputError(f"{archive}: it is damaged ({error}); fetch or make it again") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
