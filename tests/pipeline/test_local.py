@@ -44,6 +44,11 @@ def run(*arguments: str | Path, expect: int = 0) -> str:
     return done.stdout
 
 
+def test_only_the_sample_has_the_samples_registry() -> None:
+    for words, registry in (([], "sample"), (["--registry", "trial"], "trial"), (["--data", "coco2017"], "openpose")):
+        assert local.parse(words)[1]["registry"] == registry
+
+
 @pytest.mark.slow
 def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
     printed = run("--data", sample_folder, "--out", tmp_path / "out dir", *TINY)
