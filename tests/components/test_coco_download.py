@@ -4,10 +4,7 @@ import json
 import os
 import random
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -28,8 +25,7 @@ from openpose.coco.pictures import PictureStore
 from openpose.errors import InputError
 from tests import labelled
 from tests.coco.faulty_server import Fault, FaultyServer, File, running
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.process import Program
 
 
 @pytest.fixture
@@ -262,16 +258,17 @@ def test_damage_in_an_archive_is_noticed(sample_folder: Path, tmp_path: Path) ->
 # Interruptions
 
 
-def start(source: str, root: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "components.coco_download", "--source", source, "--root", str(root)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(source: str, root: Path) -> Program:
+    return Program("components.coco_download", "--source", source, "--root", root)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """All files with a final name, except the steps' status."""
-    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """All files with a final name, also of their folders, except the steps' status."""
+    files = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
     return {
-        str(path.relative_to(root)): path.read_bytes() for path in files if path.relative_to(root).parts[0] != "status"
+        str(name): path.read_bytes()
+        for name, path in files.items()
+        if name.parts[0] != "status" and not any(part.startswith(".") for part in name.parts)
     }
 
 
@@ -282,18 +279,20 @@ def test_killed_at_any_moment_and_repeated_gives_the_same_bytes(server: FaultySe
     whole = contents(tmp_path)
     shutil.rmtree(tmp_path)
     for file in server.files.values():
-        file.rate = len(file.content) / 2  # slow enough to interrupt
+        file.rate = 2 * len(file.content)  # slow enough to interrupt
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")
     moments = random.Random(seed)
     for _ in range(10):
+        asked = len(server.asked)
         process = start(url, tmp_path)
-        time.sleep(moments.uniform(1.5, 7.0))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        while len(server.asked) == asked and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 2))
+        process.kill()
+        process.wait()
     process = start(url, tmp_path)
-    printed, _ = process.communicate()
-    assert process.returncode == 0, printed
+    assert process.wait() == 0, process.communicate()
     killed = contents(tmp_path)
     assert killed.keys() == whole.keys()
     assert [name for name in whole if whole[name] != killed[name]] == []
@@ -303,7 +302,6 @@ def test_killed_at_any_moment_and_repeated_gives_the_same_bytes(server: FaultySe
 def test_two_at_once_both_succeed(server: FaultyServer, tmp_path: Path) -> None:
     both = [start(server.url("").rstrip("/"), tmp_path) for _ in range(2)]
     for process in both:
-        printed, _ = process.communicate()
-        assert process.returncode == 0, printed
+        assert process.wait() == 0, process.communicate()
     (manifest,) = (tmp_path / "data").glob("*/manifest.json")
     assert len(storage.open_manifest(manifest, DataManifest).files) == 3

@@ -44,7 +44,7 @@ from openpose.parameters import Parameters
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import OPENPOSE18
 from openpose.training.parameters import TrainParameters
-from tests import manifests
+from tests import manifests, process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULTS = {name: each.default for name, each in command.parameters(train).items()}
@@ -326,18 +326,18 @@ def test_training_parameters_that_make_no_sense(
 def test_disk_that_is_full_in_mid_training_loses_nothing(prepared: dict[str, str], tmp_path: Path) -> None:
     arguments = prepared | {"root": str(tmp_path)}
     values = {"size": 64, "width": 0.2, "stages": 1, "batch_size": 4, "epochs": 12, "save_steps": 5}
-    call = command.line(train, f"exec {sys.executable} -m components.train", DEFAULTS | arguments | values)
-    process = subprocess.Popen(["sh", "-c", call], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not (saved := sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))) and process.poll() is None:
+    words = shlex.split(command.line(train, "components.train", DEFAULTS | arguments | values))
+    training = process.Program(*words)
+    while not (saved := sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))) and training.poll() is None:
         time.sleep(0.01)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
-    errors = process.communicate()[1].splitlines()
-    assert process.returncode == 1
+    resource.prlimit(training.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
+    errors = training.communicate()[1].splitlines()
+    assert training.returncode == 1
     assert re.fullmatch(r"error: .+: cannot be written, file too large \(.+\); make room and run again, .+", errors[-1])
     assert "Traceback" not in "".join(errors)
     left = sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))
     assert left[-1] >= saved[-1]
-    again = subprocess.run(["sh", "-c", call], cwd=ROOT, capture_output=True, text=True)
+    again = process.run(*words)
     assert again.returncode == 0, again.stderr
     assert "warning" not in again.stderr, "the checkpoint that was left is whole"
     (manifest,) = tmp_path.glob("runs/*/manifest.json")

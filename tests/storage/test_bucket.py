@@ -7,8 +7,6 @@ import json
 import os
 import random
 import socket
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -37,8 +35,9 @@ from openpose.records import cache as shards
 from openpose.records import read
 from openpose.records.manifest import RecordsManifest
 from openpose.training.manifest import RunManifest
+from tests import process
+from tests.process import Program
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 OPENPOSE = skeleton.OPENPOSE18
 NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
@@ -88,32 +87,14 @@ def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[
     return {"root": str(root), **places}
 
 
-def train_command(arguments: dict[str, str], epochs: int) -> list[str]:
+def start_training(arguments: dict[str, str], epochs: int) -> Program:
     values = arguments | NETWORK | {"epochs": epochs}
-    flags = [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    return [sys.executable, "-m", "components.train", *flags]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    return Program("components.train", *flags)
 
 
 def newest(root: storage.StoragePath, kind: type[AnyManifest], folder: str) -> AnyManifest:
     return storage.open_manifest(storage.newest_manifest(root / folder), kind)
-
-
-ALL_STEPS = """
-import sys
-from components.evaluate.evaluate import evaluate
-from components.evaluate.parameters import EvaluateParameters
-from components.export.export import export
-from components.register.register import register
-from components.train.train import train
-from openpose.training.parameters import TrainParameters
-root, train_records, valid_records = sys.argv[1:4]
-parameters = TrainParameters(size=64, batch_size=4, width=0.2, stages=2, epochs=2)
-run = str(train(root, train_records, valid_records, parameters).path)
-judged = str(evaluate(root, valid_records, run, parameters=EvaluateParameters(min_ap=-1)).path)
-exported = str(export(root, run, judged, valid_records).path)
-export(root, run, judged, valid_records)
-register(root, judged, exported)
-"""
 
 
 @pytest.mark.slow
@@ -121,14 +102,7 @@ def test_all_steps_give_the_same_as_in_a_folder(data: tuple[Path, storage.Storag
     found = []
     for root in data:
         arguments = make_records(root)
-        environment = os.environ | {"TMPDIR": str(tmp_path)}
-        done = subprocess.run(
-            [sys.executable, "-c", ALL_STEPS, *arguments.values()],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+        done = process.run("tests.storage.all_steps", *arguments.values(), environment={"TMPDIR": str(tmp_path)})
         assert done.returncode == 0, done.stderr
         assert "found model in" in done.stdout
         run, model = newest(root, RunManifest, "runs"), newest(root, ModelManifest, "models")
@@ -150,11 +124,11 @@ def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Stora
     print(f"seed {seed}")
     moments, epochs = random.Random(seed), 8
     folder, root = data
-    subprocess.run(train_command(make_records(folder), epochs), cwd=ROOT, check=True)
-    command = train_command(make_records(root), epochs)
+    assert start_training(make_records(folder), epochs).wait() == 0
+    arguments = make_records(root)
     killed, started = 0, 0
     for _ in range(2):
-        training = subprocess.Popen(command, cwd=ROOT)
+        training = start_training(arguments, epochs)
         wait_for_checkpoint_after(root / "runs", started, training)
         time.sleep(moments.uniform(0, 0.5))
         training.kill()
@@ -163,7 +137,7 @@ def test_killed_training_goes_on_from_the_bucket(data: tuple[Path, storage.Stora
     run = next(iter(storage.sizes(root / "runs"))).split("/")[0]
     cut_off = root / f"runs/{run}/checkpoints/step-99999999/state.data-00000-of-00001"
     storage.write_bytes(cut_off, b"what a kill leaves while the first of a checkpoint's files goes up")
-    subprocess.run(command, cwd=ROOT, check=True)
+    assert start_training(arguments, epochs).wait() == 0
     assert killed > 0
     assert storage.size(cut_off) is None
     expected, trained = newest(folder, RunManifest, "runs"), newest(root, RunManifest, "runs")
@@ -180,7 +154,7 @@ def newest_checkpoint(runs: storage.StoragePath) -> int:
     return max((int(name.split("/")[-2].removeprefix("step-")) for name in whole), default=0)
 
 
-def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: "subprocess.Popen[bytes]") -> None:
+def wait_for_checkpoint_after(runs: storage.StoragePath, step: int, training: Program) -> None:
     while newest_checkpoint(runs) <= step and training.poll() is None:
         time.sleep(0.05)
 

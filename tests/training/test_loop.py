@@ -5,8 +5,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +14,22 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from openpose import skeleton, storage
+from openpose import skeleton
 from openpose.errors import InputError
 from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.training.loop import TrainResult, train
 from openpose.training.parameters import RunParameters, TrainParameters
+from tests.process import Program
+from tests.training import train_process
+
+pytestmark = pytest.mark.slow
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=2, size=64, batch_size=4, epochs=3, learning_rate="0.003"
 )
 Manifests = dict[str, RecordsManifest]
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
 SETTINGS = RunParameters(ap_images=4)
 
 
@@ -50,7 +49,6 @@ def trained(sample_records: Manifests, tmp_path_factory: pytest.TempPathFactory)
     return folder, run(sample_records, folder)
 
 
-@pytest.mark.slow
 def test_losses_fall_and_are_logged(trained: tuple[Path, TrainResult]) -> None:
     folder, result = trained
     assert result.history[-1]["loss"] < result.history[0]["loss"]
@@ -94,7 +92,6 @@ def weights(result: TrainResult) -> list[np.ndarray]:
     return [np.asarray(variable) for variable in result.model.variables]
 
 
-@pytest.mark.slow
 def test_resuming_from_a_checkpoint_is_bit_identical(
     trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path
 ) -> None:
@@ -109,7 +106,6 @@ def test_resuming_from_a_checkpoint_is_bit_identical(
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow
 def test_damaged_newest_checkpoint_is_skipped(
     trained: tuple[Path, TrainResult],
     sample_records: Manifests,
@@ -149,7 +145,6 @@ def test_unusable_parameters_are_named(
         run(sample_records, tmp_path, TrainParameters(**(PARAMETERS.as_dict() | changes)))
 
 
-@pytest.mark.slow
 def test_nan_loss_stops_the_training(sample_records: Manifests, tmp_path: Path) -> None:
     said = (
         r"the (loss|gradient norm) is (nan|inf) at step (\d+) \(learning rate \S+, samples \d+, \d+, \d+, \d+\); train"
@@ -160,7 +155,6 @@ def test_nan_loss_stops_the_training(sample_records: Manifests, tmp_path: Path) 
         assert all(np.isfinite(value) for value in json.loads(path.read_text())["notes"]["sums"].values())
 
 
-@pytest.mark.slow
 def test_rolls_back_until_the_rate_is_small_enough(
     sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,7 +173,6 @@ def test_rolls_back_until_the_rate_is_small_enough(
     assert again.history == result.history, "a resumed training keeps the factor"
 
 
-@pytest.mark.slow
 def test_rollbacks_are_limited(sample_records: Manifests, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"learning rate 2.5e\+29"):
         run(sample_records, tmp_path, changed(learning_rate="1e30", warmup=0), RunParameters(rollbacks=2))
@@ -188,16 +181,14 @@ def test_rollbacks_are_limited(sample_records: Manifests, tmp_path: Path, capsys
 
 # Interruptions
 
-LONG = changed(stages=1, epochs=12).as_dict()
+LONG = changed(stages=1, epochs=20).as_dict()
 
 
-def start(manifests: Manifests, folder: Path, parameters: dict[str, Any], **more: Any) -> "subprocess.Popen[str]":
-    given = {**storage.to_json(manifests), "folder": str(folder), "parameters": parameters, **more}
-    command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+def start(manifests: Manifests, folder: Path, **settings: int) -> Program:
+    return train_process.start(manifests, folder, parameters=LONG, run={"log_steps": 1, **settings})
 
 
-def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_for(happened: Callable[[], bool], process: Program) -> None:
     while not happened() and process.poll() is None:
         time.sleep(0.01)
 
@@ -209,7 +200,7 @@ def newest(folder: Path) -> int:
 @pytest.fixture(scope="module")
 def undisturbed(sample_records: Manifests, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    process = start(sample_records, folder, LONG, run={"log_steps": 1})
+    process = start(sample_records, folder)
     assert process.wait() == 0
     return folder
 
@@ -222,40 +213,36 @@ def assert_same_training(folder: Path, other: Path) -> None:
             np.testing.assert_array_equal(weights[name], others[name])
 
 
-@pytest.mark.slow
 def test_training_killed_ten_times_ends_with_the_same_weights(
     undisturbed: Path, sample_records: Manifests, tmp_path: Path
 ) -> None:
     seed = random.randrange(1000)
     print(f"seed {seed}")
     moments = random.Random(seed)
-    run_settings = {"log_steps": 1, "save_steps": 2}
     for _ in range(10):
         before = newest(tmp_path)
-        process = start(sample_records, tmp_path, LONG, run=run_settings)
+        process = start(sample_records, tmp_path, save_steps=2)
         wait_for(lambda before=before: newest(tmp_path) > before, process)  # type: ignore[misc]
-        time.sleep(moments.uniform(0, 0.7))
+        time.sleep(moments.uniform(0, 0.4))
         process.kill()
         errors = process.communicate()[1]
         assert process.returncode == -signal.SIGKILL, errors
-    assert start(sample_records, tmp_path, LONG, run=run_settings).wait() == 0
+    assert start(sample_records, tmp_path, save_steps=2).wait() == 0
     assert_same_training(tmp_path, undisturbed)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.slow
 def test_sigterm_saves_and_has_its_own_exit_code(undisturbed: Path, sample_records: Manifests, tmp_path: Path) -> None:
-    process = start(sample_records, tmp_path, LONG, run={"log_steps": 1})
+    process = start(sample_records, tmp_path)
     wait_for(lambda: newest(tmp_path) > 0, process)
     wait_for(lambda: logged(tmp_path)[-1]["step"] % 5 == 2, process)
     process.terminate()
     assert process.wait() == 143
     assert newest(tmp_path) % 5 != 0, "saved in the middle of an epoch"
-    assert start(sample_records, tmp_path, LONG, run={"log_steps": 1}).wait() == 0
+    assert start(sample_records, tmp_path).wait() == 0
     assert_same_training(tmp_path, undisturbed)
 
 
-@pytest.mark.slow
 def test_checkpoint_of_another_run(
     trained: tuple[Path, TrainResult], sample_records: Manifests, tmp_path: Path
 ) -> None:
@@ -282,7 +269,6 @@ def test_newest_and_best_checkpoints_are_kept(trained: tuple[Path, TrainResult])
     assert kept == {10, 15, best}
 
 
-@pytest.mark.slow
 def test_early_stop_takes_the_best_epochs_weights(sample_records: Manifests, tmp_path: Path) -> None:
     # At such a rate it soon gets worse.
     result = run(sample_records, tmp_path, changed(epochs=9, learning_rate="0.1", decay="exponential", early_stop=1))

@@ -1,4 +1,4 @@
-"""A training in a process of its own, to be killed or to share the work: `python -m tests.training.train_process JSON`.
+"""A training in a process of its own, to be killed or to share the work.
 
 The JSON has `train` and `val` (records manifests), `folder`, `parameters`, `run`, `devices` (the number of logical CPU
 devices that share the work), `float64` and `seen` (seconds after which workers see each other's files). The final
@@ -8,6 +8,7 @@ weights go to `<folder>/weights.npz`, written last.
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training import devices, step
 from openpose.training.loop import train
 from openpose.training.parameters import RunParameters, TrainParameters
+from tests.process import Program
+
+
+def start(
+    manifests: Mapping[str, RecordsManifest], folder: Path, environment: Mapping[str, str] | None = None, **given: Any
+) -> Program:
+    """Starts a training in a process of its own."""
+    text = json.dumps({**storage.to_json(manifests), "folder": str(folder), **given})
+    return Program("tests.training.train_process", text, environment=environment)
 
 
 def main(given: dict) -> None:
