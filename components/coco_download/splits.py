@@ -134,7 +134,8 @@ def _described(
 ) -> DataSplit:
     corrections = as_counts(part.tally.corrections)
     # What an older version read differently has another fingerprint, so that it is not trained on again.
-    changed = {words: count for words, count in corrections.items() if words != Correction.OUTSIDE.value}
+    as_ever = (Correction.OUTSIDE.value, Correction.NO_AREA.value)
+    changed = {words: count for words, count in corrections.items() if words not in as_ever}
     changed |= as_counts(Counter({Fate.SAME_KIND: part.tally.fates[Fate.SAME_KIND]}))
     return DataSplit(
         people=str(folder / part.people),

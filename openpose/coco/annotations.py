@@ -38,7 +38,7 @@ class Form:
         path: what messages call the file.
         order: for each keypoint of the skeleton its number in the annotations; None if the order is the same.
         corners: whether boxes are x, y of two corners.
-        regions: whether segmentations are read.
+        regions: whether segmentations are needed; otherwise those that cannot be read are left out.
     """
 
     path: str
@@ -195,8 +195,17 @@ def _person(
         _bbox(entry, path, form.corners, corrections),
         _area(entry, path),
         flag(entry, "iscrowd", path),
-        segmentations.checked(entry, size, path, corrections) if form.regions else None,
+        _segmentation(entry, size, form, corrections),
     )
+
+
+def _segmentation(entry: dict[str, Any], size: tuple[int, int], form: Form, corrections: list[Correction]) -> Any:
+    try:
+        return segmentations.checked(entry, size, form.path, corrections if form.regions else [])
+    except InputError:
+        if form.regions:
+            raise
+        return None
 
 
 def _keypoints(person: dict[str, Any], parts: int, path: str, corrections: list[Correction]) -> list[float]:
@@ -343,10 +352,12 @@ def _areas(
     area = np.array([np.nan if person.area is None else person.area for person in people], np.float64)
     of_box = bbox[:, 2] * bbox[:, 3]
     of_given = given[:, 2] * given[:, 3]
-    unusable = np.isnan(area) | ((area <= 1) & (of_box > 1))
-    corrections += [Correction.AREA] * int(unusable.sum())
-    unusable |= misfit & (np.abs(area - of_given) <= 0.01 * of_given)  # it was the area of the wrong box
-    area = np.where(unusable, of_box, area)
+    missing, unusable = np.isnan(area), (area <= 1) & (of_box > 1)
+    corrections += [Correction.NO_AREA] * int(missing.sum()) + [Correction.AREA] * int(unusable.sum())
+    of_wrong_box = misfit & (np.abs(area - of_given) <= 0.01 * of_given)
+    area = np.where(missing | unusable | of_wrong_box, of_box, area)
+    for number in np.flatnonzero(unusable & ~misfit).tolist():
+        area[number] = segmentations.area(people[number].segmentation) or of_box[number]
     return area if skeleton.of_people else _area_at_least(area, bbox, max(size))
 
 

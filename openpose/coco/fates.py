@@ -25,7 +25,8 @@ class Fate(StrEnum):
 class Correction(StrEnum):
     """What was read differently than it was written, or is probably wrong."""
 
-    AREA = "area missing, null, 0 or 1 beside a larger box: the box's area is taken"
+    NO_AREA = "no area: the box's area is taken"
+    AREA = "area 0 or 1 beside a larger box: the area of polygons or RLE is taken, or else of the box"
     NO_BOX = "no box: a box around the labelled keypoints is taken"
     MISFIT = "box does not hold the labelled keypoints: a box around them is taken"
     CORNERS = "box written as two corners: read as such"

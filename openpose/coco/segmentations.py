@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from openpose.coco.fates import Correction
 from openpose.coco.values import all_finite
 from openpose.errors import InputError
@@ -31,6 +33,17 @@ def checked(person: dict[str, Any], size: tuple[int, int], path: str, correction
             f"{path}: `segmentation` of annotation {person.get('id')} cannot be read: {error}; "
             "correct it, or remove it so that the bounding box is used"
         ) from error
+
+
+def area(segmentation: Any) -> float:
+    """Pixels² of a checked segmentation, as COCO's `area` has them: of polygons their sum; 0 for None."""
+    if isinstance(segmentation, dict):
+        return float(sum(segmentation["counts"][1::2]))
+    total = 0.0
+    for polygon in segmentation or ():
+        x, y = np.reshape(polygon, (-1, 2)).T.astype(np.float64)
+        total += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    return total
 
 
 def _checked_polygons(segmentation: Any, corrections: list[Correction]) -> list[list[float]] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openpose.coco import index as coco_index
+from openpose.coco import segmentations
 from openpose.coco.fates import Correction, Fate, NotMain, Tally
 from openpose.errors import InputError
 from openpose.records import schema
@@ -103,7 +104,29 @@ def test_area_of_the_box_where_it_has_none(area: Any) -> None:
     (picture,), tally = read({"area": area})
     assert picture.area.tolist() == [40 * 50]
     assert picture.main.tolist() == [True]
-    assert tally.corrections == {Correction.AREA: 1}
+    assert tally.corrections == {Correction.AREA if area in (0, 1) else Correction.NO_AREA: 1}
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "area"),
+    [
+        (None, 2000),
+        ([[5, 5, 45, 5, 45, 25]], 400),
+        ([[5, 5, 45, 5, 45, 25], [5, 5, 15, 5, 15, 15]], 450),
+        ({"size": [60, 80], "counts": [100, 300, 4400]}, 300),
+        ([[5, 5, 5, 5, 5, 5]], 2000),
+    ],
+)
+def test_area_of_the_segmentation_where_there_is_one(segmentation: Any, area: float) -> None:
+    (picture,), _ = read({"area": 0, "segmentation": segmentation})
+    assert picture.area.tolist() == [area]
+
+
+def test_areas_of_real_polygons_are_cocos(shared: Path) -> None:
+    people = json.loads((shared / "coco/annotations/person_keypoints_val2017.json").read_text())["annotations"]
+    polygons = [entry for entry in people if isinstance(entry["segmentation"], list)]
+    errors = [abs(segmentations.area(entry["segmentation"]) / entry["area"] - 1) for entry in polygons]
+    assert np.median(errors) < 1e-4
 
 
 @pytest.mark.parametrize("box", [None, []])
@@ -113,7 +136,7 @@ def test_missing_box_is_made_of_the_keypoints(box: Any) -> None:
     low, size = picture.bbox[0, :2], picture.bbox[0, 2:]
     assert ((xy > low) & (xy < low + size)).all()
     assert picture.area[0] == pytest.approx(size.prod())
-    assert tally.corrections == {Correction.NO_BOX: 1, Correction.AREA: 1}
+    assert tally.corrections == {Correction.NO_BOX: 1, Correction.NO_AREA: 1}
 
 
 def test_box_that_does_not_hold_its_keypoints() -> None:
