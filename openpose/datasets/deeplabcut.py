@@ -26,7 +26,7 @@ def recognise(place: Path) -> Project | None:
     if not config.is_file() or not (folder / LABELLED).is_dir():
         return None
     tables = [place for kind in ("csv", "h5") for place in sorted(folder.glob(f"{LABELLED}/*/CollectedData_*.{kind}"))]
-    images = [place for place in sorted(folder.glob(f"{LABELLED}/*/*")) if place.suffix.lower() in pictures.SUFFIXES]
+    images = [place for place in sorted(folder.glob(f"{LABELLED}/*/*")) if pictures.is_picture(place)]
     return Project("DeepLabCut project", config, [config, *tables], images, lambda _: read(config))
 
 
@@ -49,7 +49,7 @@ def read(config: Path) -> Labels:
         labels.notes.append(f"`uniquebodyparts` ({some(unique)}) are not used, because they belong to no animal")
     for folder in sorted((place for place in labels.pictures["train"].iterdir() if place.is_dir()), key=_key):
         table = _table_of(folder, settings.get("scorer"))
-        present = {place.name for place in folder.iterdir() if place.suffix.lower() in pictures.SUFFIXES}
+        present = {place.name for place in folder.iterdir() if pictures.is_picture(place)}
         if table is None:
             labels.left_out[f"pictures of folders without CollectedData, such as {folder.name}"] += len(present)
             continue

@@ -7,11 +7,16 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from openpose import progress
+from openpose import progress, storage
 from openpose.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+def is_picture(place: Path) -> bool:
+    """Whether a file is a picture by its ending, and not one that macOS puts beside a picture."""
+    return place.suffix.lower() in SUFFIXES and not storage.is_shadow(place.name)
 
 
 def size(place: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from openpose import image_file
+from openpose import image_file, storage
 from openpose.datasets import pictures
 from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, some
 from openpose.errors import InputError
@@ -34,7 +34,7 @@ def recognise(place: Path) -> Project | None:
         InputError: the folder has several, or the file is damaged.
     """
     if place.is_dir():
-        found = sorted(place.glob("*.slp"))
+        found = sorted(each for each in place.glob("*.slp") if not storage.is_shadow(each.name))
         if len(found) > 1:
             names = some(each.name for each in found)
             raise InputError(f"{place}: has several SLEAP files ({names}); give one of them as the source")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from openpose import storage
 from openpose.datasets import pictures
 from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, natural, read_yaml, some
 from openpose.errors import InputError
@@ -27,7 +28,11 @@ def recognise(place: Path) -> Project | None:
     if place.suffix in (".yaml", ".yml"):
         found = [place] if "kpt_shape" in read_yaml(place) else []
     elif place.is_dir():
-        files = sorted(each for each in place.iterdir() if each.suffix in (".yaml", ".yml") and each.is_file())
+        files = sorted(
+            each
+            for each in place.iterdir()
+            if each.suffix in (".yaml", ".yml") and each.is_file() and not storage.is_shadow(each.name)
+        )
         found = [each for each in files if b"kpt_shape" in each.read_bytes()]
         named = [each for each in found if each.stem in ("data", "dataset")]
         found = named if len(named) == 1 else found
@@ -128,7 +133,7 @@ def _pictures(settings: dict[str, Any], split: str, place: Path) -> list[Path]:
     for name in given if isinstance(given, list) else [given] if given else []:
         source = _find(str(name), settings, place, split)
         if source.is_dir():
-            found |= {each for each in source.rglob("*") if each.suffix.lower() in pictures.SUFFIXES}
+            found |= {each for each in source.rglob("*") if pictures.is_picture(each)}
         else:
             for line in source.read_text().splitlines():
                 if line.strip():

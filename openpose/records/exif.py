@@ -92,8 +92,8 @@ def _decision(own: Counter[Follows | None], every: Counter[Follows | None], aske
         turned, stored = counted[Follows.TURNED], counted[Follows.STORED]
         if turned != stored:
             most = Follows.TURNED if turned > stored else Follows.STORED
-            return most, f"as {max(turned, stored):,} of {whose} other pictures are; exif overrules it"
-    return Follows.TURNED, "as predict takes pictures; exif: stored overrules it"
+            return most, f"as {max(turned, stored):,} of {whose} other pictures are; the parameter exif overrules it"
+    return Follows.TURNED, "as predict takes pictures; the parameter exif overrules it"
 
 
 def told(found: tuple[int, tuple[int, int]] | None, expected: tuple[int, int]) -> list[Follows | None]:

@@ -102,6 +102,7 @@ def test_one_file_is_split(tmp_path: Path, annotations: str, image: str, place: 
     folder = made(tmp_path / "data", {annotations: names}, [f"{place}/{n}.png" for n in range(10)])
     files = source.bring(str(folder), tmp_path / "root", BOTH)
     assert files.pictures == dict.fromkeys(("train", "val"), folder / store)
+    assert {each.name for each in files.annotations.values()} == {str(folder / annotations)}, "what messages say"
     held = {split: _names(files, split) for split in ("train", "val")}
     assert held == {"train": names[:8], "val": names[8:]}
     more = source.bring(str(folder), tmp_path / "root", TRAIN, val_share=0.5)

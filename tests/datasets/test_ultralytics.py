@@ -15,6 +15,8 @@ NAMES = {"kpt_names": {0: ["left_ear", "right_ear"]}}
 def test_both_splits_with_names_and_mirror_pairs(tmp_path: Path) -> None:
     labels = {"train/a": LINE, "train/b": LINE + "\n0 .5 .5 .5 .5 0 0 0 0.5 0.25 2\n", "train/c": None, "val/d": LINE}
     folder = ultralytics(tmp_path / "set", labels, val="images/val", flip_idx=[1, 0], **NAMES)
+    for shadow in ("images/train/._a.png", "images/.DS_Store", "._data.yaml"):  # what macOS adds
+        (folder / shadow).write_bytes(b"\0\5\x16\7")
     made, documents = converted(folder, tmp_path / "root")
     assert keypoints(documents["train"]) == {
         "a.png": [{"left_ear": (16, 24, 2), "right_ear": (48, 24, 1)}],
