@@ -280,7 +280,7 @@ def test_readme_links_every_document() -> None:
     assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - linked == {"README.md"}
 
 
-def test_readme_lists_the_networks() -> None:
+def test_the_networks_are_listed() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|.*\| (\d) \|$", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
     assert rows == [(name, each.description, str(each.stride)) for name, each in networks.NETWORKS.items()]
 

@@ -1,4 +1,4 @@
-"""Imports point down in CONTRIBUTING's picture, steps start without TensorFlow, one wing knows buckets."""
+"""Imports point down in README's picture, steps start without TensorFlow, one wing knows buckets."""
 
 import ast
 import graphlib
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("openpose", "components", "pipelines")
 # The picture: on each line a name and a few words, from the roof to the ground.
-PICTURE = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2].split("```")[1]
+PICTURE = (ROOT / "README.md").read_text().partition("## Where things are")[2].split("```")[1]
 NAMES = re.findall(r"^ *(\w+)(?:/|\.py) ", PICTURE, re.MULTILINE)
 FLOORS = {name: floor for floor, name in enumerate(reversed(NAMES))}
 COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and each wing's __main__
@@ -82,8 +82,8 @@ IMPORTS = {module: {ours(name) for name in names} - {"", module} for module, nam
 def test_the_picture_shows_every_wing() -> None:
     wings = {wing(module) for module in SOURCES}
     assert len(NAMES) == len(FLOORS)
-    assert wings - FLOORS.keys() == set(), "add it to the picture in CONTRIBUTING.md"
-    assert FLOORS.keys() - wings == set(), "remove it from the picture in CONTRIBUTING.md"
+    assert wings - FLOORS.keys() == set(), "add it to the picture in README.md"
+    assert FLOORS.keys() - wings == set(), "remove it from the picture in README.md"
 
 
 def test_no_import_points_up() -> None:
