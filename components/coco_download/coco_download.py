@@ -235,10 +235,14 @@ def _summary(manifest: DataManifest) -> str:
 
 def _became(split: str, described: DataSplit) -> list[str]:
     """Lines on what became of a split's annotations."""
-    lines = [f"  {sum((described.annotations or {}).values()):,} annotations of {split}"]
-    lines += [f"    {count:,} {words}" for words, count in (described.annotations or {}).items()]
-    lines += [
-        f"    {count:,} labelled, but no sample is centred on them: {words}"
-        for words, count in (described.not_main or {}).items()
-    ]
-    return lines + [f"    {count:,} {words}" for words, count in (described.corrections or {}).items()]
+    total = sum((described.annotations or {}).values())
+    counted = {
+        f"{total:,} annotations of {split}": described.annotations,
+        f"used in {split}, but no sample is centred on them": described.not_main,
+        f"read differently in {split} than they are written": described.corrections,
+    }
+    lines = []
+    for title, counts in counted.items():
+        if counts or counts is described.annotations:
+            lines += [f"  {title}", *(f"    {count:,} {words}" for words, count in (counts or {}).items())]
+    return lines
