@@ -39,7 +39,7 @@ SAMPLE: dict[str, Any] = {
     "stages": 2,
     "size": 128,
     "batch_size": 8,
-    "epochs": 9,
+    "epochs": 10,
     "learning_rate": "0.004",
     "decay": "cosine",
     "warmup": 100,
