@@ -94,8 +94,8 @@ class DoubleLike(layers.Layer):
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         x, like = inputs
         doubled = tf.raw_ops.ResizeBilinear(images=x, size=2 * tf.shape(x)[1:3])
-        height, width = tf.unstack(tf.shape(like)[1:3])
-        return tf.cast(doubled[:, :height, :width], x.dtype)
+        size = tf.shape(like)
+        return tf.cast(doubled[:, : size[1], : size[2]], x.dtype)
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         x, like = input_shape

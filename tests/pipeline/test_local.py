@@ -117,7 +117,7 @@ def test_whole_dag_and_again(sample_folder: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_failing_step_says_why_in_one_line(sample_folder: Path, tmp_path: Path) -> None:
     printed = run("--data", sample_folder, "--out", tmp_path, *TINY, "--model", "mobilnet", expect=1)
-    assert "error: model is 'mobilnet'; choose one of: cmu, vgg, mobilenet, " in printed
+    assert "error: model is 'mobilnet'; choose one of: auto, cmu, vgg, mobilenet, " in printed
     assert "Traceback" not in printed
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["steps"]["check"]["state"] == "failed"
