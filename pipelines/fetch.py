@@ -4,7 +4,6 @@ From a bucket they come directly; from a volume through TensorBoard's pod, which
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import tyro
 
 from openpose import storage
 from openpose.errors import InputError, reports_errors
-from pipelines import kfp_api
+from pipelines import manifests
 from pipelines import settings as cluster_settings
 
 POD = "deployment/openpose-tensorboard"  # of manifests/base
@@ -159,13 +158,9 @@ def _of_run(source: Source, root: str, run: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fetches the model; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.fetch", args=arguments)
-    settings = cluster_settings.read(options.settings)
-    root = (options.root or str(settings.parameters.get("root", ""))).rstrip("/")
-    if not root:
-        raise InputError("the settings name no storage root; give one with --root gs://bucket/prefix")
-    on_volume = bool(settings.claim) and f"{root}/".startswith(f"{cluster_settings.MOUNT}/")
-    namespace = options.namespace or os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
-    folder = fetch(Volume(namespace) if on_volume else Bucket(), root, options)
+    root, on_volume = cluster_settings.storage_root(options.root, cluster_settings.read(options.settings))
+    source = Volume(manifests.namespace(options.namespace)) if on_volume else Bucket()
+    folder = fetch(source, root, options)
     print(f"model in {folder}: {', '.join(sorted(each.name for each in folder.iterdir()))}")
     print(f"try it: python -m openpose.predict --graph {folder}/graph.pb --image photo.jpg --out drawn.jpg")
     return 0

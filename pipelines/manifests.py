@@ -3,6 +3,7 @@
 It runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tyro
 from components.revision import REPOSITORY
 from openpose import storage
 from openpose.errors import InputError, reports_errors
-from pipelines import images
+from pipelines import images, kfp_api
 
 OVERLAYS = REPOSITORY / "manifests/overlays"
 NAMESPACE = "kubeflow"  # that of manifests/base
@@ -32,6 +33,11 @@ class Options:
     """File to write."""
     namespace: str = NAMESPACE
     """Namespace in which the pods of runs start: Kubeflow Pipelines' own, or the user's in a Kubeflow with profiles."""
+
+
+def namespace(given: str) -> str:
+    """The given namespace, or that of KF_PIPELINES_NAMESPACE, or that of the manifests."""
+    return given or os.environ.get(kfp_api.NAMESPACE) or NAMESPACE
 
 
 def render(overlay: str, image: str, namespace: str = NAMESPACE) -> str:

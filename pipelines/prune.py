@@ -4,7 +4,6 @@ A bucket or a folder of this machine is pruned from here; a cluster's volume in 
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import tyro
 from components.prune.prune import prune
 from openpose.errors import InputError, reports_errors
 from pipelines import images as built_images
-from pipelines import kfp_api
+from pipelines import manifests
 from pipelines import settings as cluster_settings
 from pipelines.settings import MOUNT, Settings
 
@@ -73,7 +72,7 @@ def on_volume(root: str, options: Options, settings: Settings) -> int:
     image = str(images["cpu"]["image"])
     command = ["python", "-m", "components.prune", f"--root={root}", f"--days={options.days}"]
     command += ["--delete"] if options.delete else []
-    namespace = options.namespace or os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
+    namespace = manifests.namespace(options.namespace)
     spec = json.dumps({"spec": pod(image, settings, command)})
     run = ["kubectl", "--namespace", namespace, "run", POD, f"--image={image}", "--restart=Never", "--rm", "--attach"]
     try:
@@ -87,10 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prunes; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.prune", args=arguments)
     settings = cluster_settings.read(options.settings)
-    root = (options.root or str(settings.parameters.get("root", ""))).rstrip("/")
-    if not root:
-        raise InputError("the settings name no storage root; give one with --root")
-    if settings.claim and f"{root}/".startswith(f"{MOUNT}/"):
+    root, is_on_volume = cluster_settings.storage_root(options.root, settings)
+    if is_on_volume:
         return on_volume(root, options, settings)
     prune(root, options.days, options.delete)
     return 0

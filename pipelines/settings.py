@@ -155,6 +155,22 @@ class Settings:
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
 
 
+def storage_root(given: str, settings: Settings) -> tuple[str, bool]:
+    """The storage root, and whether it lies on the cluster's volume.
+
+    Args:
+        given: the root; empty for that of the settings.
+        settings: of the cluster.
+
+    Raises:
+        InputError: neither names a root.
+    """
+    root = (given or str(settings.parameters.get("root", ""))).rstrip("/")
+    if not root:
+        raise InputError("the settings name no storage root; give one with --root gs://bucket/prefix")
+    return root, bool(settings.claim) and f"{root}/".startswith(f"{MOUNT}/")
+
+
 def _variant(pod: Pod) -> str:
     return "gpu" if pod.accelerator else "cpu"
 

@@ -89,7 +89,7 @@ def make_picture(
     Raises:
         InputError: a field is missing or wrong; the message begins with the file's name.
     """
-    tally = Tally() if tally is None else tally
+    tally = tally or Tally()
     number, (width, height) = image_id(image, form.path), _size(image, form.path)
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
         raise InputError(f"{form.path}: image {number} has no `file_name`; write the name of its picture there")
@@ -119,8 +119,8 @@ def check(
     size: tuple[int, int],
     skeleton: Skeleton,
     form: Form,
-    others: Sequence[dict[str, Any]] = (),
-    tally: Tally | None = None,
+    others: Sequence[dict[str, Any]],
+    tally: Tally,
 ) -> People:
     """Checks the annotations of an image.
 
@@ -135,7 +135,6 @@ def check(
     Raises:
         InputError: a field is missing or wrong; the message begins with the file's name.
     """
-    tally = Tally() if tally is None else tally
     parts, corrections = len(skeleton.source_parts), list[Correction]()
     checked = [_person(entry, size[::-1], parts, form, corrections) for entry in people]
     checked += [_person(_without_keypoints(each), size[::-1], parts, form, corrections) for each in others]

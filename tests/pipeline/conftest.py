@@ -1,6 +1,7 @@
 """Fixtures of the pipeline's tests."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ def _compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(submit, "compile_to", compile_to)
         yield
+
+
+@pytest.fixture
+def kubectl_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Makes a program called kubectl from a shell script, and puts it first on PATH."""
+
+    def make(script: str) -> Path:
+        program = tmp_path / "bin/kubectl"
+        program.parent.mkdir()
+        program.write_text(script)
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        return program
+
+    return make
 
 
 @pytest.fixture

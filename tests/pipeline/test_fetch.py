@@ -1,7 +1,7 @@
 """A model's files come here whole, from a bucket or through a pod that sees a volume."""
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,9 @@ exec python3 -c "$3" "$VOLUME$4"
 
 
 @pytest.fixture
-def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubectl_of: Callable[[str], Path]) -> Path:
     """The folder that pods see as /, and a kubectl that reaches it."""
-    kubectl = tmp_path / "bin/kubectl"
-    kubectl.parent.mkdir()
-    kubectl.write_text(KUBECTL)
-    kubectl.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{kubectl.parent}:{os.environ['PATH']}")
+    kubectl_of(KUBECTL)
     monkeypatch.setenv("VOLUME", str(tmp_path / "volume"))
     monkeypatch.setenv("KF_PIPELINES_NAMESPACE", "mine")
     return tmp_path / "volume"

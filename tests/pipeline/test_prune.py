@@ -1,7 +1,7 @@
 """Old results are pruned here, or by a pod that sees the volume."""
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,9 @@ exit 4
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kubectl(kubectl_of: Callable[[str], Path]) -> Path:
     """A kubectl that notes what it was asked, and ends with 4."""
-    program = tmp_path / "bin/kubectl"
-    program.parent.mkdir()
-    program.write_text(KUBECTL)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    return program
+    return kubectl_of(KUBECTL)
 
 
 def test_a_volume_is_pruned_by_a_pod(kubectl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
