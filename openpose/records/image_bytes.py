@@ -1,30 +1,34 @@
 """Image files as bytes: checked, and turned upright where the annotations need it. Free of TensorFlow."""
 
 import io
-import re
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from openpose.records import jpeg
 from openpose.records.exif import ON_THEIR_SIDE, Follows, follows, is_plain, orientation
 
 _DECODED = ("JPEG", "PNG")  # formats that TensorFlow decodes when the records are read
 _ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
 _NOT_AN_IMAGE = "it is not a JPEG, PNG, TIFF, BMP or WebP image"
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
-_HOLE = 32  # equal bytes in a row that hardly a picture's data have
-_DATA = 0xDA  # marker before a JPEG's image data
-_OTHER_BYTES = bytes(0x2A if byte == 0x55 else 0x55 for byte in range(256))  # for each byte one that differs
-_MARKER = re.compile(rb"\xff+[^\x00\xff]")  # ends a part of a JPEG's data
 
 
 class BadImage(Exception):
     """An image cannot be used; the message says why."""
 
 
+class CutImage(BadImage):
+    """The data of a JPEG end too early, although an end marker follows them."""
+
+
 def upright(
-    read: Callable[[str], bytes], file_name: str, expected: tuple[int, int], unclear: Follows = Follows.TURNED
+    read: Callable[[str], bytes],
+    file_name: str,
+    expected: tuple[int, int],
+    unclear: Follows = Follows.TURNED,
+    thorough: bool = False,
 ) -> bytes:
     """Reads an image file, checks it, and turns it upright if its annotations are of the turned image.
 
@@ -36,14 +40,17 @@ def upright(
         file_name: of the image.
         expected: (width, height) in the annotations.
         unclear: what the annotations follow where the size does not tell.
+        thorough: decode each JPEG to see whether it is cut; otherwise only those that may be (`jpeg.is_cut`).
 
     Raises:
         BadImage: the file is missing, truncated, not an image, or of another size.
     """
     encoded = _read(read, file_name)
-    if _has_hole(encoded):
+    if jpeg.has_hole(encoded):
         raise BadImage("its data have a hole: part of them is zeros")
-    if jpeg_size(encoded) == expected and not _may_be_turned(encoded):
+    if jpeg.is_cut(encoded, thorough):
+        raise CutImage("its data end too early, so that part of it would be grey")
+    if jpeg.size(encoded) == expected and not _may_be_turned(encoded):
         return encoded
     # Not a plain, complete JPEG: only decoding can check it.
     try:
@@ -98,63 +105,6 @@ def _may_be_turned(encoded: bytes) -> bool:
         return False
     with Image.open(io.BytesIO(encoded), formats=_DECODED) as image:
         return orientation(image) != 1
-
-
-def jpeg_size(encoded: bytes) -> tuple[int, int] | None:
-    """(width, height) of a complete 8-bit JPEG, baseline or progressive; None for anything else.
-
-    Pillow reads a header too, but takes fifty times as long, as much as copying the picture.
-    """
-    if not encoded.startswith(b"\xff\xd8") or not encoded.endswith(b"\xff\xd9"):
-        return None
-    size, at = None, 2
-    while at + 9 < len(encoded) and encoded[at] == 0xFF:
-        marker, length = encoded[at + 1], int.from_bytes(encoded[at + 2 : at + 4], "big")
-        if marker == _DATA:  # end of the header; image data follow
-            return size
-        if marker in (0xC0, 0xC1, 0xC2) and encoded[at + 4] == 8:
-            size = int.from_bytes(encoded[at + 7 : at + 9], "big"), int.from_bytes(encoded[at + 5 : at + 7], "big")
-        at += 2 + length
-    return None
-
-
-def _pixels(jpeg: bytes) -> bytes:
-    """The pixels of a JPEG; empty if it cannot be decoded."""
-    try:
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-            return image.tobytes()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return b""
-
-
-def _data_start(jpeg: bytes) -> int:
-    """Where the image data start, after the header."""
-    at = 2
-    while at + 4 < len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != _DATA:
-        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-    return at
-
-
-def _has_hole(encoded: bytes) -> bool:
-    """Whether a JPEG's image data have a hole: zeros where a disk or a transfer lost some of them.
-
-    Zeros can also be the data of a flat area. Then the data up to the next marker are exactly as long as their pixels
-    need: bytes after them do not count, and the last ones do. With a hole one of these is wrong, except by chance.
-    """
-    zeros = bytes(_HOLE)
-    if zeros not in encoded or not encoded.startswith(b"\xff\xd8"):
-        return False
-    at = encoded.find(zeros, _data_start(encoded))
-    if at < 0:
-        return False
-    marker = _MARKER.search(encoded, at)
-    end = marker.start() if marker else len(encoded)
-    pixels = _pixels(encoded)
-    if pixels.count(pixels[:1]) == len(pixels):  # one colour's data may be nothing but zeros
-        return False
-    if pixels != _pixels(encoded[:end] + b"\x55" * 256 + encoded[end:]):
-        return True
-    return pixels == _pixels(encoded[: end - 8] + encoded[end - 8 : end].translate(_OTHER_BYTES) + encoded[end:])
 
 
 def _turned(encoded: bytes) -> bytes:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from openpose import progress, storage
 from openpose.errors import InputError
-from openpose.records import image_bytes, schema
+from openpose.records import jpeg, schema
 from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.skeleton import Skeleton
 
@@ -88,7 +88,7 @@ def _check(image: tf.train.Example, skeleton: Skeleton) -> None:
     """Raises ValueError, IndexError or OSError when features of an Example contradict each other."""
     picture = schema.to_picture(image.SerializeToString(), skeleton)
     encoded = image.features.feature["image/encoded"].bytes_list.value[0]
-    size = image_bytes.jpeg_size(encoded)
+    size = jpeg.size(encoded)
     if size is None:
         with Image.open(io.BytesIO(encoded)) as opened:
             size = opened.size

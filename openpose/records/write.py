@@ -123,14 +123,15 @@ def _write_shard(
     images = [(Example.FromString(example), example) for example in examples]
     # In the order of the pictures' positions, so that a disk reads them in one pass.
     images.sort(key=lambda image: (pictures.position(_file_name(image[0])), _integer(image[0], "image/source_id")))
-    bad = []
+    bad, one_was_cut = [], False
     counts = Counter(dict.fromkeys(COUNTED, 0))
     with storage.atomic_file(path) as temporary, RecordFile(temporary) as file:
         for image, people in images:
             size = _integer(image, "image/width"), _integer(image, "image/height")
             try:
-                encoded = image_bytes.upright(pictures.read, _file_name(image), size, unclear)
+                encoded = image_bytes.upright(pictures.read, _file_name(image), size, unclear, one_was_cut)
             except image_bytes.BadImage as error:
+                one_was_cut |= isinstance(error, image_bytes.CutImage)  # then others probably are, too
                 bad.append(LeftOut(file_name=_file_name(image), reason=str(error)))
                 note(bad[-1])
             else:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from openpose.errors import InputError
-from openpose.records import read
+from openpose.records import jpeg, read
 from openpose.records.parameters import RecordParameters
 from openpose.records.shards import merge
 from openpose.records.write import write_shards
@@ -63,6 +63,18 @@ def test_bad_images_are_left_out_and_named(tmp_path: Path) -> None:
     assert set(reasons) == {"b.jpg", "d.jpg"}
     assert "truncated" in reasons["b.jpg"].lower()
     assert "not a JPEG, PNG, TIFF" in reasons["d.jpg"]
+
+
+def test_after_one_cut_jpeg_all_others_are_found(tmp_path: Path) -> None:
+    good = encoded()
+    cuts = [good[:-size] + b"\xff\xd9" for size in range(100, 400)]
+    odd = next(cut for cut in cuts if jpeg.is_cut(cut))
+    fair = next(cut for cut in cuts if not jpeg.is_cut(cut))
+    images = {"a.jpg": odd, "b.jpg": good, "c.jpg": fair}
+    parameters = RecordParameters(max_bad_share=0.9)
+    (shard,) = write_shards(split_of(tmp_path, images), Memory(images), tmp_path / "records", "train", parameters)
+    assert [bad.file_name for bad in shard.bad_images] == ["a.jpg", "c.jpg"]
+    assert all("end too early" in bad.reason for bad in shard.bad_images)
 
 
 def test_too_many_bad_images_are_an_error(tmp_path: Path) -> None:
