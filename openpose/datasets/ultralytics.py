@@ -133,14 +133,14 @@ def _pictures(settings: dict[str, Any], split: str, place: Path) -> list[Path]:
     for name in given if isinstance(given, list) else [given] if given else []:
         source = _find(str(name), settings, place, split)
         if source.is_dir():
-            found |= {each for each in source.rglob("*") if pictures.is_picture(each)}
+            found |= {source / name for name in storage.sizes(source) if pictures.is_picture(source / name)}
         else:
             for line in source.read_text().splitlines():
                 if line.strip():
                     each = source.parent / line.strip()
                     if not each.is_file():
                         raise InputError(f"{source}: lists {line.strip()}, which is not there; correct the path")
-                    found.add(each.resolve())
+                    found.add(_absolute(each))
     if given and not found:
         raise InputError(f"{place}: `{split}` is {given}, where there are no pictures ({', '.join(pictures.SUFFIXES)})")
     return sorted(found, key=lambda each: natural(str(each)))
@@ -154,8 +154,13 @@ def _find(name: str, settings: dict[str, Any], place: Path, split: str) -> Path:
     tried = list(dict.fromkeys((each / relative) for relative in names for each in bases))
     for each in tried:
         if each.exists() and each.resolve() != place.parent.resolve():
-            return each.resolve()
+            return _absolute(each)
     raise InputError(f"{place}: `{split}` is {name}, but none of {some(tried)} is there; correct `path` or `{split}`")
+
+
+def _absolute(place: Path) -> Path:
+    """The path without `..`, but with its links, because labels are beside the folder as it is named."""
+    return Path(os.path.abspath(place))
 
 
 def _label_of(image: Path) -> Path:

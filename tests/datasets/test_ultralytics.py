@@ -51,6 +51,34 @@ def test_two_numbers_for_a_keypoint_and_what_exporters_write(tmp_path: Path) -> 
     assert "flip_pairs" not in documents["train"]["categories"][0]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_links_to_folders_and_pictures_are_followed(tmp_path: Path, listed: bool) -> None:
+    folder = ultralytics(tmp_path / "set", {"train/a": LINE}, **({"train": "train.txt"} if listed else {}))
+    elsewhere = tmp_path / "camera"
+    for name in ("films/b.png", "c.png"):
+        picture(elsewhere / name, 1)
+    (folder / "images/train/films").symlink_to(elsewhere / "films")
+    (folder / "images/train/c.png").symlink_to(elsewhere / "c.png")
+    (folder / "images/train/again").symlink_to("..")  # a link to a folder that it is in
+    (folder / "labels/train/films").mkdir()
+    for name in ("films/b", "c"):
+        (folder / f"labels/train/{name}.txt").write_text(LINE)
+    if listed:
+        (folder / "train.txt").write_text("".join(f"images/train/{name}.png\n" for name in ("a", "films/b", "c")))
+    _, documents = converted(folder, tmp_path / "root")
+    found = keypoints(documents["train"])
+    assert list(found) == ["a.png", "c.png", "films/b.png"]
+    assert all(len(animals) == 1 for animals in found.values())
+
+
+def test_a_folder_of_pictures_may_be_a_link(tmp_path: Path) -> None:
+    folder = ultralytics(tmp_path / "set", {"train/a": LINE})
+    (folder / "images").rename(tmp_path / "photos")
+    (folder / "images").symlink_to(tmp_path / "photos")
+    _, documents = converted(folder, tmp_path / "root")
+    assert len(keypoints(documents["train"])["a.png"]) == 1
+
+
 def test_a_list_of_pictures(tmp_path: Path) -> None:
     folder = ultralytics(tmp_path / "set", {"x/a": LINE, "y/b": LINE, "y/c": LINE}, train="train.txt")
     (folder / "train.txt").write_text("./images/x/a.png\nimages/y/b.png\n")
