@@ -1,6 +1,7 @@
 """JPEGs that lost a part of their data are found, although header and end are whole."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,8 @@ def test_zeros_of_a_flat_area_are_no_hole(colour: int, progressive: bool) -> Non
         assert upright(lambda _, image=image: image, "a.jpg", SIZE) == image  # type: ignore[misc]
 
 
-KINDS = [
+KINDS: list[dict[str, Any]] = [
+    {},
     {"progressive": True},
     {"optimize": True},
     {"quality": 100},
@@ -55,7 +57,7 @@ def kinds() -> list[bytes]:
     """JPEGs of different modes and options, all of them whole."""
     found = []
     for mode in ("RGB", "L", "CMYK"):
-        for options in ({}, *KINDS):
+        for options in KINDS:
             buffer = io.BytesIO()
             Image.fromarray(NOISE).convert(mode).save(buffer, "JPEG", **options)
             found.append(buffer.getvalue())
