@@ -6,6 +6,7 @@ A bucket or a folder of this machine is pruned from here; a cluster's volume in 
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines import settings as cluster_settings
 from pipelines.settings import MOUNT, Settings
 
 POD = "openpose-prune"
+START = 600.0  # seconds that the pod may wait for a node and its image
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,55 @@ def on_volume(root: str, options: Options, settings: Settings) -> int:
     image = str(images["cpu"]["image"])
     command = ["python", "-m", "components.prune", f"--root={root}", f"--days={options.days}"]
     command += ["--delete"] if options.delete else []
-    namespace = manifests.namespace(options.namespace)
+    kubectl = ["kubectl", "--namespace", manifests.namespace(options.namespace)]
     spec = json.dumps({"spec": pod(image, settings, command)})
-    run = ["kubectl", "--namespace", namespace, "run", POD, f"--image={image}", "--restart=Never", "--rm", "--attach"]
+    start = [*kubectl, "run", POD, f"--image={image}", "--restart=Never", "--quiet", f"--overrides={spec}"]
     try:
-        return subprocess.run([*run, "--quiet", "--pod-running-timeout=10m", f"--overrides={spec}"]).returncode
+        if code := subprocess.run(start, stdout=subprocess.DEVNULL).returncode:
+            return code
+        try:
+            return _followed(kubectl)
+        finally:
+            subprocess.run([*kubectl, "delete", "pod", POD, "--ignore-not-found"], stdout=subprocess.DEVNULL)
     except OSError as error:
         raise InputError("`kubectl`, which starts a pod with the volume, was not found; install it") from error
+
+
+def _followed(kubectl: Sequence[str]) -> int:
+    """Shows the pod's log until it ends; returns its exit code.
+
+    `kubectl run --attach` sometimes shows nothing of a pod that ends within seconds.
+
+    Raises:
+        InputError: the pod does not start, or was deleted.
+    """
+    deadline = time.monotonic() + START
+    while (status := _status(kubectl))["phase"] == "Pending":
+        if time.monotonic() > deadline:
+            raise InputError(f"the pod {POD} has not started within {START / 60:.0f} minutes: {_why(status)}")
+        time.sleep(1)
+    subprocess.run([*kubectl, "logs", "--follow", POD])
+    while (status := _status(kubectl))["phase"] == "Running":
+        time.sleep(1)
+    ended = [each["state"]["terminated"]["exitCode"] for each in status.get("containerStatuses", [])]
+    if not ended:
+        raise InputError(f"the pod {POD} was lost: {_why(status)}; run the command again")
+    return int(ended[0])
+
+
+def _status(kubectl: Sequence[str]) -> dict[str, Any]:
+    done = subprocess.run([*kubectl, "get", "pod", POD, "-o", "json"], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"the pod {POD} cannot be seen: {' '.join(done.stderr.split())}")
+    status: dict[str, Any] = json.loads(done.stdout)["status"]
+    return status
+
+
+def _why(status: dict[str, Any]) -> str:
+    """Why a pod waits or was lost, in Kubernetes' words."""
+    waiting = [each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", [])]
+    said = [part.get("message") or part.get("reason") for part in (status, *waiting, *status.get("conditions", []))]
+    return next(filter(None, said), "Kubernetes does not say why").rstrip(".")
 
 
 @reports_errors

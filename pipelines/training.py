@@ -53,17 +53,19 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
         pod = getattr(settings, part, None)
         return {"cpu": pod.cpu, "memory": pod.memory, "accelerator": pod.accelerator} if pod else {}
 
-    def placed(task: dsl.PipelineTask, part: str, cached: bool = True, retried: bool = True) -> dsl.PipelineTask:
+    def placed(
+        task: dsl.PipelineTask, part: str, title: str, cached: bool = True, retried: bool = True
+    ) -> dsl.PipelineTask:
         if settings:
             settings.place(task, part, images, retried)
-        return task.set_caching_options(cached)
+        return task.set_caching_options(cached).set_display_name(title)
 
     def training(**inputs: Any) -> None:
         """Trains OpenPose on data in COCO's format, and exports the network if it is good enough."""
         root, code = inputs["root"], inputs["revision"]
-        with dsl.ExitHandler(placed(finish(root=root), "light", cached=False)):
+        with dsl.ExitHandler(placed(finish(root=root), "light", "Sum up the run", cached=False)):
             checked = check(machine=requested("train"), watcher=requested("light"), **inputs)
-            placed(checked, "light", cached=False, retried=False)  # wrong parameters stay wrong
+            placed(checked, "light", "Check the parameters", cached=False, retried=False)  # wrong parameters stay wrong
             parameters = checked.outputs
             downloaded = coco_download(
                 source=inputs["source"],
@@ -75,20 +77,20 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 only_new=inputs["only_new"],
             )
             # KFP's cache does not notice changed files behind an address; the step does.
-            placed(downloaded, "data", cached=False)
+            placed(downloaded, "data", "Get the data", cached=False)
             data = {"data": downloaded.outputs["data"], "root": root, "parameters": parameters["records"]}
             with dsl.If(downloaded.outputs["Output"] == NEW, name="new"):
                 with dsl.ParallelFor(downloaded.outputs["shares"], name="share") as share:
-                    written = placed(tfrecord_targets(share=share, **data), "data")
-                collected = placed(collect_records(**data).after(written), "light")
+                    written = placed(tfrecord_targets(share=share, **data), "data", "Write records")
+                collected = placed(collect_records(**data).after(written), "light", "Collect the records")
                 records = {name: collected.outputs[name] for name in ("train_records", "valid_records")}
                 trained = train(**records, root=root, parameters=parameters["train"], revision=code)
-                placed(trained, "train", cached=False)  # KFP's cache would miss an emptied root; the step does not
+                placed(trained, "train", "Train", cached=False)  # the cache would miss an emptied root too
                 if settings:
                     settings.place_training(trained, parameters)
                 model = {"run": trained.outputs["run"], "valid_records": records["valid_records"], "root": root}
                 judged = evaluate(**model, parameters=parameters["evaluate"], revision=code)
-                placed(judged, "evaluate", cached=False)  # the verdict depends on the registry
+                placed(judged, "evaluate", "Evaluate", cached=False)  # the verdict depends on the registry
                 evaluation = judged.outputs["evaluation"]
                 with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):
                     exported = export(
@@ -98,17 +100,17 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                         parameters=parameters["export"],
                         revision=code,
                     )
-                    placed(exported, "evaluate")
+                    placed(exported, "evaluate", "Export the model")
                     champion = register(
                         evaluation=evaluation,
                         model=exported.outputs["model"],
                         root=root,
                         made_of=downloaded.outputs["made_of"],
                     )
-                    placed(champion, "light", cached=False)
+                    placed(champion, "light", "Register the champion", cached=False)
                 with dsl.Else(name="rejected"):
                     explained = explain_rejection(reason=judged.outputs["reason"], evaluation=evaluation)
-                    placed(explained, "light")
+                    placed(explained, "light", "Explain the rejection")
 
     return _with_choices(dsl.pipeline(name="openpose-training")(_with_inputs(training)))
 

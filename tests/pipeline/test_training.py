@@ -206,6 +206,21 @@ def test_run_ends_with_a_summary_in_any_case(compiled: list[dict[str, Any]]) -> 
     assert tasks["finish"]["dependentTasks"] == ["exit-handler-1"]
 
 
+def test_kubeflows_page_shows_each_step_by_a_title(compiled: list[dict[str, Any]]) -> None:
+    dags = [part["dag"]["tasks"] for part in compiled[0]["components"].values() if "dag" in part]
+    dags.append(compiled[0]["root"]["dag"]["tasks"])
+    components = {name for name, part in compiled[0]["components"].items() if "executorLabel" in part}
+    titles = {
+        name: task["taskInfo"]["name"]
+        for tasks in dags
+        for name, task in tasks.items()
+        if task["componentRef"]["name"] in components
+    }
+    assert len(titles) == len(components) == len(set(titles.values()))
+    assert (titles["check"], titles["finish"]) == ("Check the parameters", "Sum up the run")
+    assert all(title[0].isupper() and "-" not in title for title in titles.values()), titles
+
+
 def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
     first, tasks = tasks_of(compiled, "exit-handler"), tasks_of(compiled, "condition-2")
     after = {name: set(task.get("dependentTasks", [])) for name, task in (first | tasks).items()}
