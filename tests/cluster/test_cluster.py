@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import compiler, dsl, kubernetes
 
 from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from components.train import machine
@@ -61,11 +62,12 @@ def kubectl(*arguments: str, check: bool = True) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def deployed() -> None:
-    """What the pipeline needs is deployed, and every pod must fit the restricted standard."""
+    """What the pipeline needs is deployed, every pod must fit the restricted standard, and old tests left nothing."""
     if images.read(images.BUILT)["cpu"]["image"] == images.PLACEHOLDER:
         pytest.skip("needs images: make images")
     kubectl("label", "--overwrite", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     subprocess.run(["make", "deploy", "OVERLAY=local"], cwd=ROOT, check=True)
+    volume(f"import shutil; shutil.rmtree({ROOT_OF_TESTS!r}, ignore_errors=True)")
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +168,18 @@ def test_choice_outside_the_drop_down_is_refused_before_anything_starts(api: Api
         api.start(pipelines_submit.sendable(api, plan, "openpose"))
 
 
-def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
+@pytest.fixture(scope="module")
+def sample_run() -> tuple[str, str]:
+    """A run that trained the sample: its identifier and what was said. Later runs of its data find it drawn."""
     code, said = submit()
     assert code == ACCEPTED, said
-    graph = re.search(r"^  graph +(\S+)$", said, re.MULTILINE)
+    found = re.search(r"^run (\S+), version", said, re.MULTILINE)
+    assert found
+    return found[1], said
+
+
+def test_sample_is_trained_and_its_graph_on_the_volume_loads(sample_run: tuple[str, str]) -> None:
+    graph = re.search(r"^  graph +(\S+)$", sample_run[1], re.MULTILINE)
     assert graph
     program = (
         "from openpose import model_files, skeleton; import numpy; "
@@ -179,7 +189,66 @@ def test_sample_is_trained_and_its_graph_on_the_volume_loads() -> None:
     assert "(1, 8, 8, 19)" in volume(program)
 
 
-def test_again_finds_what_is_done(api: Api) -> None:
+def test_verdict_needs_no_log(sample_run: tuple[str, str], api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PodLogs, "read", lambda self, pod: "")
+    end = follow.follow(api, sample_run[0], 0.1)
+    assert (end.verdict, end.code) == ("accepted", ACCEPTED)
+
+
+def test_model_is_fetched_by_run_and_by_champion(sample_run: tuple[str, str], tmp_path: Path) -> None:
+    root = f"--root {ROOT_OF_TESTS}"
+    make("fetch-model", f"OUT={tmp_path}/run", f"RUN={sample_run[0]}", f"ARGS={root}")
+    make("fetch-model", f"OUT={tmp_path}/champion", f"ARGS={root} --registry tests")
+    (model,), (same,) = (list((tmp_path / name / "models").iterdir()) for name in ("run", "champion"))
+    files = {path.name: path.read_bytes() for path in model.iterdir()}
+    assert {"graph.pb", "model.onnx", "manifest.json", "model_card.md"} <= files.keys()
+    assert files == {path.name: path.read_bytes() for path in same.iterdir()}
+
+
+def test_disk_use_is_printed_each_time(sample_run: tuple[str, str]) -> None:
+    for _ in range(3):  # the log of a pod that ends within seconds is easily missed
+        lines = make("prune", f"ARGS=--root {ROOT_OF_TESTS}").splitlines()
+        assert lines[0].split() == ["kind", "size", "removable"]
+        assert lines[-1].split()[0] == "all"
+        assert not [line for line in lines if line.startswith("would remove")]
+
+
+def another_teams_pipeline(image: str) -> Any:
+    """A pipeline that knows nothing of this one."""
+
+    @dsl.component(base_image=image, install_kfp_package=False)
+    def churn() -> None:
+        print("hello")
+
+    def whole() -> None:
+        kubernetes.set_security_context(churn(), run_as_non_root=True)
+
+    return dsl.pipeline(name="openpose-test-another-team")(whole)
+
+
+def test_policy_of_runs_leaves_another_teams_pipeline_alone(
+    sample_run: tuple[str, str], api: Api, tmp_path: Path
+) -> None:
+    file = tmp_path / "other.yaml"
+    compiler.Compiler().compile(another_teams_pipeline(images.read(images.BUILT)["cpu"]["image"]), str(file))
+    pipeline = api.pipeline("openpose-test-another-team", "Of tests.")
+    version = api.upload_version(pipeline, secrets.token_hex(4), file.read_bytes())
+    reference = {"pipeline_id": pipeline, "pipeline_version_id": version}
+    asked = {"display_name": "another team's", "experiment_id": api.experiment("openpose")}
+    run = api.start({**asked, "pipeline_version_reference": reference, "runtime_config": {}})
+    wait(300, lambda: api.run(run).get("state") == "SUCCEEDED")
+    policy = json.loads(kubectl("get", "networkpolicy", "openpose-runs", "-o", "json"))["spec"]["podSelector"]
+    selector = ",".join(f"{each['key']} in ({','.join(each['values'])})" for each in policy["matchExpressions"])
+
+    def selected(run: str) -> list[str]:
+        return kubectl("get", "pods", "-l", f"pipeline/runid={run},{selector}", "-o", "name").split()
+
+    assert len(pods(run)) > 1
+    assert selected(run) == []
+    assert len(selected(sample_run[0])) > 5
+
+
+def test_again_finds_what_is_done(sample_run: tuple[str, str], api: Api) -> None:
     with submitted() as (process, run):
         assert process.wait() == ACCEPTED
     for name in ("coco-download", "train"):
@@ -277,13 +346,13 @@ def history(root: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in volume(program).splitlines() if line.startswith("{")]
 
 
-def test_two_machines_train_what_one_trains(half_a_core: str, api: Api) -> None:
+def test_two_machines_train_what_one_trains(sample_run: tuple[str, str], half_a_core: str, api: Api) -> None:
     # What rounding changes grows with each step, and at ten times this rate to a hundredth by the end of the epoch. In
     # float64 the tests of the training compare 20 steps and the weights.
-    how = {"seed": 3, "optimizer": "sgd", "learning_rate": "0.00001"}
+    how = {"source": f"{ROOT_OF_TESTS}/sample", "seed": 3, "optimizer": "sgd", "learning_rate": "0.00001"}
     histories = []
     for machines in (1, 2):
-        root = f"/data/machines-{machines}"
+        root = f"{ROOT_OF_TESTS}/machines-{machines}"
         with submitted(half_a_core, machines=machines, root=root, **how) as (process, run):
             assert process.wait() in (ACCEPTED, REJECTED)
         done = step(api, run, "train", "done")
