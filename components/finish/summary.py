@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from components import status
+from components import disk_use, status
 from components.coco_download.champion_check import NOTHING_NEW
 from components.status import Status
 from components.steps import STEPS
@@ -77,6 +77,7 @@ class Summary:
         run: folder of the training.
         logs: folder of TensorBoard's files.
         root: the storage root.
+        disk_use: bytes of all files below the root by kind, the largest first.
     """
 
     verdict: str
@@ -104,6 +105,7 @@ class Summary:
     run: str | None
     logs: str | None
     root: str | None
+    disk_use: dict[str, int] | None
 
     def document(self) -> dict[str, Any]:
         """The summary for programs."""
@@ -180,6 +182,9 @@ class Summary:
         for name in ("graph", "champion", "registry", "report", "logs", "root"):
             if place := getattr(self, name):
                 lines += [f"- {name}: `{place}`"]
+        if self.disk_use:
+            rows = [f"| {name} | {disk_use.text(size)} |" for name, size in self.disk_use.items()]
+            lines += ["", "| below the root | size |", "|---|---|", *rows]
         return "\n".join(lines) + "\n"
 
 
@@ -239,6 +244,7 @@ def summarise(
         run=trained.folder if trained else None,
         logs=trained.logs if trained else None,
         root=str(root) if root else None,
+        disk_use=disk_use.by_kind(storage.sizes(root)) if root else None,
     )
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from components import disk_use
+from components.disk_use import CHECKPOINTS
 from openpose import storage
 from openpose.errors import InputError
 
 #: Folders with results, each named by the first digits of its fingerprint.
 RESULTS = ("data", "records", "runs", "evaluations", "models")
-CHECKPOINTS = "checkpoints"
 DAY = 24 * 3600.0
 PATIENCE = 30 * DAY  # for which a run without a summary counts as one in progress
 
@@ -68,7 +69,8 @@ def prune(root: str, days: float = 30.0, delete: bool = False) -> None:
     if not files:
         raise InputError(f"{root}: nothing is there; give the storage root of the runs")
     now = time.time()
-    results, total = _results(folder, files)
+    results = _results(folder, files)
+    total = disk_use.by_kind({name: size for name, (size, _) in files.items()})
     kept = _kept(folder, files, results, now, days)
     leaving = {
         place: result.kind
@@ -82,50 +84,35 @@ def prune(root: str, days: float = 30.0, delete: bool = False) -> None:
     for place in sorted(leaving):
         own = {name: size for name, (size, _) in files.items() if name.startswith(f"{place}/")}
         for name, size in own.items():
-            freed[_kind(name)] += size
-        print(f"{'removes' if delete else 'would remove'} {place}: {_size(sum(own.values()))}", flush=True)
+            freed[disk_use.kind(name)] += size
+        print(f"{'removes' if delete else 'would remove'} {place}: {disk_use.text(sum(own.values()))}", flush=True)
         if delete:
             storage.remove(folder / place / "manifest.json")  # first, so that no step finds half a result
             storage.remove(folder / place)
     print(f"{'kind':<14}{'size':>12}{'removed' if delete else 'removable':>12}")
-    for kind in sorted(total, key=lambda kind: -total[kind]):
-        print(f"{kind:<14}{_size(total[kind]):>12}{_size(freed[kind]):>12}")
-    print(f"{'all':<14}{_size(sum(total.values())):>12}{_size(sum(freed.values())):>12}")
+    for kind in total:
+        print(f"{kind:<14}{disk_use.text(total[kind]):>12}{disk_use.text(freed[kind]):>12}")
+    print(f"{'all':<14}{disk_use.text(sum(total.values())):>12}{disk_use.text(sum(freed.values())):>12}")
     if leaving and not delete:
         print("nothing was removed; --delete removes it")
 
 
-def _kind(name: str) -> str:
-    parts = name.split("/")
-    return CHECKPOINTS if parts[0] == "runs" and CHECKPOINTS in parts[2:3] else parts[0] if len(parts) > 1 else "other"
-
-
-def _size(count: int) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
-
-
-def _results(
-    root: storage.StoragePath, files: dict[str, tuple[int, float]]
-) -> tuple[dict[str, Result], dict[str, int]]:
-    """The results below a root by their place, and the bytes of all files by kind."""
-    results, total = dict[str, Result](), defaultdict[str, int](int)
+def _results(root: storage.StoragePath, files: dict[str, tuple[int, float]]) -> dict[str, Result]:
+    """The results below a root by their place."""
+    results = dict[str, Result]()
     for name, (size, changed) in files.items():
-        total[_kind(name)] += size
         parts = name.split("/")
         if parts[0] not in RESULTS or len(parts) < 3 or not (fingerprint := _NAME.fullmatch(parts[1])):
             continue
         result = results.setdefault("/".join(parts[:2]), Result("/".join(parts[:2])))
-        result.bytes[_kind(name)] += size
+        result.bytes[disk_use.kind(name)] += size
         result.changed = max(result.changed, changed)
         result.gives.add(fingerprint[1])
     for place, result in results.items():
         for name in ("manifest.json", "run.json"):
             if f"{place}/{name}" in files:
                 _read(result, storage.read_json(root / place / name), complete=name == "manifest.json")
-    return results, total
+    return results
 
 
 def _read(result: Result, document: object, complete: bool) -> None:

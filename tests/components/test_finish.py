@@ -110,6 +110,16 @@ def test_pixel_errors_stand_beside_ap(tmp_path: Path) -> None:
     assert "| rmse | 4.250 |" in summary.markdown()
 
 
+def test_disk_use_of_each_kind_stands_on_the_page(tmp_path: Path) -> None:
+    sizes = {"records/train-ab/0.tfrecord": 3_000_000, "runs/ab/checkpoints/1.h5": 2_000, "runs/ab/run.json": 500}
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    summary = finish(str(tmp_path), "FAILED")
+    assert summary.disk_use == {"records": 3_000_000, "checkpoints": 2_000, "runs": 500}
+    assert "| records | 3.0 MB |\n| checkpoints | 2 kB |\n" in summary.markdown()
+
+
 def test_evaluation_of_an_older_version_has_no_pixel_errors(tmp_path: Path) -> None:
     place = manifests.evaluation(tmp_path, verdict="rejected").path
     older = storage.read_json(place)

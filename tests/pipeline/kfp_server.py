@@ -63,6 +63,7 @@ SUMMARY = Summary(
     run=None,
     logs=None,
     root="/data/openpose",
+    disk_use=None,
 )
 
 
