@@ -1,8 +1,8 @@
-"""What the train step asks of Kubernetes: the Jobs, pods, events and logs of a training on several machines."""
+"""What the train step asks of Kubernetes: the JobSet, pods, events and logs of a training on several machines."""
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
 
@@ -21,11 +21,20 @@ from openpose.training import sigterm
 POLL = 2.0  # seconds between two looks at a group
 AWAY = 600.0  # seconds that Kubernetes may not answer
 HISTORY = 5  # seconds to wait for what happened to pods in the past
-LONGEST_PAUSE = 10.0  # seconds between two attempts while it does not: short beside the lease
+LONGEST_PAUSE = 10.0  # seconds between two attempts while it does not
+INSTALL = (
+    "kubectl apply --server-side -f https://github.com/kubernetes-sigs/jobset/releases/download/v0.11.1/manifests.yaml"
+)
+_WORKFLOWS = {"group": "argoproj.io", "version": "v1alpha1", "plural": "workflows"}
+_JOBSETS = {"group": "jobset.x-k8s.io", "version": "v1alpha2", "plural": "jobsets"}
 
 
 class NotFound(InputError):
     """Kubernetes does not have the object."""
+
+
+class AlreadyThere(InputError):
+    """Kubernetes has an object of this name."""
 
 
 class Cluster:
@@ -39,59 +48,75 @@ class Cluster:
 
     def __init__(self, api: client.ApiClient, namespace: str, stop: threading.Event) -> None:
         self._api, self._namespace, self._stop = api, namespace, stop
-        self._core, self._batch = client.CoreV1Api(api), client.BatchV1Api(api)
+        self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
 
     def pod(self, name: str) -> Object:
         """A pod as it is now."""
         return self._ask(self._core.read_namespaced_pod, name=name)
 
-    def create_job(self, body: Object) -> Object:
-        """Creates a Job; returns it with what Kubernetes added, such as its uid."""
-        return self._ask(self._batch.create_namespaced_job, body=body)
+    def create(self, job_set: Object) -> bool:
+        """Creates a JobSet; False if there is one of its name.
 
-    def create_service(self, body: Object) -> None:
-        """Creates a Service."""
-        self._ask(self._core.create_namespaced_service, body=body)
+        Raises:
+            InputError: the cluster has no JobSet, or the step may not create one.
+        """
+        try:
+            self._ask(self._custom.create_namespaced_custom_object, body=job_set, **_JOBSETS)
+        except AlreadyThere:
+            return False
+        except NotFound as error:
+            raise InputError(
+                f"a training on several machines needs JobSet, which this cluster does not have ({error}); an "
+                f"administrator installs it once: {INSTALL}"
+            ) from error
+        return True
 
-    def jobs(self, labels: Mapping[str, str]) -> list[Object]:
-        """All Jobs with these labels."""
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        return self._ask(self._batch.list_namespaced_job, label_selector=selector)["items"]
-
-    def job(self, name: str) -> Object:
-        """A Job as it is now.
+    def job_set(self, name: str) -> Object:
+        """A JobSet as it is now.
 
         Raises:
             NotFound: it was deleted.
         """
-        return self._ask(self._batch.read_namespaced_job, name=name)
+        return self._ask(self._custom.get_namespaced_custom_object, name=name, **_JOBSETS)
 
-    def renew(self, name: str, seconds: int) -> None:
-        """Lets a Job run until this time after its start."""
-        body = {"spec": {"activeDeadlineSeconds": seconds}}
-        self._ask(self._batch.patch_namespaced_job, name=name, body=body)
-
-    def delete_job(self, name: str) -> None:
-        """Tries once to delete a Job, which its lease does too; the Job stays until its pods are gone."""
+    def delete(self, name: str) -> None:
+        """Tries once to delete a JobSet; it stays until its pods are gone."""
         with suppress(ApiException, HTTPError):
-            self._batch.delete_namespaced_job(
-                name, self._namespace, propagation_policy="Foreground", _request_timeout=10
+            self._custom.delete_namespaced_custom_object(
+                namespace=self._namespace,
+                name=name,
+                propagation_policy="Foreground",
+                _request_timeout=10,
+                **_JOBSETS,
             )
 
-    def pods_of(self, job: str) -> tuple[dict[int, Object], str]:
-        """The newest pod of each machine of a Job, by the machine's number, and the list's version."""
-        answer = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.JOB}={job}")
-        answer["items"].sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
-        return {pods.machine(pod): pod for pod in answer["items"]}, answer.get("metadata", {}).get(
-            "resourceVersion", ""
-        )
+    def is_ending(self, workflow: str) -> bool:
+        """Whether a workflow was told to end or deleted; Kubeflow's terminated runs have no time left."""
+        try:
+            found = self._ask(self._custom.get_namespaced_custom_object, name=workflow, **_WORKFLOWS)
+        except NotFound:
+            return True
+        spec = found["spec"]
+        told = spec.get("activeDeadlineSeconds") == 0 or "shutdown" in spec
+        return told or "deletionTimestamp" in found["metadata"]
 
-    def first_deleted(self, job: str, version: str) -> Object | None:
-        """The pod of a Job that was deleted first since a version of their list; None if Kubernetes does not know."""
+    def pods_of(self, name: str) -> tuple[dict[int, Object], str]:
+        """The newest pod of each machine of a JobSet, by the machine's number, and the list's version."""
+        answer = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.GROUP}={name}")
+        found = sorted(answer["items"], key=lambda pod: (pods.attempt(pod), pod["metadata"]["creationTimestamp"]))
+        newest = [pod for pod in found if pods.attempt(pod) == pods.attempt(found[-1])]
+        return {pods.machine(pod): pod for pod in newest}, answer.get("metadata", {}).get("resourceVersion", "")
+
+    def changes(self, name: str, version: str) -> list[tuple[str, Object]]:
+        """What happened to a JobSet's pods since a version of their list: the kind of each event, and the pod then.
+
+        Empty if Kubernetes does not know any more.
+        """
+        found = []
         with suppress(ApiException, HTTPError, ValueError):
             answer = self._core.list_namespaced_pod(
                 self._namespace,
-                label_selector=f"{pods.JOB}={job}",
+                label_selector=f"{pods.GROUP}={name}",
                 resource_version=version,
                 watch=True,
                 timeout_seconds=HISTORY,
@@ -101,10 +126,9 @@ class Cluster:
             with closing(answer):
                 for line in filter(None, iter_resp_lines(answer)):
                     event = json.loads(line)
-                    pod, kind = event["object"], event["type"]
-                    if kind == "DELETED" or (kind == "MODIFIED" and pod["metadata"].get("deletionTimestamp")):
-                        return pod
-        return None
+                    if event["type"] != "ERROR":
+                        found.append((event["type"], event["object"]))
+        return found
 
     def warning_about(self, name: str) -> str:
         """Kubernetes' newest warning about an object; empty without one."""
@@ -160,7 +184,7 @@ def _refused(error: ApiException) -> InputError:
         reason = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
         reason = error.reason
-    if error.status == 404:
-        return NotFound(f"Kubernetes: {reason}")
+    if error.status in (404, 409):
+        return (NotFound if error.status == 404 else AlreadyThere)(f"Kubernetes: {reason}")
     hint = "; give the step's account the rights of manifests/base/roles.yaml (make deploy)"
     return InputError(f"Kubernetes refuses: {reason}{hint if error.status == 403 and 'cannot' in reason else ''}")

@@ -1,32 +1,31 @@
-"""Starts a training on several machines of a Kubernetes cluster and restarts it when a machine fails.
+"""Starts a training on several machines of a Kubernetes cluster, and watches it.
 
-The step itself does not train, so its pod needs little. It starts the group of `components/train/pods.py`, prints the
-first machine's log as its own, and when a machine fails restarts all of them from the last checkpoint. The group ends
-with the step, however the step ends: a stopped step deletes the group; for a deleted step Kubernetes does, as the
-step's pod owns it; a killed step no longer renews the group's lease (the Job's deadline).
+The step itself does not train, so its pod needs little. It creates the JobSet of `components/train/pods.py`, which
+starts all machines again from the last checkpoint when one fails, and prints the first machine's log as its own. When
+Kubernetes makes the step's pod again, it finds the JobSet and goes on watching. The JobSet ends with the training, when
+the run is stopped, and at the latest with the run's workflow, which owns it.
 """
 
 import os
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from components.train import pods
-from components.train.cluster import Cluster
-from components.train.machine import MACHINE, POD, TRAIN, Machine
-from components.train.pods import Object, Training
+from components.train.cluster import Cluster, NotFound
+from components.train.machine import MACHINE, POD, Machine
+from components.train.pods import Training
 from components.train.watch import Watch
 from openpose import progress
 from openpose.errors import InputError
 from openpose.training import sigterm
 
-FAILURES = 3  # of machines; then the training has failed
-LEAVE = 900.0  # seconds that the pods of an earlier attempt have to end; on a lost node they may never do
+WORKFLOW = "workflows.argoproj.io/workflow"  # Argo's label on the pods of a workflow
+LEAVE = 900.0  # seconds that the pods of a deleted JobSet have to end; on a lost node they may never do
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -41,7 +40,7 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
     Raises:
         InputError: this is not a step on a cluster, it may not start pods, the pods find no room, the training cannot
             use its parameters or data, or machines failed too often.
-        Interrupted: SIGTERM came; the pods write a checkpoint and end.
+        Interrupted: SIGTERM came; if the run was stopped, the pods write a checkpoint and end.
     """
     try:
         config.load_incluster_config()
@@ -71,40 +70,33 @@ class Group:
     def run(self) -> None:
         """Trains; see `train`."""
         step = self.cluster.pod(self.pod)
-        for failures in range(1, FAILURES + 1):
-            self._remove_earlier(step)
-            with self._started(step, f"{TRAIN}-{step['metadata']['uid'][:8]}-{failures}") as name:
-                failure = Watch(self.cluster, name, self.training).until_end()
-            if failure is None:
-                return
-            print(f"warning: {failure} (failure {failures} of at most {FAILURES})", file=sys.stderr, flush=True)
-        raise InputError(
-            f"a machine failed {FAILURES} times, the last time: {failure}; its log is above, the checkpoints are kept, "
-            "and a run with the same parameters continues from there"
-        )
-
-    @contextmanager
-    def _started(self, step: Object, name: str) -> Iterator[str]:
-        """Starts a group of this name and deletes it after the block."""
-        job = self.cluster.create_job(pods.job(step, name, self.training))
+        name = pods.name_of(step, self.training)
+        self._start_or_find(pods.job_set(step, name, self.training))
         try:
-            self.cluster.create_service(pods.service(job))
-            print(f"machines: {self.training.machines} pods of the Job {name}", flush=True)
-            yield name
-        finally:
-            self.cluster.delete_job(name)
+            Watch(self.cluster, name, self.training).until_end()
+        except sigterm.Interrupted:
+            # Kubernetes makes the step's pod again, unless the run was stopped.
+            workflow = step["metadata"]["labels"].get(WORKFLOW)
+            if workflow is None or self.cluster.is_ending(workflow):
+                self.cluster.delete(name)
+            raise
+        except InputError:
+            self.cluster.delete(name)
+            raise
+        self.cluster.delete(name)
 
-    def _remove_earlier(self, step: Object) -> None:
-        """Deletes the Jobs of earlier attempts and waits until none of their pods can write any more."""
-        deadline = time.monotonic() + LEAVE
-        while left := self.cluster.jobs(pods.labels(step)):
-            for job in left:
-                if "deletionTimestamp" not in job["metadata"]:
-                    self.cluster.delete_job(job["metadata"]["name"])
+    def _start_or_find(self, job_set: pods.Object) -> None:
+        """Creates the JobSet, or finds the one that this training has; waits while an earlier one is being deleted."""
+        name, deadline = job_set["metadata"]["name"], time.monotonic() + LEAVE
+        while not self.cluster.create(job_set):
+            with suppress(NotFound):
+                if "deletionTimestamp" not in self.cluster.job_set(name)["metadata"]:
+                    print(f"machines: the JobSet {name} is there already; this step goes on watching it", flush=True)
+                    return
             if time.monotonic() > deadline:
-                names = ", ".join(job["metadata"]["name"] for job in left)
                 raise InputError(
-                    f"pods of {names} have not ended within {progress.duration(LEAVE)}, and a second training must not "
-                    "write beside them; see whether their node was lost, and delete them"
+                    f"the pods of the JobSet {name} have not ended within {progress.duration(LEAVE)}, and a second "
+                    "training must not write beside them; see whether their node was lost, and delete them"
                 )
             self.cluster.pause()
+        print(f"machines: {self.training.machines} pods of the JobSet {name}", flush=True)

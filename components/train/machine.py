@@ -1,4 +1,4 @@
-"""The resources of the pod on each machine of a training; the cluster's settings pass them to the train step."""
+"""The pod on each machine of a training: its resources, which the cluster's settings pass to the step, and program."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,6 +8,8 @@ MACHINE = "OPENPOSE_MACHINE"  # environment variable of the step: a `Machine` as
 POD = "OPENPOSE_POD"  # environment variable of the step: the name of its own pod
 NAME_LABEL = "app.kubernetes.io/name"  # by which the network policy tells our pods from other teams'
 STEP, TRAIN = "openpose-step", "openpose-train"  # its values: the steps' pods, and those of several machines
+WORKER_PROGRAM = "python -m components.train.worker"  # runs on each machine
+REFUSED, STOPPED = 78, 143  # its exit codes: it cannot use its parameters or data; SIGTERM came
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The Kubernetes objects of a training on several machines.
+"""The JobSet of a training on several machines (https://jobset.sigs.k8s.io).
 
-An Indexed Job runs a pod on each machine, made like the pod of the step that starts it. A headless Service gives the
+Its Indexed Job runs a pod on each machine, made like the pod of the step that starts it. Its headless Service gives the
 pods stable names. A pod's completion index is its number in TF_CONFIG.
 """
 
@@ -9,18 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.train.machine import MACHINE, NAME_LABEL, POD, TRAIN, Machine
+from components.train.machine import MACHINE, NAME_LABEL, POD, REFUSED, STOPPED, TRAIN, Machine
+from openpose import storage
 from openpose.training import devices
 
 RUN = "pipeline/runid"  # Kubeflow's label on the pods of a run
 INDEX = "batch.kubernetes.io/job-completion-index"
-JOB = "batch.kubernetes.io/job-name"
+GROUP = "jobset.sigs.k8s.io/jobset-name"
+ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
 QUEUE = "kueue.x-k8s.io/queue-name"
+WORKER = "worker"  # the replicated Job's name
+CONTAINER = "train"
 PORT = 2222
-LEASE = 180  # seconds that a group outlives a step which no longer renews it
+FAILURES = 3  # of machines; then the training has failed
 GRACE = 60  # seconds that a pod has to write a checkpoint when it is told to end
-FORGET = 60  # seconds until Kubernetes removes a finished Job that nobody removed
+FORGET = 24 * 3600  # seconds until Kubernetes removes a finished JobSet that its step did not remove
 
+LOST = 30  # seconds until the pod of an unreachable node counts as taken away: while its peers wait (`worker.WAIT`)
+
+_LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")  # taints
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 _STEP_ONLY = (MACHINE, POD, "KFP_", "ARGO_")  # prefixes of environment variables the training must not inherit
 _RESTRICTED = {
@@ -32,8 +39,9 @@ _RESTRICTED = {
 # The fields of the step's pod that the training's pods copy.
 _SAME = (
     *("serviceAccountName", "imagePullSecrets", "securityContext", "runtimeClassName"),
-    *("nodeSelector", "affinity", "tolerations", "schedulerName", "priorityClassName"),
+    *("nodeSelector", "affinity", "schedulerName", "priorityClassName"),
 )
+_OWNER = ("apiVersion", "kind", "name", "uid")
 
 Object = dict[str, Any]
 
@@ -60,63 +68,84 @@ def labels(step: Object) -> dict[str, str]:
     return {NAME_LABEL: TRAIN, RUN: step["metadata"]["labels"][RUN]}
 
 
+def name_of(step: Object, training: Training) -> str:
+    """The name of a training's JobSet: the same each time that Kubernetes makes the step's pod again."""
+    run = step["metadata"]["labels"][RUN]
+    return f"{TRAIN}-{run[:8]}-{storage.fingerprint([run, *training.command])[:6]}"
+
+
 def machine(pod: Object) -> int:
     """The number of a pod's machine."""
     return int(pod["metadata"]["annotations"][INDEX])
 
 
-def job(step: Object, name: str, training: Training) -> Object:
-    """The Job of a group; it fails with the first pod that fails, because then all machines must restart.
+def attempt(pod: Object) -> int:
+    """How often all machines had started again when this pod was made."""
+    return int(pod["metadata"]["labels"][ATTEMPT])
+
+
+def job_set(step: Object, name: str, training: Training) -> Object:
+    """The JobSet of a group.
+
+    All pods start again when one fails. A pod that Kubernetes takes away (evicted, preempted, node drained or lost) is
+    not a failure, nor is one that ended by SIGTERM, as a worker does when another was told to end.
 
     Args:
-        step: the pod of the step that starts it; Kubernetes deletes the group with this pod.
-        name: of the Job and of the Service.
+        step: the pod of the step that starts it; Kubernetes deletes the group with the workflow that owns this pod.
+        name: of the JobSet and of its Service.
         training: what runs.
     """
     queue = step["metadata"]["labels"].get(QUEUE)
+    owners = [{key: owner[key] for key in _OWNER} for owner in step["metadata"].get("ownerReferences", [])]
     return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
         "metadata": {
             "name": name,
             "labels": labels(step) | ({QUEUE: queue} if queue else {}),
-            "ownerReferences": [_owner("v1", "Pod", step)],
+            "ownerReferences": owners,
         },
         "spec": {
-            "completionMode": "Indexed",
-            "completions": training.machines,
-            "parallelism": training.machines,
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": LEASE,
+            "failurePolicy": {
+                "maxRestarts": FAILURES - 1,
+                "restartStrategy": "BlockingRecreate",
+                "rules": [
+                    _rule("refused", "FailJobSet", f"failed with exit code {REFUSED} "),
+                    _rule("stopped", "RestartJobSetAndIgnoreMaxRestarts", f"failed with exit code {STOPPED} "),
+                    _rule("disrupted", "RestartJobSetAndIgnoreMaxRestarts", "has condition DisruptionTarget "),
+                ],
+            },
+            "replicatedJobs": [{"name": WORKER, "replicas": 1, "template": {"spec": _job(step, name, training)}}],
             "ttlSecondsAfterFinished": FORGET,
-            "template": _pod(step, name, training),
         },
     }
 
 
-def service(job: Object) -> Object:
-    """The Service of a group, owned by its Job; it resolves pods before they are ready."""
-    name = job["metadata"]["name"]
+def _rule(name: str, action: str, message: str) -> Object:
+    """A rule of the JobSet; all rules of its Job give the same reason, and only their messages tell them apart."""
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": name,
-            "labels": {key: value for key, value in job["metadata"]["labels"].items() if key != QUEUE},
-            "ownerReferences": [_owner("batch/v1", "Job", job)],
-        },
-        "spec": {
-            "clusterIP": "None",
-            "publishNotReadyAddresses": True,
-            "selector": {JOB: name},
-            "ports": [{"name": "training", "port": PORT}],
-        },
+        "name": name,
+        "action": action,
+        "onJobFailureReasons": ["PodFailurePolicy"],
+        "onJobFailureMessagePatterns": [message],
     }
 
 
-def _owner(version: str, kind: str, owner: Object) -> Object:
-    metadata = owner["metadata"]
-    return {"apiVersion": version, "kind": kind, "name": metadata["name"], "uid": metadata["uid"]}
+def _job(step: Object, name: str, training: Training) -> Object:
+    codes = {"containerName": CONTAINER, "operator": "In", "values": [REFUSED, STOPPED]}
+    return {
+        "completionMode": "Indexed",
+        "completions": training.machines,
+        "parallelism": training.machines,
+        "backoffLimit": 0,
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes": codes},
+            ]
+        },
+        "template": _pod(step, name, training),
+    }
 
 
 def _pod(step: Object, name: str, training: Training) -> Object:
@@ -129,22 +158,28 @@ def _pod(step: Object, name: str, training: Training) -> Object:
     spec = {
         "containers": [_container(main, name, training) | {"volumeMounts": mounts}],
         "restartPolicy": "Never",
-        "subdomain": name,
         "terminationGracePeriodSeconds": GRACE,
         "automountServiceAccountToken": False,  # a training never calls Kubernetes
         "volumes": [volume for name, volume in volumes.items() if name in mounted],
     }
+    tolerations = [each for each in like.get("tolerations", []) if each.get("key") not in _LOST_NODE]
+    tolerations += [_briefly(key) for key in _LOST_NODE]
     side = {key: value for key, value in step["metadata"].get("annotations", {}).items() if "istio.io/" in key}
     return {
         "metadata": {"labels": labels(step), "annotations": side},
-        "spec": spec | {key: like[key] for key in _SAME if key in like},
+        "spec": spec | {key: like[key] for key in _SAME if key in like} | {"tolerations": tolerations},
     }
+
+
+def _briefly(taint: str) -> Object:
+    """How long a pod stays on a node with a taint; Kubernetes' default is 300 s."""
+    return {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST}
 
 
 def _container(main: Object, name: str, training: Training) -> Object:
     """The container of each pod, like the step's `main` container."""
     return {
-        "name": "train",
+        "name": CONTAINER,
         "image": main["image"],
         "imagePullPolicy": main.get("imagePullPolicy", "IfNotPresent"),
         "command": list(training.command),
@@ -163,7 +198,7 @@ def _is_for_training(volume: Object) -> bool:
 def _variables(main: Object, name: str, training: Training) -> list[Object]:
     """The step's own variables, and those by which the machines find each other."""
     own = [variable for variable in main.get("env", []) if not variable["name"].startswith(_STEP_ONLY)]
-    addresses = [f"{name}-{number}.{name}:{PORT}" for number in range(training.machines)]
+    addresses = [f"{name}-{WORKER}-0-{number}.{name}:{PORT}" for number in range(training.machines)]
     cluster = json.dumps({"worker": addresses})
     # Kubernetes replaces $(…) by the value of a variable that stands earlier in the list.
     task = f'{{"type": "worker", "index": $({_INDEX_VARIABLE})}}'

@@ -1,8 +1,10 @@
 """The third step: trains a network on the records."""
 
 import shlex
+from typing import Any
 
 from components import command, status
+from components.train.machine import WORKER_PROGRAM
 from openpose import retry, storage
 from openpose.errors import InputError
 from openpose.records.manifest import RecordsManifest
@@ -52,17 +54,20 @@ def train(
         places = {"root": folder, "train_records": training.path, "valid_records": validation.path}
         values = {**places, **parameters.as_dict(), **run.as_dict(), **devices.as_dict(), "revision": revision}
         if devices.machines > 1:
-            return _train_on_machines(work, devices, command.line(train, PROGRAM, {**values, "machines": 1}))
+            return _train_on_machines(work, devices, {**values, "machines": 1})
         from components.train.here import train_here  # here because TensorFlow takes seconds to import
 
         return train_here(work, training, validation, run, devices.gpus, command.line(train, PROGRAM, values))
 
 
-def _train_on_machines(work: storage.StepOutput[RunManifest], devices: DeviceParameters, each: str) -> RunManifest:
-    """Runs the command `each` in one pod per machine; returns the manifest that the first pod writes."""
+def _train_on_machines(
+    work: storage.StepOutput[RunManifest], devices: DeviceParameters, values: dict[str, Any]
+) -> RunManifest:
+    """Trains with these parameters in one pod per machine; returns the manifest that the first pod writes."""
     from components.train import group  # here because Kubernetes' client takes seconds to import
 
-    group.train(shlex.split(each), devices.machines, devices.gpus)
+    each = shlex.split(command.line(train, WORKER_PROGRAM, values))
+    group.train(each, devices.machines, devices.gpus)
     manifest = retry.until(work.cached, seconds=storage.ATTRIBUTE_CACHE_SECONDS, pause=1.0)
     if manifest is None:
         raise InputError(f"the training's pods left no run in {work.folder}; do all of them mount that storage root?")

@@ -1,78 +1,99 @@
-"""Follows one attempt of a training on several machines: prints its log and says what keeps it waiting or ended it."""
+"""Follows a training on several machines: prints its log, and says what keeps it waiting, why it restarts or failed."""
 
+import sys
 import threading
 import time
+from collections import defaultdict
 from contextlib import suppress
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.watch.watch import iter_resp_lines
 from urllib3.exceptions import HTTPError
 
-from components.train import cluster, pods
+from components.train import cluster, machine, pods
 from components.train.cluster import Cluster, NotFound
 from components.train.pods import Object, Training
 from openpose import progress
 from openpose.errors import InputError
 
 LAST_LINES = 5  # of a failed machine's log
-STOPPED = 143  # exit code after SIGTERM
 
 
 class Watch:
-    """Follows a group's Job until it ends.
+    """Follows a group's JobSet until it ends.
 
     Args:
         cluster: where it runs.
-        name: of the Job.
+        name: of the JobSet.
         training: what it runs.
     """
 
     def __init__(self, cluster: Cluster, name: str, training: Training) -> None:
         self._cluster, self._name, self._training = cluster, name, training
         self._pods: dict[int, Object] = {}
-        self._seen: set[int] = set()  # machines that have had a pod
-        self._whole = ""  # version of the last list in which no pod was deleted
+        # Of each attempt: the machines that have had a pod, and the version of the last list in which all were well.
+        self._seen: defaultdict[int, set[int]] = defaultdict(set)
+        self._well: dict[int, str] = {}
         self._log: _Log | None = None
         self._reasons: dict[int, str] = {}  # printed last for each machine that waits
         self._waiting_since: float | None = None
-        self._start_time: str | None = None  # of the Job, on Kubernetes' clock
-        self._started = self._renewed = time.monotonic()
 
-    def until_end(self) -> str | None:
-        """Returns None when the training is done, else how a machine failed.
+    def until_end(self) -> None:
+        """Returns when the training is done.
 
         Raises:
-            InputError: the training cannot use its parameters or data, or pods find no room.
+            InputError: the training cannot use its parameters or data, pods find no room, or machines failed too often.
         """
+        restarts = failures = -1  # those that an earlier pod of the step has told of
         try:
             while True:
-                try:
-                    job = self._cluster.job(self._name)
-                except NotFound:
-                    return f"the Job {self._name} was deleted"
-                self._pods, version = self._cluster.pods_of(self._name)
-                self._seen |= self._pods.keys()
-                if self._seen == self._pods.keys() and not any(map(_deleted, self._pods.values())):
-                    self._whole = version
+                status = self._look()
                 self._follow_log()
-                state = _state(job)
-                if state:
-                    return None if state == "Complete" else self._failure(state)
-                self._renew(job)
-                self._check_waiting(job)
+                state, before = status.get("terminalState"), (restarts, failures)
+                restarts, failures = status.get("restarts", 0), status.get("restartsCountTowardsMax", 0)
+                if state == "Completed":
+                    return
+                if state == "Failed":
+                    raise self._end(status)
+                if before[0] not in (-1, restarts):
+                    self._say_restart(restarts, failures if failures != before[1] else None)
                 self._cluster.pause()
         finally:
             if self._log:
                 self._log.finish()
 
-    def _renew(self, job: Object) -> None:
-        # Counts seconds on this machine, because the cluster's clock may differ.
-        now, start = time.monotonic(), job["status"].get("startTime")
-        if start != self._start_time:
-            self._start_time, self._started = start, now
-        if start and now - self._renewed > pods.LEASE / 6:
-            self._cluster.renew(self._name, round(now - self._started) + pods.LEASE)
-            self._renewed = now
+    def _look(self) -> Object:
+        """Looks at the JobSet and its pods; returns its status."""
+        try:
+            found = self._cluster.job_set(self._name)
+        except NotFound as error:
+            raise InputError(f"somebody deleted the JobSet {self._name} of the training") from error
+        self._pods, version = self._cluster.pods_of(self._name)
+        for attempt in {pods.attempt(pod) for pod in self._pods.values()}:  # one, or none
+            self._seen[attempt] |= self._pods.keys()
+            if self._seen[attempt] == self._pods.keys() and not any(map(_is_lost, self._pods.values())):
+                self._well[attempt] = version
+        status = found.get("status", {})
+        if not status.get("terminalState"):
+            self._check_waiting(bool(found["spec"].get("suspend")))
+        return status
+
+    def _say_restart(self, restarts: int, failures: int | None) -> None:
+        """Prints why all machines start again."""
+        number = f"failure {failures} of at most {pods.FAILURES}" if failures else f"restart {restarts}, not a failure"
+        why = self._first_lost(restarts - 1) or f"the JobSet {self._name} lost a machine"
+        print(f"warning: {why}; all machines start again from the last checkpoint ({number})", file=sys.stderr)
+
+    def _end(self, status: Object) -> InputError:
+        """The error of a training that has failed."""
+        why = self._first_lost(status.get("restarts", 0))
+        failed = _condition({"status": status}, "Failed")
+        if failed.get("reason") == "FailJobSetFailurePolicyAction":
+            return InputError(why or f"the training cannot use its parameters or data: {failed.get('message')}")
+        return InputError(
+            f"a machine failed {pods.FAILURES} times, the last time: {why or failed.get('message')}; its log is above, "
+            "the checkpoints are kept, and a run with the same parameters continues from there"
+        )
 
     def _follow_log(self) -> None:
         """Prints the first machine's log as soon as it runs."""
@@ -82,18 +103,18 @@ class Watch:
                 self._log.finish()
             self._log = _Log(self._cluster, first["metadata"]["name"])
 
-    def _check_waiting(self, job: Object) -> None:
+    def _check_waiting(self, suspended: bool) -> None:
         """Prints which machines have not started, and why; raises InputError when that takes too long."""
         machines = self._training.machines
         waiting = [number for number in range(machines) if not _has_started(self._pods.get(number, {}))]
-        reasons = {number: self._why_waiting(number, job) for number in waiting}
+        reasons = {number: "its queue holds it back" if suspended else self._why_waiting(number) for number in waiting}
         for number, reason in reasons.items():
             if self._reasons.get(number) != reason:
                 print(f"machine {number} waits: {reason}", flush=True)
         if self._reasons and not reasons:
             print(f"all {machines} machines have started", flush=True)
         self._reasons = reasons
-        if not waiting or job["spec"].get("suspend"):  # a Job that its queue holds back occupies no machine
+        if not waiting or suspended:  # what its queue holds back occupies no machine
             self._waiting_since = None
             return
         self._waiting_since = self._waiting_since or time.monotonic()
@@ -105,12 +126,11 @@ class Watch:
                 "settings)"
             )
 
-    def _why_waiting(self, number: int, job: Object) -> str:
-        if job["spec"].get("suspend"):
-            return "its queue holds it back"
+    def _why_waiting(self, number: int) -> str:
         pod = self._pods.get(number)
         if pod is None:
-            return self._cluster.warning_about(self._name) or "it has no pod yet"
+            objects = (f"{self._name}-{pods.WORKER}-0", self._name)  # the Job, and the JobSet that makes it
+            return next(filter(None, map(self._cluster.warning_about, objects)), "it has no pod yet")
         if unscheduled := _condition(pod, "PodScheduled", "False"):
             return unscheduled.get("message") or unscheduled.get("reason", "no node was found yet")
         waiting = _container(pod).get("waiting", {})
@@ -118,43 +138,25 @@ class Watch:
             return f"{waiting['reason']}: {waiting['message']}"
         return self._cluster.warning_about(pod["metadata"]["name"]) or "its node prepares it"
 
-    def _failure(self, state: str) -> str:
-        """Which machine failed first, and how; prints the end of its log.
+    def _first_lost(self, attempt: int) -> str:
+        """Which machine was lost first, and how; prints the end of its log. Empty if Kubernetes does not know any more.
 
-        Raises:
-            InputError: it printed that the training cannot use its parameters or data.
+        When one is lost, Kubernetes ends the others.
         """
-        if state.startswith("DeadlineExceeded"):
-            return f"the group's lease of {pods.LEASE} s ran out: Kubernetes did not answer, or the step did not run"
-        ended = {
-            number: end
-            for number, pod in self._pods.items()
-            # When one has failed, the Job deletes the others.
-            if (end := _container(pod).get("terminated")) and end["exitCode"] != 0 and not _deleted(pod)
-        }
-        if not ended:
-            return self._lost_pod() or f"the Job {self._name} failed: {state}"
-        number = min(ended, key=lambda each: (ended[each]["finishedAt"], -ended[each]["exitCode"]))
-        end, pod = ended[number], self._pods[number]
+        since = self._well.get(attempt) or self._well.get(attempt - 1, "")
+        changes = [*self._cluster.changes(self._name, since), *(("NOW", pod) for pod in self._pods.values())]
+        lost = [pod for kind, pod in changes if pods.attempt(pod) == attempt and (kind == "DELETED" or _is_lost(pod))]
+        if not lost:
+            return ""
+        # The first event of a pod may only say that it is to be deleted; a later one says how it ended.
+        first = [pod for pod in lost if pod["metadata"]["name"] == lost[0]["metadata"]["name"]][-1]
+        number, end = pods.machine(first), _container(first).get("terminated", {})
         lines = [line for line in end.get("message", "").splitlines() if line.strip()]
         if lines and lines[-1].startswith("error: "):
-            raise InputError(f"machine {number}: {lines[-1].removeprefix('error: ')}")
+            return f"machine {number}: {lines[-1].removeprefix('error: ')}"
         if number:  # the first one's log is printed anyway
             print("".join(f"machine {number}: {line}\n" for line in lines[-LAST_LINES:]), end="", flush=True)
-        return f"machine {number} (pod {pod['metadata']['name']}) {_how_ended(pod, end, lines)}"
-
-    def _lost_pod(self) -> str:
-        """Which machine's pod was taken away first; empty when all pods are there."""
-        for number, pod in self._pods.items():
-            if reason := _disruption(pod):
-                return f"machine {number} was taken away: {reason}"
-        deleted = sorted((_deleted(pod), number) for number, pod in self._pods.items() if _deleted(pod))
-        gone = [*sorted(self._seen - self._pods.keys()), *(number for _, number in deleted)]
-        if len(gone) > 1 and (first := self._cluster.first_deleted(self._name, self._whole)):
-            gone = [pods.machine(first)]
-            if reason := _disruption(first):
-                return f"machine {gone[0]} was taken away: {reason}"
-        return f"machine {gone[0]}: its pod was deleted" if gone else ""
+        return f"machine {number} (pod {first['metadata']['name']}) {_how_ended(first, end, lines)}"
 
 
 class _Log:
@@ -193,18 +195,10 @@ class _Log:
             answer.close()
 
 
-def _condition(job_or_pod: Object, kind: str, status: str = "True") -> Object:
-    """The condition of a Job or pod that has this status; empty without one."""
-    conditions = job_or_pod["status"].get("conditions", [])
+def _condition(of: Object, kind: str, status: str = "True") -> Object:
+    """The condition of a JobSet or pod that has this status; empty without one."""
+    conditions = of["status"].get("conditions", [])
     return next((each for each in conditions if (each["type"], each["status"]) == (kind, status)), {})
-
-
-def _state(job: Object) -> str:
-    """Complete, or how a Job failed; empty while it runs."""
-    if _condition(job, "Complete"):
-        return "Complete"
-    failed = _condition(job, "FailureTarget") or _condition(job, "Failed")
-    return f"{failed.get('reason', '')}: {failed.get('message', '')}" if failed else ""
 
 
 def _container(pod: Object) -> Object:
@@ -217,9 +211,10 @@ def _has_started(pod: Object) -> bool:
     return "running" in _container(pod) or "terminated" in _container(pod)
 
 
-def _deleted(pod: Object) -> str:
-    """The time by which a deleted pod must end; empty for a pod that is not deleted."""
-    return pod["metadata"].get("deletionTimestamp", "")
+def _is_lost(pod: Object) -> bool:
+    """Whether a pod has failed, or is being taken away or deleted."""
+    failed = _container(pod).get("terminated", {}).get("exitCode", 0) != 0
+    return failed or bool(_disruption(pod)) or "deletionTimestamp" in pod["metadata"]
 
 
 def _disruption(pod: Object) -> str:
@@ -231,11 +226,13 @@ def _disruption(pod: Object) -> str:
 def _how_ended(pod: Object, end: Object, lines: list[str]) -> str:
     if reason := _disruption(pod):
         return f"was taken away: {reason}"
+    if not end.get("exitCode"):
+        return "was deleted"
     if end.get("reason") == "OOMKilled":
         return "was killed because it ran out of memory (OOMKilled); give it more memory in the settings"
     if pod["status"].get("message"):
         return f"ended: {pod['status']['message']}"
-    if end["exitCode"] == STOPPED:
+    if end["exitCode"] == machine.STOPPED:
         return "was stopped (SIGTERM), as when its node is drained"
     last = f": {lines[-1]}" if lines else ""
     return f"ended with exit code {end['exitCode']}{last}"

@@ -337,7 +337,14 @@ def both_training(run: str) -> list[dict[str, Any]]:
 
 def left_of_group(run: str) -> list[str]:
     labels = f"app.kubernetes.io/name={machine.TRAIN},{group_pods.RUN}={run}"
-    return kubectl("get", "jobs,services,pods", "-l", labels, "-o", "name").split()
+    return kubectl("get", "jobsets,pods", "-l", labels, "-o", "name").split()
+
+
+def evict(pod: dict[str, Any]) -> None:
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+    subprocess.run(["kubectl", "create", "--raw", path, "-f", "-"], input=json.dumps(body), text=True, check=True)
 
 
 def history(root: str) -> list[dict[str, float]]:
@@ -351,21 +358,26 @@ def test_two_machines_train_what_one_trains(sample_run: tuple[str, str], half_a_
     # float64 the tests of the training compare 20 steps and the weights.
     how = {"source": f"{ROOT_OF_TESTS}/sample", "seed": 3, "optimizer": "sgd", "learning_rate": "0.00001"}
     histories = []
-    for machines in (1, 2):
-        root = f"{ROOT_OF_TESTS}/machines-{machines}"
+    for machines, evictions in ((1, 0), (2, 0), (2, 5)):
+        root = f"{ROOT_OF_TESTS}/machines-{machines}-{evictions}"
         with submitted(half_a_core, machines=machines, root=root, **how) as (process, run):
+            for _ in range(evictions):
+                evict(wait(900, lambda run=run: both_training(run))[1])
+                wait(120, lambda run=run: not both_training(run))
             assert process.wait() in (ACCEPTED, REJECTED)
         done = step(api, run, "train", "done")
         assert done
         said = PodLogs(api, run).read(done.pod)
         assert "epoch=1/1" in said, "the first machine's log is in the step's"
-        assert ("machines: 2 pods of the Job" in said) == (machines == 2)
+        assert ("machines: 2 pods of the JobSet" in said) == (machines == 2)
+        assert said.count("not a failure") == evictions
         wait(120, lambda run=run: not left_of_group(run))
         histories.append(history(root))
-    for one, two in zip(*histories, strict=True):
-        assert one.keys() == two.keys()
-        for name, value in one.items():
-            assert two[name] == pytest.approx(value, rel=1e-3), name
+    for one, *others in zip(*histories, strict=True):
+        for other in others:
+            assert one.keys() == other.keys()
+            for name, value in one.items():
+                assert other[name] == pytest.approx(value, rel=1e-3), name
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -399,8 +411,22 @@ def test_nothing_is_left_of_the_machines_of_a_terminated_run(half_a_core: str, a
         wait(900, lambda: both_training(run))
         subprocess.run(["make", "cancel", f"RUN={run}"], cwd=ROOT, check=True)
         assert process.wait() == follow.ENDED
-        # At once where the step still hears of it, else when nobody renews its group's lease.
-        wait(group_pods.LEASE + group_pods.GRACE + group_pods.FORGET + 120, lambda: not left_of_group(run))
+        wait(group_pods.GRACE + 120, lambda: not left_of_group(run))
+
+
+def test_training_goes_on_while_its_steps_pod_is_made_again(half_a_core: str, api: Api) -> None:
+    with submitted(half_a_core, machines=2, epochs=4, seed=9) as (process, run):
+        wait(900, lambda: both_training(run))
+        watching = step(api, run, "train", "running")
+        assert watching
+        kubectl("delete", "pod", watching.pod, "--wait=false")
+        assert process.wait() in (ACCEPTED, REJECTED)
+        done = step(api, run, "train", "done")
+        assert done
+        said = PodLogs(api, run).read(done.pod)
+    assert "is there already; this step goes on watching it" in said
+    assert "all machines start again" not in said
+    wait(120, lambda: not left_of_group(run))
 
 
 def test_machine_that_finds_no_room_is_given_up_with_the_reason(tmp_path: Path) -> None:

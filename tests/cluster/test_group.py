@@ -1,7 +1,7 @@
-"""The pods of a training on several machines, on a real Kubernetes: with small programs in place of the training.
+"""The JobSet of a training on several machines, on a real Kubernetes: with small programs in place of the training.
 
-They live in a namespace of their own, under the restricted standard, and are started with the rights of the account
-`openpose-runner` alone. Needs what tests/cluster/test_cluster.py needs, but not Kubeflow.
+It lives in a namespace of its own, under the restricted standard, and is started with the rights of the account
+`openpose-runner` alone. Needs what tests/cluster/test_cluster.py needs, and JobSet.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from kubernetes import client, config
 from components.train import group, pods
 from components.train.cluster import Cluster
 from components.train.group import Group
-from components.train.machine import TRAIN, Machine
+from components.train.machine import REFUSED, TRAIN, Machine
 from openpose.errors import InputError
 from openpose.training import sigterm
 from pipelines import images, kfp_api
@@ -35,7 +35,7 @@ import json, os, signal, socket, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 tf_config = json.loads(os.environ["TF_CONFIG"])
 number, addresses = tf_config["task"]["index"], tf_config["cluster"]["worker"]
-first_try = addresses[0].split(".")[0].endswith("-1-0")
+attempt = int(os.environ["ATTEMPT"])
 """
 
 pytestmark = [
@@ -82,15 +82,37 @@ def api(namespace: None) -> client.ApiClient:
 
 @pytest.fixture
 def step(api: client.ApiClient) -> Iterator[str]:
-    """The name of a pod like that of the training's step."""
+    """The name of a pod like that of the training's step, and of the workflow that owns it."""
     image = images.read(images.BUILT)["cpu"]["image"]
     if image == images.PLACEHOLDER:
         pytest.skip("needs images: make images")
+    name = f"{time.time_ns() // 10**6 % 10**8:08d}"
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"entrypoint": "main", "suspend": True, "templates": [{"name": "main", "suspend": {}}]},
+    }
+    kubectl("create", "-f", "-", given=json.dumps(workflow))
+    kubectl("create", "-f", "-", given=json.dumps(_step_pod(name, image)))
+    kubectl("wait", "--for=condition=Ready", "--timeout=120s", f"pod/{name}")
+    yield name
+    kubectl("delete", "workflow", name, "--ignore-not-found", "--wait=false")
+
+
+def _step_pod(name: str, image: str) -> dict[str, Any]:
+    uid = kubectl("get", "workflow", name, "-o", "jsonpath={.metadata.uid}")
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": name, "uid": uid, "controller": True}
+    attempt = {"fieldRef": {"fieldPath": f"metadata.labels['{pods.ATTEMPT}']"}}
     main = {
         "name": "main",
         "image": image,
         "command": ["sleep", "3600"],
-        "env": [{"name": "KFP_POD_NAME", "value": "x"}, {"name": "GREETING", "value": "hello"}],
+        "env": [
+            {"name": "KFP_POD_NAME", "value": "x"},
+            {"name": "GREETING", "value": "hello"},
+            {"name": "ATTEMPT", "valueFrom": attempt},
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -99,11 +121,14 @@ def step(api: client.ApiClient) -> Iterator[str]:
         },
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, {"name": "scratch", "mountPath": "/scratch"}],
     }
-    name = f"step-{time.time_ns()}"
-    pod = {
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {pods.RUN: name}},
+        "metadata": {
+            "name": name,
+            "labels": {pods.RUN: name, group.WORKFLOW: name},
+            "ownerReferences": [owner],
+        },
         "spec": {
             "serviceAccountName": "openpose-runner",
             "terminationGracePeriodSeconds": 1,
@@ -114,10 +139,6 @@ def step(api: client.ApiClient) -> Iterator[str]:
             ],
         },
     }
-    kubectl("apply", "-f", "-", given=json.dumps(pod))
-    kubectl("wait", "--for=condition=Ready", "--timeout=120s", f"pod/{name}")
-    yield name
-    kubectl("delete", "pod", name, "--ignore-not-found", "--wait=false")
 
 
 def started(
@@ -147,11 +168,11 @@ def beside(run: Callable[[], None]) -> Iterator[list[BaseException]]:
 
 
 def left(step: str) -> dict[str, list[str]]:
-    """What a step's group has left: the names of its Jobs, Services and pods."""
+    """What a step's group has left: the names of its JobSets and pods."""
     selector = f"app.kubernetes.io/name={TRAIN},{pods.RUN}={step}"
     return {
         kind: found
-        for kind in ("jobs", "services", "pods")
+        for kind in ("jobsets", "pods")
         if (found := kubectl("get", kind, "-l", selector, "-o", "name").split())
     }
 
@@ -198,32 +219,62 @@ def test_machines_find_each_other_and_the_first_ones_log_is_the_steps(
     wait(60, lambda: not left(step))
 
 
-def test_one_failure_starts_all_anew(api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]) -> None:
-    program = "print('try', first_try)\nif first_try and number: time.sleep(5); sys.exit('it broke')\n"
-    program += "time.sleep(3600 if first_try else 1)"
+def test_one_failure_starts_all_again(api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    program = "print('attempt', attempt)\nif not attempt and number: time.sleep(5); sys.exit('it broke')\n"
+    program += "time.sleep(1 if attempt else 3600)"
     started(api, step, program).run()
     said = capsys.readouterr()
-    assert said.out.index("try True") < said.out.index("machine 1: it broke") < said.out.index("try False")
+    assert said.out.index("attempt 0") < said.out.index("machine 1: it broke") < said.out.index("attempt 1")
     assert "machine 1 (pod openpose-train-" in said.err
-    assert "ended with exit code 1: it broke (failure 1 of at most 3)" in said.err
+    assert "ended with exit code 1: it broke; all machines start again" in said.err
+    assert "(failure 1 of at most 3)" in said.err
 
 
-def test_third_time_that_a_pod_is_lost_is_the_end(api: client.ApiClient, step: str) -> None:
-    with beside(started(api, step, "time.sleep(3600)").run) as ended:
-        for _ in range(group.FAILURES):
-            seen = wait(120, lambda: running(step))
-            kubectl("delete", "pod", seen[1]["metadata"]["name"], "--force", "--grace-period=0")
-            wait(60, lambda: not running(step))
-    (error,) = ended
-    assert isinstance(error, InputError)
-    assert "a machine failed 3 times, the last time: machine 1" in str(error)
+def test_third_failure_is_the_end(api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match=r"failed 3 times, the last time: machine 1 .* ended with exit code 137"):
+        started(api, step, "if number: time.sleep(3); os._exit(137)\ntime.sleep(3600)").run()
+    assert "(failure 2 of at most 3)" in capsys.readouterr().err
     wait(60, lambda: not left(step))
 
 
+def evict(pod: str) -> None:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", given=json.dumps(body))
+
+
+def test_evictions_do_not_count(api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The evicted machine tells the other one and takes 3 seconds to end, so that the other one ends before it."""
+    times = pods.FAILURES + 1
+    program = f"""
+def end(*_):
+    socket.create_connection((addresses[0].split(":")[0], 2222)).close()
+    time.sleep(3)
+    sys.exit(143)
+
+if attempt < {times}:
+    if number:
+        signal.signal(signal.SIGTERM, end)
+        time.sleep(3600)
+    socket.create_server(("", 2222)).accept()
+    sys.exit(143)
+"""
+    with beside(started(api, step, program).run) as ended:
+        for _ in range(times):
+            seen = wait(120, lambda: running(step))
+            evict(seen[1]["metadata"]["name"])
+            wait(60, lambda: not running(step))
+    assert not ended
+    said = capsys.readouterr().err
+    assert said.count("machine 1") == said.count("was taken away") == times
+    assert f"(restart {times}, not a failure)" in said
+
+
 def test_what_the_training_cannot_use_is_not_tried_again(api: client.ApiClient, step: str) -> None:
-    program = "if number: sys.exit('error: gpus is 4, but 2 are visible here')\ntime.sleep(3600)"
+    program = f"if number: print('error: gpus is 4, but 2 are visible here'); sys.exit({REFUSED})\ntime.sleep(3600)"
     with pytest.raises(InputError, match=r"^machine 1: gpus is 4, but 2 are visible here$"):
         started(api, step, program).run()
+    wait(60, lambda: not left(step))
 
 
 def test_pod_without_room_is_given_up_with_the_reason(
@@ -245,48 +296,37 @@ def test_pod_that_may_not_be_made_is_given_up_with_the_reason(api: client.ApiCli
         kubectl("delete", "quota", "tight")
 
 
-def test_nothing_is_left_when_the_step_is_stopped(api: client.ApiClient, step: str) -> None:
+def test_next_pod_of_the_step_goes_on_watching(
+    api: client.ApiClient, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also when the earlier one was told to end, as when its node is drained."""
+    program, stop = "time.sleep(40)\nprint('done by', socket.gethostname())", threading.Event()
+    with beside(started(api, step, program, stop=stop).run) as ended:
+        before = {pod["metadata"]["uid"] for pod in wait(120, lambda: running(step))}
+        stop.set()
+    assert isinstance(ended[0], sigterm.Interrupted)
+    assert {pod["metadata"]["uid"] for pod in running(step)} == before
+    started(api, step, program).run()
+    said = capsys.readouterr().out
+    assert "is there already; this step goes on watching it\n" in said
+    assert "done by openpose-train-" in said
+    wait(60, lambda: not left(step))
+
+
+def test_nothing_is_left_when_the_run_is_stopped(api: client.ApiClient, step: str) -> None:
+    """Kubeflow stops a run by leaving its workflow no time."""
     stop = threading.Event()
     with beside(started(api, step, "time.sleep(3600)", stop=stop).run) as ended:
         wait(120, lambda: running(step))
+        kubectl("patch", "workflow", step, "--type=merge", "-p", '{"spec": {"activeDeadlineSeconds": 0}}')
         stop.set()
     assert isinstance(ended[0], sigterm.Interrupted)
     wait(pods.GRACE + 60, lambda: not left(step))
 
 
-def test_nothing_is_left_when_the_steps_pod_is_deleted(api: client.ApiClient, step: str) -> None:
-    stop = threading.Event()
-    with beside(started(api, step, "time.sleep(3600)", stop=stop).run):
+def test_nothing_is_left_when_the_workflow_is_deleted(api: client.ApiClient, step: str) -> None:
+    with beside(started(api, step, "time.sleep(3600)").run) as ended:
         wait(120, lambda: running(step))
-        kubectl("delete", "pod", step, "--force", "--grace-period=0")
+        kubectl("delete", "workflow", step)
         wait(pods.GRACE + 60, lambda: not left(step))
-        stop.set()
-
-
-def test_nothing_is_left_when_the_step_is_killed(
-    api: client.ApiClient, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pods, "LEASE", 20)
-    monkeypatch.setattr(pods, "FORGET", 5)
-    stop = threading.Event()
-    watched = started(api, step, "time.sleep(3600)", stop=stop)
-    monkeypatch.setattr(watched.cluster, "delete_job", lambda name: None)  # what a killed step does not come to
-    with beside(watched.run):
-        wait(120, lambda: running(step))
-        time.sleep(40)
-        assert running(step), "it must outlive its first lease"
-        stop.set()
-    wait(20 + 5 + pods.GRACE + 60, lambda: not left(step))
-
-
-def test_next_try_of_the_step_ends_what_the_last_one_left(
-    api: client.ApiClient, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop = threading.Event()
-    killed = started(api, step, "time.sleep(3600)", stop=stop)
-    monkeypatch.setattr(killed.cluster, "delete_job", lambda name: None)
-    with beside(killed.run):
-        old = {pod["metadata"]["name"] for pod in wait(120, lambda: running(step))}
-        stop.set()
-    started(api, step, "print('again')").run()
-    assert not {each.removeprefix("pod/") for each in left(step).get("pods", [])} & old
+    assert "somebody deleted the JobSet" in str(ended[0])

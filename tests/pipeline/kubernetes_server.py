@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from components.train import pods
+from components.train.machine import REFUSED, STOPPED
 
 Look = dict[int, dict[str, Any]]  # status of each machine's pod
 
@@ -21,114 +22,138 @@ class Server:
 
     Attributes:
         step: the pod of the training's step.
-        tries: for each Job, its pods at each request; the last ones stay.
+        workflow: that owns it.
+        attempts: for each attempt of the JobSet, its pods at each request; the last ones stay.
         logs: of the first machine, one per request; the last one stays.
-        warnings: object's name, without the Job's name as prefix -> its warning events.
-        refused: the kind of object that may not be created.
-        suspended: number of requests during which a queue holds the Job back.
+        warnings: object's name, without the JobSet's name as prefix -> its warning events.
+        refused: status with which a JobSet is refused; 0 for none.
+        suspended: number of requests during which a queue holds the JobSet back.
+        ending: number of attempts to create the JobSet during which an earlier one is being deleted.
         away: number of requests that get no answer.
-        jobs: the present Jobs.
-        made: all objects that it received.
-        leases: the renewals of the Job's lease.
+        job_sets: the present JobSets.
+        made: all JobSets that it received.
         deletions: kind of event and machine of each pod that was deleted, in this order.
     """
 
     step: dict[str, Any]
-    tries: list[list[Look]] = field(default_factory=list)
+    workflow: dict[str, Any] = field(default_factory=lambda: {"metadata": {}, "spec": {}})
+    attempts: list[list[Look]] = field(default_factory=list)
     logs: list[str] = field(default_factory=lambda: [""])
     warnings: dict[str, str] = field(default_factory=dict)
-    refused: str = ""
+    refused: int = 0
     suspended: int = 0
+    ending: int = 0
     away: int = 0
-    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    job_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[dict[str, Any]] = field(default_factory=list)
-    leases: list[int] = field(default_factory=list)
     deletions: list[tuple[str, int]] = field(default_factory=list)
     address: str = ""
     now: Look = field(default_factory=dict)
     looks: int = 0
+    history: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    restarts: int = 0
+    failures: int = 0
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         """The status and the JSON (or text) of an answer."""
-        kind, _, name = re.sub(r"/api(s/batch)?/v1/namespaces/here/", "", path).partition("/")
+        kind, _, name = re.sub(r"/apis?/(\S+/)?v1(\w+)?/namespaces/here/", "", path).partition("/")
         if method == "POST":
-            return self._make(kind, body)
+            return self._make(body)
         if method == "DELETE":
-            return 200, self.jobs.pop(name, {})
+            return 200, self.job_sets.pop(name, {})
+        if kind == "workflows":
+            return 200, self.workflow
         if kind == "events":
             about = query["fieldSelector"].removeprefix("involvedObject.name=").partition(",")[0]
-            message = self.warnings.get(about.rpartition("-pod")[1] + about.rpartition("-pod")[2])
+            message = next((text for end, text in self.warnings.items() if about.endswith(end)), None)
             return 200, {"items": [{"message": message, "metadata": {}, "involvedObject": {}}] if message else []}
         if kind == "pods" and name.endswith("/log"):
             return 200, self.logs.pop(0) if len(self.logs) > 1 else self.logs[0]
         if kind == "pods" and name:
             return 200, self.step
-        job = query.get("labelSelector", "").removeprefix(f"{pods.JOB}=")
+        of = query.get("labelSelector", "").removeprefix(f"{pods.GROUP}=")
         if kind == "pods" and "watch" in query:
-            return 200, "".join(f"{json.dumps(event)}\n" for event in self._events(job, query["resourceVersion"]))
+            return 200, "".join(f"{json.dumps(event)}\n" for event in self._events(query.get("resourceVersion", "")))
         if kind == "pods":
             self.looks += 1
-            return 200, {"items": self._look(job), "metadata": {"resourceVersion": str(self.looks)}}
-        if not name:
-            return 200, {"items": list(self.jobs.values())}
-        if name not in self.jobs:
-            return 404, {"message": f'jobs.batch "{name}" not found'}
-        if method == "PATCH":
-            self.leases.append(body["spec"]["activeDeadlineSeconds"])
-        return 200, self._job(name)
+            return 200, {"items": self._look(of), "metadata": {"resourceVersion": str(self.looks)}}
+        if name not in self.job_sets:
+            return 404, {"message": f'jobsets.jobset.x-k8s.io "{name}" not found'}
+        return 200, self._job_set(name)
 
-    def _make(self, kind: str, made: dict[str, Any]) -> tuple[int, Any]:
-        if kind == self.refused:
-            return 403, {"message": f'User "runner" cannot create resource "{kind}"'}
+    def _make(self, made: dict[str, Any]) -> tuple[int, Any]:
+        name = made["metadata"]["name"]
+        if self.refused == 403:
+            return 403, {"message": 'User "runner" cannot create resource "jobsets"'}
+        if self.refused:
+            return self.refused, {"message": "the server could not find the requested resource"}
+        if self.ending:
+            self.ending -= 1
+            self.job_sets[name] = made | {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+            return 409, {"message": "object is being deleted"}
+        if "deletionTimestamp" not in self.job_sets.get(name, {"metadata": {"deletionTimestamp": ""}})["metadata"]:
+            return 409, {"message": f'jobsets.jobset.x-k8s.io "{name}" already exists'}
         self.made.append(made)
-        made["metadata"] |= {"uid": f"uid-{len(self.made)}"}
-        if kind == "jobs":
-            self.jobs[made["metadata"]["name"]] = made
-            self.now = {}
+        self.job_sets[name] = made
         return 201, made
 
-    def _job(self, name: str) -> dict[str, Any]:
+    def _job_set(self, name: str) -> dict[str, Any]:
         self.suspended -= 1
-        ends = [pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in self.now.values()]
-        condition = None
-        if any(ends) or any("gone" in pod or "deleted" in pod for pod in self.now.values()):
-            condition = {"type": "Failed", "reason": "BackoffLimitExceeded", "message": "limit reached"}
-        elif ends and all(end == 0 for end in ends):
-            condition = {"type": "Complete"}
-        conditions = [{"status": "True", **condition}] if condition else []
-        held = self.suspended >= 0
-        start = {} if held else {"startTime": "2026-01-01T00:00:00Z"}
-        job = self.jobs[name]
-        return {**job, "spec": {**job["spec"], "suspend": held}, "status": {"conditions": conditions, **start}}
+        job_set, status = self.job_sets[name], self._status()
+        return {**job_set, "spec": {**job_set["spec"], "suspend": self.suspended >= 0}, "status": status}
 
-    def _events(self, job: str, version: str) -> list[dict[str, Any]]:
-        if version == str(self.looks):  # of the list from which they are missing already
-            return []
-        events = [
-            {"type": kind, "object": _pod(job, number, {"deleted": "2026-01-01T00:11:00Z"})}
-            for kind, number in self.deletions
-        ]
-        return [{"type": "MODIFIED", "object": _pod(job, 0, RUNNING)}, *events]
+    def _status(self) -> dict[str, Any]:
+        """What the pods of the last look led to, by the rules of the JobSet."""
+        codes = {pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in self.now.values()}
+        taken = any(pod.get("conditions", [{}])[0].get("type") == "DisruptionTarget" for pod in self.now.values())
+        lost = any("gone" in pod or "deleted" in pod for pod in self.now.values())
+        state, reason = None, ""
+        if REFUSED in codes:
+            state, reason = "Failed", "FailJobSetFailurePolicyAction"
+        elif taken or lost or codes - {None, 0}:
+            if not taken and STOPPED not in codes:
+                self.failures += 1
+            if self.failures == pods.FAILURES:
+                state, reason = "Failed", "ReachedMaxRestarts"
+            else:
+                self.restarts, self.now = self.restarts + 1, {}
+        elif codes == {0}:
+            state = "Completed"
+        condition = {"type": state, "status": "True", "reason": reason, "message": "limit reached"}
+        counts = {"restarts": self.restarts, "restartsCountTowardsMax": self.failures}
+        return {"terminalState": state, "conditions": [condition] if state else [], **counts}
 
-    def _look(self, job: str) -> list[dict[str, Any]]:
+    def _events(self, version: str) -> list[dict[str, Any]]:
+        return [event for look, event in self.history if look > int(version or 0)]
+
+    def _look(self, name: str) -> list[dict[str, Any]]:
         if self.suspended >= 0:
             return []
-        looks = self.tries[int(job.rpartition("-")[2]) - 1]
+        looks, before = self.attempts[self.restarts], self.now
         self.now = looks.pop(0) if len(looks) > 1 else looks[0]
-        return [_pod(job, number, status) for number, status in self.now.items() if "gone" not in status]
+        changed = [
+            ("MODIFIED", number, status)
+            for number, status in self.now.items()
+            if status != before.get(number) and not {"gone", "deleted"} & status.keys()
+        ]
+        if any({"gone", "deleted"} & status.keys() for status in self.now.values()):
+            changed += [(kind, number, {"deleted": "2026-01-01T00:11:00Z"}) for kind, number in self.deletions]
+        for kind, number, status in changed:
+            self.history.append((self.looks, {"type": kind, "object": _pod(name, number, status, self.restarts)}))
+        return [
+            _pod(name, number, status, self.restarts) for number, status in self.now.items() if "gone" not in status
+        ]
 
 
-RUNNING: dict[str, Any] = {"state": {"running": {}}}
-
-
-def _pod(job: str, number: int, status: dict[str, Any]) -> dict[str, Any]:
+def _pod(name: str, number: int, status: dict[str, Any], attempt: int) -> dict[str, Any]:
     return {
         "metadata": {
-            "name": f"{job}-{number}-pod{number}",
+            "name": f"{name}-worker-0-{number}-pod{number}",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "annotations": {pods.INDEX: str(number)},
-            "deletionTimestamp": status.get("deleted"),
-        },
+            "labels": {pods.ATTEMPT: str(attempt)},
+        }
+        | ({"deletionTimestamp": status["deleted"]} if "deleted" in status else {}),
         "status": {"conditions": status.get("conditions", []), "message": status.get("message")}
         | ({"containerStatuses": [_container(status["state"])]} if "state" in status else {}),
     }

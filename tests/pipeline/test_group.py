@@ -14,7 +14,7 @@ from kubernetes import client
 
 from components.train import cluster, group, pods
 from components.train.cluster import Cluster
-from components.train.machine import Machine
+from components.train.machine import REFUSED, Machine
 from openpose.errors import InputError
 from openpose.training import sigterm
 from tests.pipeline import kubernetes_server
@@ -26,9 +26,9 @@ DONE: dict[str, Any] = {"state": {"terminated": {"exitCode": 0, "finishedAt": "2
 PENDING: dict[str, Any] = {}
 
 
-def failed(code: int, second: int = 0, said: str = "", **others: Any) -> dict[str, Any]:
+def failed(code: int, said: str = "", **others: Any) -> dict[str, Any]:
     """The status of a pod whose program has ended."""
-    end = {"exitCode": code, "finishedAt": f"2026-01-01T00:10:{second:02d}Z", "message": said, **others}
+    end = {"exitCode": code, "finishedAt": "2026-01-01T00:10:00Z", "message": said, **others}
     return {"state": {"terminated": end}}
 
 
@@ -54,29 +54,33 @@ def train(kubernetes: Server) -> Callable[..., None]:
 def test_first_machines_log_is_the_steps_and_nothing_is_left(
     kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kubernetes.tries = [[{0: PENDING, 1: PENDING}, {0: RUNS, 1: PENDING}, {0: RUNS, 1: RUNS}, {0: DONE, 1: DONE}]]
+    kubernetes.attempts = [[{0: PENDING, 1: PENDING}, {0: RUNS, 1: PENDING}, {0: RUNS, 1: RUNS}, {0: DONE, 1: DONE}]]
     first, second = "2026-01-01T00:00:01.000000000Z step 1\n", "2026-01-01T00:00:02.000000000Z step 2\n"
     kubernetes.logs = [first, first + second]  # the connection was cut in between
     train()
     said = capsys.readouterr().out
     assert said.count("step 1\n") == said.count("step 2\n") == 1
     assert "all 2 machines have started" in said
-    assert [each["kind"] for each in kubernetes.made] == ["Job", "Service"]
-    assert not kubernetes.jobs
+    assert [each["kind"] for each in kubernetes.made] == ["JobSet"]
+    assert not kubernetes.job_sets
 
 
-def test_all_start_anew_when_one_fails(
+def test_all_start_again_when_one_fails(
     kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    aborted = failed(1, second=2, said="Traceback …\nUnavailableError: Collective ops is aborted")
-    kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: aborted, 1: failed(139, second=1, said="x\nSegmentation fault")}]]
-    kubernetes.tries += [[{0: RUNS, 1: RUNS}, {0: DONE, 1: DONE}]]
+    aborted = failed(1, said="Traceback …\nUnavailableError: Collective ops is aborted")
+    broken = failed(139, said="x\nSegmentation fault")
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: broken}, {0: aborted, 1: broken}]]
+    kubernetes.attempts += [[{0: RUNS, 1: RUNS}, {0: DONE, 1: DONE}]]
     train()
     said = capsys.readouterr()
     assert "machine 1: x\nmachine 1: Segmentation fault\n" in said.out
-    assert "warning: machine 1 (pod openpose-train-3f0c9a52-1-1-pod1) ended with exit code 139: Segmen" in said.err
-    names = [each["metadata"]["name"] for each in kubernetes.made if each["kind"] == "Job"]
-    assert names == ["openpose-train-3f0c9a52-1", "openpose-train-3f0c9a52-2"]
+    name = kubernetes.made[0]["metadata"]["name"]
+    assert (
+        f"warning: machine 1 (pod {name}-worker-0-1-pod1) ended with exit code 139: Segmentation fault; all" in said.err
+    )
+    assert "(failure 1 of at most 3)" in said.err
+    assert len(kubernetes.made) == 1
 
 
 DELETED = RUNS | {"deleted": "2026-01-01T00:11:00Z"}
@@ -88,23 +92,42 @@ TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "preempted for
     [
         (failed(137, reason="OOMKilled"), "was killed because it ran out of memory (OOMKilled); give it more memory"),
         (failed(137) | {"message": "The node was low on resource: memory."}, "ended: The node was low on resource"),
-        (failed(143) | {"conditions": [TAKEN]}, "was taken away: preempted for another pod"),
-        (failed(143), "was stopped (SIGTERM), as when its node is drained"),
-        ({"gone": True}, "machine 1: its pod was deleted"),
-        (RUNS | {"deleted": "2026-01-01T00:10:30Z"}, "machine 1: its pod was deleted"),
-        (RUNS | {"deleted": "2026-01-01T00:12:00Z", "conditions": [TAKEN]}, "machine 1 was taken away: preempted"),
+        (failed(1, said="x\nit broke"), "ended with exit code 1: it broke"),
+        (RUNS | {"deleted": "2026-01-01T00:10:30Z"}, "was deleted"),
     ],
 )
 def test_third_failure_is_the_end_and_says_why(
     pod: dict[str, Any], said: str, kubernetes: Server, train: Callable[..., None]
 ) -> None:
-    told_to_end = failed(143) | {"deleted": "2026-01-01T00:11:00Z"}  # by the Job, after another pod failed
-    kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: RUNS}, {0: told_to_end, 1: pod}] for _ in range(3)]
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: pod}] for _ in range(3)]
     with pytest.raises(InputError) as ended:
         train()
     assert str(ended.value).startswith("a machine failed 3 times, the last time: machine 1")
     assert said in str(ended.value)
-    assert not kubernetes.jobs
+    assert not kubernetes.job_sets
+
+
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        (failed(143) | {"conditions": [TAKEN]}, "was taken away: preempted for another pod"),
+        (failed(143), "was stopped (SIGTERM), as when its node is drained"),
+        (RUNS | {"conditions": [TAKEN]}, "was taken away: preempted"),
+    ],
+)
+def test_what_kubernetes_takes_away_is_not_a_failure(
+    pod: dict[str, Any],
+    said: str,
+    kubernetes: Server,
+    train: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: pod}] for _ in range(5)]
+    kubernetes.attempts += [[{0: DONE, 1: DONE}]]
+    train()
+    warnings = capsys.readouterr().err
+    assert warnings.count(said) == 5
+    assert "(restart 5, not a failure)" in warnings
 
 
 @pytest.mark.parametrize(
@@ -115,24 +138,23 @@ def test_third_failure_is_the_end_and_says_why(
     [
         ([("DELETED", 1), ("MODIFIED", 0), ("DELETED", 0)], 1),
         ([("MODIFIED", 0), ("DELETED", 1), ("DELETED", 0)], 0),
-        ([], 0),
     ],
 )
 def test_the_pod_that_was_deleted_first_is_named(
     last: dict[int, Any], deletions: list[tuple[str, int]], machine: int, kubernetes: Server, train: Callable[..., None]
 ) -> None:
-    """Also when both are gone before the next look; the Job deletes the others when one is lost."""
-    kubernetes.tries, kubernetes.deletions = [[{0: RUNS, 1: RUNS}, last] for _ in range(3)], deletions
-    with pytest.raises(InputError, match=f"the last time: machine {machine}: its pod was deleted"):
+    """Also when both are gone before the next look; Kubernetes deletes the others when one is lost."""
+    kubernetes.attempts, kubernetes.deletions = [[{0: RUNS, 1: RUNS}, last] for _ in range(3)], deletions
+    with pytest.raises(InputError, match=rf"the last time: machine {machine} \(pod .*\) was deleted"):
         train()
 
 
 def test_what_the_training_cannot_use_is_not_tried_again(kubernetes: Server, train: Callable[..., None]) -> None:
-    wrong = failed(1, said="some line\nerror: gpus is 4, but 2 are visible here\n")
-    kubernetes.tries = [[{0: RUNS, 1: RUNS}, {0: failed(1, second=5, said="aborted"), 1: wrong}]]
+    wrong = failed(REFUSED, said="some line\nerror: gpus is 4, but 2 are visible here\n")
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS}, {0: RUNS, 1: wrong}]]
     with pytest.raises(InputError, match=r"^machine 1: gpus is 4, but 2 are visible here$"):
         train()
-    assert len(kubernetes.made) == 2
+    assert not kubernetes.job_sets
 
 
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient nvidia.com/gpu"}
@@ -148,7 +170,7 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "message": "0/1 node
             "ErrImagePull: not found",
         ),
         ({0: RUNS, 1: PENDING}, {"-pod1": "Multi-Attach error for volume"}, "Multi-Attach error for volume"),
-        ({0: RUNS}, {"openpose-train-3f0c9a52-1": "exceeded quota: openpose"}, "exceeded quota: openpose"),
+        ({0: RUNS}, {"-worker-0": "exceeded quota: openpose"}, "exceeded quota: openpose"),
     ],
 )
 def test_machine_that_does_not_start_is_given_up_with_all_others(
@@ -159,65 +181,82 @@ def test_machine_that_does_not_start_is_given_up_with_all_others(
     train: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    kubernetes.tries, kubernetes.warnings = [[look]], warnings
+    kubernetes.attempts, kubernetes.warnings = [[look]], warnings
     with pytest.raises(InputError, match=r"machine 1 has not started within .*wait_minutes in the settings") as ended:
         train(wait_minutes=0.002)
     assert f"({said})" in str(ended.value)
     assert capsys.readouterr().out.count(f"machine 1 waits: {said}\n") == 1
-    assert not kubernetes.jobs
+    assert not kubernetes.job_sets
 
 
 def test_time_in_a_queue_does_not_count(
     kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kubernetes.tries, kubernetes.suspended = [[{0: DONE, 1: DONE}]], 30
+    kubernetes.attempts, kubernetes.suspended = [[{0: DONE, 1: DONE}]], 30
     train(wait_minutes=0.001)
     assert "machine 1 waits: its queue holds it back" in capsys.readouterr().out
 
 
-def test_lease_is_renewed_while_the_step_lives(
-    kubernetes: Server, train: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (403, r"cannot create resource .jobsets.; give the step's account the rights of man"),
+        (404, r"needs JobSet, which this cluster does not have .* an administrator installs it once: kubectl apply"),
+    ],
+)
+def test_missing_rights_and_a_missing_jobset_are_named(
+    status: int, said: str, kubernetes: Server, train: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(pods, "LEASE", 1)
-    kubernetes.tries = [[{0: RUNS, 1: RUNS} for _ in range(40)] + [{0: DONE, 1: DONE}]]
-    train()
-    assert kubernetes.made[0]["spec"]["activeDeadlineSeconds"] == 1
-    assert kubernetes.leases
-    assert min(kubernetes.leases) >= 1
-
-
-def test_missing_rights_are_named(kubernetes: Server, train: Callable[..., None]) -> None:
-    kubernetes.refused = "jobs"
-    with pytest.raises(InputError, match=r"cannot create resource .jobs.; give the step's account the rights of man"):
+    kubernetes.refused = status
+    with pytest.raises(InputError, match=said):
         train()
-
-
-def test_job_does_not_stay_without_its_service(kubernetes: Server, train: Callable[..., None]) -> None:
-    kubernetes.refused = "services"
-    with pytest.raises(InputError, match=r"cannot create resource .services."):
-        train()
-    assert not kubernetes.jobs
 
 
 def test_kubernetes_may_be_away_for_a_while(kubernetes: Server, train: Callable[..., None]) -> None:
-    kubernetes.tries, kubernetes.away = [[{0: DONE, 1: DONE}]], 10
+    kubernetes.attempts, kubernetes.away = [[{0: DONE, 1: DONE}]], 10
     train()
     assert kubernetes.away == 0
 
 
-def test_job_that_somebody_deleted_counts_as_a_failure(
+def test_a_deleted_job_set_is_the_end(
     kubernetes: Server, train: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kubernetes.tries = [[{0: RUNS, 1: RUNS}] for _ in range(3)]
-    monkeypatch.setattr(kubernetes, "_job", lambda name: kubernetes.jobs.pop(name) | {"status": {}})
-    with pytest.raises(InputError, match="3 times, the last time: the Job openpose-train-3f0c9a52-3 was deleted"):
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS}]]
+    monkeypatch.setattr(kubernetes, "_job_set", lambda name: kubernetes.job_sets.pop(name))
+    with pytest.raises(InputError, match="somebody deleted the JobSet openpose-train-5ad7c0f4-"):
         train()
 
 
-def test_stopped_step_deletes_its_machines(kubernetes: Server, train: Callable[..., None]) -> None:
-    kubernetes.tries, stop = [[{0: RUNS, 1: RUNS}]], threading.Event()
+def test_one_that_is_being_deleted_is_waited_for(kubernetes: Server, train: Callable[..., None]) -> None:
+    kubernetes.attempts, kubernetes.ending = [[{0: DONE, 1: DONE}]], 3
+    train()
+    assert kubernetes.ending == 0
+    assert len(kubernetes.made) == 1
+
+
+@pytest.mark.parametrize(
+    ("workflow", "stays"),
+    [
+        ({"metadata": {}, "spec": {}}, True),
+        ({"metadata": {}, "spec": {"activeDeadlineSeconds": 0}}, False),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}, False),
+    ],
+)
+def test_machines_outlive_a_step_that_is_stopped_but_not_their_run(
+    workflow: dict[str, Any],
+    stays: bool,
+    kubernetes: Server,
+    train: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubernetes.attempts, kubernetes.workflow, stop = [[{0: RUNS, 1: RUNS}]], workflow, threading.Event()
     threading.Timer(0.3, stop.set).start()
     with pytest.raises(sigterm.Interrupted) as ended:
         train(stop=stop)
     assert ended.value.code == 143
-    assert not kubernetes.jobs
+    assert bool(kubernetes.job_sets) == stays
+    if stays:
+        kubernetes.attempts = [[{0: DONE, 1: DONE}]]
+        train()
+        assert "is there already; this step goes on watching it" in capsys.readouterr().out
+        assert len(kubernetes.made) == 1

@@ -16,50 +16,53 @@ HERE = Path(__file__).parent
 STEP = yaml.safe_load((HERE / "step_pod.yaml").read_text())
 MAIN = STEP["spec"]["containers"][1]
 ENVIRONMENT = {variable["name"]: variable.get("value", "") for variable in MAIN["env"]}
-UID = "c0ffee00-0000-4000-8000-000000000000"
-COMMAND = ["python", "-m", "components.train", "--root=/data/openpose", "--gpus=4"]
+COMMAND = ["python", "-m", "components.train.worker", "--root=/data/openpose", "--gpus=4"]
 
 
-def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP) -> list[dict[str, Any]]:
+def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP) -> dict[str, Any]:
     machine = Machine.from_json(ENVIRONMENT[MACHINE])
-    job = pods.job(step, "openpose-train-3f0c9a52-1", pods.Training(COMMAND, machines, gpus, machine))
-    return [job, pods.service({**job, "metadata": job["metadata"] | {"uid": UID}})]
+    training = pods.Training(COMMAND, machines, gpus, machine)
+    return pods.job_set(step, pods.name_of(step, training), training)
 
 
-def container(job: dict[str, Any]) -> dict[str, Any]:
-    (found,) = job["spec"]["template"]["spec"]["containers"]
+def job(job_set: dict[str, Any]) -> dict[str, Any]:
+    (found,) = job_set["spec"]["replicatedJobs"]
+    return found["template"]["spec"]
+
+
+def container(job_set: dict[str, Any]) -> dict[str, Any]:
+    (found,) = job(job_set)["template"]["spec"]["containers"]
     return found
 
 
 def test_two_machines_with_four_gpus_are_the_golden_ones(tmp_path: Path) -> None:
     """After an intended change, copy the file that the message names over the golden file."""
     file = tmp_path / "two_machines.yaml"
-    file.write_text(yaml.safe_dump_all(made(), sort_keys=False))
+    file.write_text(yaml.safe_dump(made(), sort_keys=False))
     golden = HERE / "golden/two_machines.yaml"
-    assert list(yaml.safe_load_all(file.read_text())) == list(yaml.safe_load_all(golden.read_text())), file
+    assert yaml.safe_load(file.read_text()) == yaml.safe_load(golden.read_text()), file
 
 
 @pytest.mark.parametrize("machines", [2, 3, 16])
 def test_each_machine_knows_its_number_and_the_addresses_of_all(machines: int) -> None:
-    job, service = made(machines)
-    assert job["spec"]["completions"] == job["spec"]["parallelism"] == machines
-    names = [variable["name"] for variable in container(job)["env"]]
+    job_set = made(machines)
+    assert job(job_set)["completions"] == job(job_set)["parallelism"] == machines
+    variables = container(job_set)["env"]
+    names = [variable["name"] for variable in variables]
     assert names.index("JOB_COMPLETION_INDEX") < names.index("TF_CONFIG"), "else Kubernetes does not replace it"
-    text = next(each["value"] for each in container(job)["env"] if each["name"] == "TF_CONFIG")
+    text = next(each["value"] for each in variables if each["name"] == "TF_CONFIG")
     workers = set()
     for number in range(machines):
         config = json.loads(text.replace("$(JOB_COMPLETION_INDEX)", str(number)))
         assert config["task"] == {"type": "worker", "index": number}
         workers.add(tuple(config["cluster"]["worker"]))
     (addresses,) = workers
-    name = job["metadata"]["name"]
-    assert addresses == tuple(f"{name}-{number}.{name}:2222" for number in range(machines))
-    assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
+    name = job_set["metadata"]["name"]
+    assert addresses == tuple(f"{name}-worker-0-{number}.{name}:2222" for number in range(machines))
 
 
 def test_machine_is_like_the_step_but_for_what_is_kubeflows_and_what_it_asks_for() -> None:
-    job, _ = made()
-    machine = container(job)
+    machine = container(made())
     assert machine["image"] == MAIN["image"]
     assert machine["command"] == COMMAND
     assert {mount["mountPath"] for mount in machine["volumeMounts"]} == {"/dev/shm", "/data"}
@@ -67,48 +70,59 @@ def test_machine_is_like_the_step_but_for_what_is_kubeflows_and_what_it_asks_for
     assert {"OPENPOSE_RUN", "MIRROR_PASSWORD"} <= names
     assert not [name for name in names if name.startswith(("KFP_", "ARGO_", "OPENPOSE_MACHINE", "OPENPOSE_POD"))]
     assert machine["resources"]["limits"] == {"cpu": "16", "memory": "64Gi", "nvidia.com/gpu": "4"}
-    assert "nvidia.com/gpu" not in container(made(gpus=0)[0])["resources"]["limits"]
+    assert "nvidia.com/gpu" not in container(made(gpus=0))["resources"]["limits"]
 
 
 def test_machines_fit_the_restricted_standard_and_ask_kubernetes_for_nothing() -> None:
     bare = {**STEP, "spec": {**STEP["spec"], "containers": [{"name": "main", "image": "x"}]}}
     for step in (STEP, bare):
-        job, _ = made(step=step)
-        assert container(job)["securityContext"] == MAIN["securityContext"]
-        assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+        job_set = made(step=step)
+        assert container(job_set)["securityContext"] == MAIN["securityContext"]
+        assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is False
 
 
 def test_network_policy_lets_the_machines_talk_to_each_other() -> None:
     policies = yaml.safe_load_all((HERE.parent.parent / "manifests/base/network-policies.yaml").read_text())
     policy = next(each for each in policies if each["metadata"]["name"] == "openpose-runs")
     (expression,) = policy["spec"]["podSelector"]["matchExpressions"]
-    assert expression["key"] in made()[0]["spec"]["template"]["metadata"]["labels"]
+    assert expression["key"] in job(made())["template"]["metadata"]["labels"]
 
 
 def test_role_has_what_the_step_asks_kubernetes_for() -> None:
     roles = yaml.safe_load_all((HERE.parent.parent / "manifests/base/roles.yaml").read_text())
     rules = next(each for each in roles if each["metadata"]["name"] == "openpose-runner")["rules"]
     granted = {resource: set(rule["verbs"]) for rule in rules for resource in rule["resources"]}
-    assert granted["jobs"] == {"create", "get", "list", "patch", "delete"}
-    assert granted["services"] == {"create"}
+    assert granted["jobsets"] == {"create", "get", "delete"}
     assert granted["events"] == {"list"}
-    assert {"get", "list"} <= granted["pods"]
+    assert {"get", "list", "watch"} <= granted["pods"]
+    assert "get" in granted["workflows"]
 
 
-def test_group_is_gone_with_its_step_and_the_service_with_the_job() -> None:
-    job, service = made()
-    assert job["metadata"]["ownerReferences"][0]["uid"] == STEP["metadata"]["uid"]
-    assert service["metadata"]["ownerReferences"][0]["uid"] == UID
-    assert job["spec"]["activeDeadlineSeconds"] == 180
-    assert job["spec"]["backoffLimit"] == 0
-    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+def test_job_set_is_gone_with_the_workflow_and_its_jobs_try_once() -> None:
+    job_set = made()
+    (owner,) = job_set["metadata"]["ownerReferences"]
+    assert owner["kind"] == "Workflow"
+    assert owner["uid"] == STEP["metadata"]["ownerReferences"][0]["uid"]
+    assert job(job_set)["backoffLimit"] == 0
+    assert job(job_set)["template"]["spec"]["restartPolicy"] == "Never", "else JobSet accepts it and never starts"
 
 
-def test_queue_gets_the_job_and_not_each_pod() -> None:
-    job, service = made()
-    assert job["metadata"]["labels"][pods.QUEUE] == "openpose"
-    assert pods.QUEUE not in job["spec"]["template"]["metadata"]["labels"]
-    assert pods.QUEUE not in service["metadata"]["labels"]
+def test_each_run_and_each_training_has_a_job_set_of_its_own() -> None:
+    machine = Machine.from_json(ENVIRONMENT[MACHINE])
+    other = {**STEP, "metadata": {**STEP["metadata"], "labels": {**STEP["metadata"]["labels"], pods.RUN: "other"}}}
+    names = {
+        pods.name_of(step, pods.Training(command, 2, 0, machine))
+        for step in (STEP, other)
+        for command in (COMMAND, [*COMMAND, "--epochs=2"])
+    }
+    assert len(names) == 4
+    assert max(map(len, names)) <= 46, "what JobSet accepts"
+
+
+def test_queue_gets_the_job_set_and_not_each_pod() -> None:
+    job_set = made()
+    assert job_set["metadata"]["labels"][pods.QUEUE] == "openpose"
+    assert pods.QUEUE not in job(job_set)["template"]["metadata"]["labels"]
 
 
 def test_several_machines_need_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

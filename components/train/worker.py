@@ -1,0 +1,52 @@
+"""Trains on one machine of several: `components.train` with exit codes from which the JobSet decides what follows.
+
+| exit code | meaning | what follows |
+|---|---|---|
+| 0 | the training is done | nothing |
+| 78, `EX_CONFIG` of sysexits.h | the training cannot use its parameters or data | no other try |
+| 143 | SIGTERM came, here or on another machine, and a checkpoint was written | all start again; not a failure |
+| any other | a failure | all start again, twice at most |
+"""
+
+import os
+import sys
+import traceback
+
+from components import command
+from components.train.machine import REFUSED, STOPPED, WORKER_PROGRAM
+from components.train.train import train
+from openpose.training import sigterm
+
+WAIT = 180.0  # seconds, longer than a machine may take to end or Kubernetes to notice that a node is lost
+
+
+def main() -> int:
+    """Runs the command line; returns the exit code."""
+    try:
+        return REFUSED if command.run(train, WORKER_PROGRAM) == 1 else 0
+    except sigterm.Interrupted:
+        return STOPPED
+    except Exception as error:
+        traceback.print_exc()
+        if not _is_of_another_machine(error):
+            return 1
+    # That machine says what happened, but it may take longer to end. This one's exit code would hide the reason.
+    print("another machine was lost; waiting for what Kubernetes says of it", file=sys.stderr, flush=True)
+    with sigterm.deferred() as stop:
+        return STOPPED if stop.wait(WAIT) else 1
+
+
+def _is_of_another_machine(error: Exception) -> bool:
+    """Whether an error can be that of a collective operation that lost its peer."""
+    from tensorflow import errors  # here because TensorFlow takes seconds to import
+
+    lost = (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.InternalError)
+    return isinstance(error, (*lost, errors.DeadlineExceededError))
+
+
+if __name__ == "__main__":
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if code:
+        os._exit(code)  # at Python's own end TensorFlow waits for machines that may be gone
