@@ -91,7 +91,7 @@ def on_volume(root: str, options: Options, settings: Settings) -> int:
 def _followed(kubectl: Sequence[str]) -> int:
     """Shows the pod's log until it ends; returns its exit code.
 
-    `kubectl run --attach` sometimes shows nothing of a pod that ends within seconds.
+    `kubectl run --attach` and `kubectl logs --follow` may miss the end of a log, and all of a short one.
 
     Raises:
         InputError: the pod does not start, or was deleted.
@@ -101,9 +101,15 @@ def _followed(kubectl: Sequence[str]) -> int:
         if time.monotonic() > deadline:
             raise InputError(f"the pod {POD} has not started within {START / 60:.0f} minutes: {_why(status)}")
         time.sleep(1)
-    subprocess.run([*kubectl, "logs", "--follow", POD])
+    shown = 0
+    with subprocess.Popen([*kubectl, "logs", "--follow", POD], stdout=subprocess.PIPE, text=True) as log:
+        for line in log.stdout or ():
+            print(line, end="", flush=True)
+            shown += 1
     while (status := _status(kubectl))["phase"] == "Running":
         time.sleep(1)
+    whole = subprocess.run([*kubectl, "logs", POD], stdout=subprocess.PIPE, text=True).stdout
+    print("".join(whole.splitlines(keepends=True)[shown:]), end="", flush=True)
     ended = [each["state"]["terminated"]["exitCode"] for each in status.get("containerStatuses", [])]
     if not ended:
         raise InputError(f"the pod {POD} was lost: {_why(status)}; run the command again")

@@ -18,7 +18,9 @@ case "$3" in
       2) echo '{"status": {"phase": "Running"}}' ;;
       *) cat "$0.end" ;;
     esac ;;
-  logs) echo 'removes runs/0123456789ab' ;;
+  logs)
+    echo 'removes runs/0123456789ab'
+    test "$4" = --follow || echo 'all' ;;
 esac
 """
 
@@ -44,7 +46,7 @@ def test_a_volume_is_pruned_by_a_pod(
     ended = {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"exitCode": 4}}}]}
     Path(f"{kubectl}.end").write_text(json.dumps({"status": ended}))
     assert prune.main(["--images", str(built), "--days", "7", "--delete"]) == 4
-    assert capfd.readouterr().out == "removes runs/0123456789ab\n"
+    assert capfd.readouterr().out == "removes runs/0123456789ab\nall\n", "also what was missed while it ran"
     asked = Path(f"{kubectl}.asked").read_text().splitlines()
     assert asked[:4] == ["--namespace", "mine", "run", "openpose-prune"]
     assert "--restart=Never" in asked
