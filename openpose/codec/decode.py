@@ -249,10 +249,8 @@ def _score_limbs(pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, paramet
 
     The score is weighted with the peaks' heights: of two hips on one limb's line the clearer one is right.
     """
-    # Nearly all pairs of a crowd lie off every limb: a few samples, from the middle, are enough to drop those.
-    order = np.argsort(np.abs(np.arange(parameters.samples) - (parameters.samples - 1) / 2), kind="stable")
-    allowed = int(parameters.samples * (1 - parameters.min_agreement) + 1e-6)  # samples that need not agree
-    first, rest = np.split(order, [allowed + 1])
+    # Nearly all pairs of a crowd lie off every limb: a few samples are enough to drop those.
+    first, rest = sample_order(parameters)
     along = _along(pairs, first, peaks, vectmap, parameters)
     hopeful = np.flatnonzero((along > parameters.sample_threshold).any(-1))
     pairs, along = pairs[hopeful], along[hopeful]
@@ -261,6 +259,14 @@ def _score_limbs(pairs: _Connections, peaks: Peaks, vectmap: np.ndarray, paramet
     score = along.mean(-1) * (peaks.score[pairs.first] * peaks.score[pairs.second]) ** 0.25
     valid = (agreement >= parameters.min_agreement) & (score > 0)
     return _Connections(pairs.limb[valid], pairs.first[valid], pairs.second[valid], score[valid])
+
+
+def sample_order(parameters: DecodeParameters) -> tuple[np.ndarray, np.ndarray]:
+    """The samples along a limb, from the middle outward: first those of which one must agree, then the others."""
+    order = np.argsort(np.abs(np.arange(parameters.samples) - (parameters.samples - 1) / 2), kind="stable")
+    allowed = int(parameters.samples * (1 - parameters.min_agreement) + 1e-6)  # samples that need not agree
+    first, rest = np.split(order, [allowed + 1])
+    return first, rest
 
 
 def _along(
@@ -291,7 +297,7 @@ def _bilinear(vectmap: np.ndarray, x: np.ndarray, y: np.ndarray, limb: np.ndarra
 
 
 # Cells; shorter lengths count as this one, as they are within a peak's width.
-_SHORT = 2.0
+SHORT = 2.0
 
 
 def _without_overlong(
@@ -307,7 +313,7 @@ def _without_overlong(
     for end in (candidates.first, candidates.second):
         shortest = np.full((skeleton.num_limbs, len(peaks.part)), np.inf, np.float32)
         np.minimum.at(shortest, (candidates.limb, end), length)
-        limit *= np.maximum(shortest[candidates.limb, end], _SHORT)
+        limit *= np.maximum(shortest[candidates.limb, end], SHORT)
     ratio = length_ratio(skeleton) if parameters.max_length_ratio is None else parameters.max_length_ratio
     return candidates[length <= ratio * np.sqrt(limit)]
 

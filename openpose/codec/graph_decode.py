@@ -1,0 +1,393 @@
+"""The decoder as a TensorFlow graph, which exported files contain: the same people as `decode.py` finds.
+
+It uses only operations that TensorFlow, ONNX Runtime and TensorFlow Lite all have. Sizes depend on the data, so a
+picture with few peaks takes little time. TensorFlow Lite's operations may fail on empty tensors, so each list that
+depends on the data ends with one entry that stands for nothing.
+
+Letters of the shapes: h × w cells, K parts, L limbs, k peaks per part, N = K k peaks, M pairs of peaks, F pieces of
+people. Peak i of part p has the index p k + i; those of a part are in falling order of height, and some stand for
+nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from openpose.codec import decode
+from openpose.codec.decode import DecodeParameters
+from openpose.skeleton import Skeleton
+
+_FAR = 1e30  # beyond every distance and score
+
+
+class Found(NamedTuple):
+    """The people in one picture, best first; the entries after them are 0.
+
+    Attributes:
+        keypoints: float32 [max_people, K, 3]: x, y in cells, and score, of each part; 0 where it was not found.
+        scores: float32 [max_people].
+        count: int32 [], how many people there are.
+    """
+
+    keypoints: tf.Tensor
+    scores: tf.Tensor
+    count: tf.Tensor
+
+
+class _Peaks(NamedTuple):
+    xy: tf.Tensor  # float32 [N, 2], cells
+    score: tf.Tensor  # float32 [N]
+    exists: tf.Tensor  # bool [N]
+    part: tf.Tensor  # int32 [N]
+    each: tf.Tensor  # int32 [], peaks of each part
+
+
+class _Pairs(NamedTuple):
+    """Pairs of peaks, best first."""
+
+    first: tf.Tensor  # int32 [M], index of a peak
+    second: tf.Tensor  # int32 [M]
+    score: tf.Tensor  # float32 [M]
+    exists: tf.Tensor  # bool [M]
+
+
+class _Groups(NamedTuple):
+    """Which peaks belong together."""
+
+    owner: tf.Tensor  # int32 [N]: index of the peak that stands for the group
+    parts: tf.Tensor  # float32 [N, K]: 1 for each part of the group, in the row of its owner
+
+
+def max_people(skeleton: Skeleton) -> int:
+    """How many finds a graph returns at most by default: 100 people; as many others as `decode.max_peaks` peaks."""
+    return decode.max_peaks(skeleton)
+
+
+@dataclass(frozen=True)
+class GraphDecoder:
+    """Finds people in maps, in TensorFlow operations.
+
+    Attributes:
+        skeleton: of the maps.
+        parameters: thresholds and limits.
+        max_people: the best of them are returned.
+    """
+
+    skeleton: Skeleton
+    parameters: DecodeParameters
+    max_people: int
+
+    def decode(self, heatmap: tf.Tensor, vectmap: tf.Tensor) -> Found:
+        """The people in the maps of one picture; none where the maps hold no numbers.
+
+        Args:
+            heatmap: float32 [h, w, K + 1]; background, the last channel, is not used.
+            vectmap: float32 [h, w, 2 L].
+        """
+        peaks = self._peaks(heatmap[..., : self.skeleton.num_parts])
+        if not self.skeleton.limbs:
+            return self._lone(peaks)
+        limbs = self._limbs(peaks, vectmap)
+        groups = _join(_Groups(tf.range(tf.size(peaks.part)), self._one_hot(peaks)), limbs)
+        groups = _join(groups, self._near_pieces(groups, peaks))
+        return self._people(groups, limbs, peaks)
+
+    def _peaks(self, heatmap: tf.Tensor) -> _Peaks:
+        """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell."""
+        fine = _upsampled(heatmap, self.parameters.upsampling)
+        where = _listed(_is_peak(fine) & (fine > self.parameters.peak_threshold))
+        y, x, part = tf.unstack(where, axis=-1)
+        height = tf.where(_all_but_last(y), tf.gather_nd(fine, where), 0.0)
+        of_part = tf.where(part == tf.range(self.skeleton.num_parts)[:, None], height, 0.0)  # [K, all peaks]
+        most = tf.reduce_max(tf.reduce_sum(tf.cast(of_part > 0, tf.int32), -1))
+        each = tf.clip_by_value(most, 1, self.parameters.max_peaks or decode.max_peaks(self.skeleton))
+        score, order = tf.math.top_k(of_part, each)
+        share = self.parameters.peak_share
+        share = decode.peak_share(self.skeleton) if share is None else share
+        exists = tf.reshape((score > 0) & (score >= share * score[:, :1]), [-1])
+        order = tf.reshape(order, [-1])
+        y, x, part = (tf.gather(axis, order) for axis in (y, x, part))
+        xy = tf.stack([_refined(fine, y, x, part, 1), _refined(fine, y, x, part, 0)], -1)
+        xy = (xy + 0.5) / self.parameters.upsampling - 0.5
+        part = tf.range(tf.size(order)) // each
+        return _Peaks(xy, tf.where(exists, tf.reshape(score, [-1]), 0.0), exists, part, each)
+
+    def _one_hot(self, peaks: _Peaks) -> tf.Tensor:
+        return tf.cast(peaks.part[:, None] == tf.range(self.skeleton.num_parts), tf.float32)
+
+    def _lone(self, peaks: _Peaks) -> Found:
+        """Each peak as a find of its own, where no limbs join them."""
+        keypoint = tf.concat([peaks.xy, peaks.score[:, None]], -1)
+        keypoints = self._one_hot(peaks)[..., None] * keypoint[:, None]
+        return self._best(keypoints, peaks.score, peaks.exists & (peaks.score >= self.parameters.min_score))
+
+    def _limbs(self, peaks: _Peaks, vectmap: tf.Tensor) -> _Pairs:
+        """Pairs of peaks along which the vectmap agrees, without those that are much longer than others."""
+        begin, end = (np.array(parts, np.int32) for parts in zip(*self.skeleton.limbs, strict=True))
+        exists = tf.reshape(peaks.exists, [self.skeleton.num_parts, -1])
+        both = tf.gather(exists, begin)[:, :, None] & tf.gather(exists, end)[:, None]
+        limb, i, j = tf.unstack(_listed(both), axis=-1)
+        first, second = tf.gather(begin, limb) * peaks.each + i, tf.gather(end, limb) * peaks.each + j
+        real = _all_but_last(limb)
+        # Nearly all pairs of a crowd lie off every limb: a few samples, from the middle, are enough to drop those.
+        some, rest = decode.sample_order(self.parameters)
+        along = self._along(limb, first, second, some, peaks, vectmap)
+        hopeful = _listed(real & tf.reduce_any(along > self.parameters.sample_threshold, -1))[:, 0]
+        limb, first, second, along = (tf.gather(values, hopeful) for values in (limb, first, second, along))
+        along = tf.concat([along, self._along(limb, first, second, rest, peaks, vectmap)], -1)
+        agree = tf.reduce_sum(tf.cast(along > self.parameters.sample_threshold, tf.int32), -1)
+        height = tf.gather(peaks.score, first) * tf.gather(peaks.score, second)
+        score = tf.reduce_mean(along, -1) * tf.sqrt(tf.sqrt(height))
+        least = self.parameters.samples - (len(some) - 1)
+        valid = _all_but_last(limb) & (agree >= least) & (score > 0)
+        valid &= self._not_overlong(limb, first, second, valid, peaks)
+        return _best_first(first, second, score, valid)
+
+    def _along(
+        self,
+        limb: tf.Tensor,
+        first: tf.Tensor,
+        second: tf.Tensor,
+        samples: np.ndarray,
+        peaks: _Peaks,
+        vectmap: tf.Tensor,
+    ) -> tf.Tensor:
+        """The vectmap's component along each pair at some of the samples between its peaks: [M, len(samples)]."""
+        start = tf.gather(peaks.xy, first)
+        span = tf.gather(peaks.xy, second) - start
+        unit = span / tf.maximum(_length(span), 1e-6)[:, None]
+        steps = np.linspace(0, 1, self.parameters.samples, dtype=np.float32)[samples]
+        x, y = (start[:, axis, None] + steps * span[:, axis, None] for axis in (0, 1))
+        return tf.reduce_sum(_bilinear(vectmap, x, y, limb, self.skeleton.num_limbs) * unit[:, None], -1)
+
+    def _not_overlong(
+        self, limb: tf.Tensor, first: tf.Tensor, second: tf.Tensor, valid: tf.Tensor, peaks: _Peaks
+    ) -> tf.Tensor:
+        """Which pairs are not much longer than the shortest valid ones of their peaks: bool [M]."""
+        length = _length(tf.gather(peaks.xy, first) - tf.gather(peaks.xy, second))
+        limit, count = tf.ones_like(length), tf.size(peaks.part)
+        for end in (first, second):
+            own = limb * count + end
+            shortest = tf.math.unsorted_segment_min(tf.where(valid, length, _FAR), own, self.skeleton.num_limbs * count)
+            limit *= tf.maximum(tf.gather(shortest, own), decode.SHORT)
+        ratio = self.parameters.max_length_ratio
+        ratio = decode.length_ratio(self.skeleton) if ratio is None else ratio
+        return length <= ratio * tf.sqrt(limit)
+
+    def _near_pieces(self, groups: _Groups, peaks: _Peaks) -> _Pairs:
+        """Pairs of groups that may be one person though no limb joins them, the nearest first."""
+        size = _segment_sum(tf.cast(peaks.exists, tf.float32), groups.owner, tf.size(groups.owner))
+        used = peaks.exists & ((tf.gather(size, groups.owner) > 1) | (peaks.score >= self.parameters.lone_threshold))
+        roots, piece = _pieces(used, groups.owner)
+        has = tf.gather(groups.parts, roots)
+        apart = tf.matmul(has, has, transpose_b=True) == 0
+        apart &= _all_but_last(roots)
+        may_grow = tf.reduce_any(apart, -1) & _all_but_last(roots)
+        used &= tf.gather(may_grow, piece)
+        roots, piece = _pieces(used, groups.owner)
+        points = _listed(used)[:, 0]
+        piece = _last_is(tf.gather(piece, points), tf.size(roots) - 1)
+        gap = _gaps(tf.gather(peaks.xy, points), piece, tf.size(roots))
+        has, limbs = tf.gather(groups.parts, roots), np.zeros((self.skeleton.num_parts,) * 2, np.float32)
+        limbs[tuple(np.transpose(self.skeleton.limbs))] = 1
+        linked = tf.matmul(tf.matmul(has, limbs + limbs.T), has, transpose_b=True) > 0
+        near = gap <= tf.where(linked, self.parameters.max_limb_gap, self.parameters.max_gap)
+        number = tf.range(tf.size(roots))
+        pairs = _listed(near & (number[:, None] < number) & _all_but_last(roots))
+        one, other = (tf.gather(roots, pairs[:, end]) for end in (0, 1))
+        return _best_first(one, other, -tf.gather_nd(gap, pairs), _all_but_last(one))
+
+    def _people(self, groups: _Groups, limbs: _Pairs, peaks: _Peaks) -> Found:
+        """Groups of peaks as people, best first; weak ones are dropped."""
+        size = _segment_sum(tf.cast(peaks.exists, tf.float32), groups.owner, tf.size(groups.owner))
+        least = self.skeleton.min_parts if self.parameters.min_parts is None else self.parameters.min_parts
+        roots, person = _pieces(peaks.exists & (tf.gather(size, groups.owner) >= least), groups.owner)
+        count, parts = tf.size(roots), self.skeleton.num_parts
+        keypoint = tf.concat([peaks.xy, peaks.score[:, None]], -1)
+        keypoints = _segment_sum(keypoint, person * parts + peaks.part, count * parts)
+        keypoints = tf.reshape(keypoints, [-1, parts, 3])
+        one, other = (tf.gather(groups.owner, end) for end in (limbs.first, limbs.second))
+        inside = tf.where((one == other) & limbs.exists, limbs.score, 0.0)
+        limb_total = _segment_sum(inside, tf.gather(person, limbs.first), count)
+        found = tf.maximum(tf.gather(size, roots), 1.0)
+        mean = (tf.reduce_sum(keypoints[..., 2], -1) + limb_total) / (2 * found)
+        length = _sizes(keypoints)
+        certainty = length / (length + self.parameters.doubtful_size)
+        score = mean * tf.sqrt(found / parts) * certainty
+        return self._best(keypoints, score, _all_but_last(roots) & (mean >= self.parameters.min_score))
+
+    def _best(self, keypoints: tf.Tensor, score: tf.Tensor, exists: tf.Tensor) -> Found:
+        """The best of the people that exist, in tables of a fixed size."""
+        shown = tf.minimum(tf.size(score), self.max_people)
+        score, order = tf.math.top_k(tf.where(exists, score, -_FAR), shown)
+        exists = tf.gather(exists, order)
+        keypoints = tf.where(exists[:, None, None], tf.gather(keypoints, order), 0.0)
+        missing = self.max_people - shown
+        return Found(
+            tf.reshape(
+                tf.pad(keypoints, [[0, missing], [0, 0], [0, 0]]), [self.max_people, self.skeleton.num_parts, 3]
+            ),
+            tf.reshape(tf.pad(tf.where(exists, score, 0.0), [[0, missing]]), [self.max_people]),
+            tf.reduce_sum(tf.cast(exists, tf.int32)),
+        )
+
+
+def _listed(mask: tf.Tensor) -> tf.Tensor:
+    """Where a mask is true, int32 [M + 1, rank]; the last row stands for nothing."""
+    return tf.pad(tf.cast(tf.where(mask), tf.int32), [[0, 1], [0, 0]])
+
+
+def _all_but_last(values: tf.Tensor) -> tf.Tensor:
+    """True for each entry of a list but the last, which stands for nothing."""
+    count = tf.shape(values)[0]
+    return tf.range(count) < count - 1
+
+
+def _length(vectors: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(vectors * vectors, -1))
+
+
+def _segment_sum(values: tf.Tensor, segment: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    return tf.math.unsorted_segment_sum(values, segment, count)
+
+
+def _upsampled(maps: tf.Tensor, factor: int) -> tf.Tensor:
+    """Maps [factor h, factor w, K], interpolated cubically as OpenCV does it; the border is repeated."""
+    for axis in (1, 0):
+        before, after = (tf.gather(maps, [end], axis=axis) for end in (0, tf.shape(maps)[axis] - 1))
+        padded = tf.concat([before, before, maps, after, after], axis)
+        size = tf.shape(maps)[axis]
+        phases = [_interpolated(padded, axis, size, (phase + 0.5) / factor - 0.5) for phase in range(factor)]
+        shape = [size * factor, -1, maps.shape[-1]] if axis == 0 else [-1, size * factor, maps.shape[-1]]
+        maps = tf.reshape(tf.stack(phases, axis + 1), shape)
+    return maps
+
+
+def _interpolated(padded: tf.Tensor, axis: int, size: tf.Tensor, offset: float) -> tf.Tensor:
+    """Cubic interpolation at a fixed offset from each cell; `padded` has two more cells at both ends of the axis."""
+    first = int(np.floor(offset)) + 1
+    total = None
+    for tap, weight in enumerate(cubic_weights(offset - np.floor(offset))):
+        cells = slice(first + tap, first + tap + size)
+        part = weight * (padded[cells] if axis == 0 else padded[:, cells])
+        total = part if total is None else total + part
+    return total
+
+
+def cubic_weights(share: Any) -> list[Any]:
+    """Weights of the cells at -1, 0, 1 and 2 for a point at this share of the way from 0 to 1, as OpenCV has them."""
+    a, rest = -0.75, 1 - share
+    outer = ((a * (share + 1) - 5 * a) * (share + 1) + 8 * a) * (share + 1) - 4 * a
+    inner = ((a + 2) * share - (a + 3)) * share * share + 1
+    next_inner = ((a + 2) * rest - (a + 3)) * rest * rest + 1
+    return [outer, inner, next_inner, 1 - outer - inner - next_inner]
+
+
+def _is_peak(maps: tf.Tensor) -> tf.Tensor:
+    """3×3 local maxima of maps [h, w, K]; of equal neighbours the first one in reading order."""
+    padded = tf.pad(maps, [[1, 1], [1, 1], [0, 0]], constant_values=-_FAR)
+    left, right = padded[1:-1, :-2], padded[1:-1, 2:]
+    rows = tf.maximum(tf.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
+    return (maps > tf.maximum(rows[:-2], left)) & (maps >= tf.maximum(rows[2:], right))
+
+
+def _refined(maps: tf.Tensor, y: tf.Tensor, x: tf.Tensor, part: tf.Tensor, axis: int) -> tf.Tensor:
+    """The coordinate of the vertex of the parabola through a maximum and its neighbours along an axis, within ±0.5."""
+    here, last = (y, x)[axis], tf.shape(maps)[axis] - 1
+    ends = [tf.clip_by_value(here + step, 0, last) for step in (-1, 1)]
+    points = [tf.stack([y, end, part] if axis else [end, x, part], -1) for end in ends]
+    before, after = (tf.gather_nd(maps, point) for point in points)
+    curvature = 2 * tf.gather_nd(maps, tf.stack([y, x, part], -1)) - before - after
+    offset = tf.clip_by_value((after - before) / tf.maximum(2 * curvature, 1e-12), -0.5, 0.5)
+    inside = (here > 0) & (here < last) & (curvature > 0)
+    return tf.cast(here, tf.float32) + tf.where(inside, offset, 0.0)
+
+
+def _bilinear(vectmap: tf.Tensor, x: tf.Tensor, y: tf.Tensor, limb: tf.Tensor, limbs: int) -> tf.Tensor:
+    """The limbs' vectors [M, samples, 2] at points [M, samples], interpolated; points are clamped to the border."""
+    h, w = tf.unstack(tf.shape(vectmap)[:2])
+    vectors = tf.reshape(vectmap, [-1, 2])
+    x = tf.clip_by_value(x, 0.0, tf.cast(w - 1, tf.float32))
+    y = tf.clip_by_value(y, 0.0, tf.cast(h - 1, tf.float32))
+    x0, y0 = tf.cast(x, tf.int32), tf.cast(y, tf.int32)
+    x_share, y_share = ((at - tf.cast(cell, tf.float32))[..., None] for at, cell in ((x, x0), (y, y0)))
+    x1, y1 = tf.minimum(x0 + 1, w - 1), tf.minimum(y0 + 1, h - 1)
+    upper, lower = (
+        tf.gather(vectors, (row * w + x0) * limbs + limb[:, None]) * (1 - x_share)
+        + tf.gather(vectors, (row * w + x1) * limbs + limb[:, None]) * x_share
+        for row in (y0, y1)
+    )
+    return upper * (1 - y_share) + lower * y_share
+
+
+def _best_first(first: tf.Tensor, second: tf.Tensor, score: tf.Tensor, exists: tf.Tensor) -> _Pairs:
+    """The pairs that exist, best first, and of equal ones the first; one that does not when there are none."""
+    count = tf.maximum(tf.reduce_sum(tf.cast(exists, tf.int32)), 1)
+    score, order = tf.math.top_k(tf.where(exists, score, -_FAR), count)
+    return _Pairs(tf.gather(first, order), tf.gather(second, order), score, tf.gather(exists, order))
+
+
+def _join(groups: _Groups, pairs: _Pairs) -> _Groups:
+    """Joins the groups of each pair of peaks, the best pair first, unless they have a part in common.
+
+    A pair whose groups have no better pair is joined at once, whatever other pairs there are: no better one can change
+    its groups before its turn. So all such pairs are joined in one round, and the result is that of one pair after the
+    other. The most rounds are as many as the parts of a group, nearly always.
+    """
+    peak, rank, last = tf.range(tf.size(groups.owner)), tf.range(tf.size(pairs.first)), tf.size(pairs.first) - 1
+
+    def round(owner: tf.Tensor, parts: tf.Tensor, go_on: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        a, b = tf.gather(owner, pairs.first), tf.gather(owner, pairs.second)
+        common = tf.reduce_sum(tf.gather(parts, a) * tf.gather(parts, b), -1)
+        free = pairs.exists & (a != b) & (common == 0)
+        waiting = tf.where(free, rank, last + 1)
+        best = tf.math.unsorted_segment_min(tf.concat([waiting, waiting], 0), tf.concat([a, b], 0), tf.size(owner))
+        chosen = free & (tf.gather(best, a) == rank) & (tf.gather(best, b) == rank)
+        own = tf.minimum(best, last)  # of each group; groups without pairs have a large number
+        joins = (best <= last) & tf.gather(chosen, own)
+        root, partner = tf.gather(a, own), tf.gather(a, own) + tf.gather(b, own) - peak
+        parts = tf.maximum(parts, tf.gather(parts, tf.where(joins, partner, peak)))
+        return tf.gather(tf.where(joins, root, peak), owner), parts, tf.reduce_any(free)
+
+    shapes = (tf.TensorShape([None]), tf.TensorShape([None, groups.parts.shape[-1]]), tf.TensorShape([]))
+    start = (groups.owner, groups.parts, tf.constant(True))
+    owner, parts, _ = tf.while_loop(lambda owner, parts, go_on: go_on, round, start, shapes)
+    return _Groups(owner, parts)
+
+
+def _pieces(used: tf.Tensor, owner: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The groups of the peaks that are used, numbered.
+
+    Returns:
+        int32 [F + 1], the owner of each group; the last one stands for nothing.
+        int32 [N], the number of each peak's group; F for a peak that is not used.
+    """
+    is_root = used & (owner == tf.range(tf.size(owner)))
+    number = tf.cumsum(tf.cast(is_root, tf.int32))
+    roots = _listed(is_root)[:, 0]
+    return roots, tf.where(used, tf.gather(number, owner) - 1, tf.size(roots) - 1)
+
+
+def _last_is(values: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    return tf.where(_all_but_last(values), values, last)
+
+
+def _gaps(xy: tf.Tensor, piece: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Least distance between the points of two pieces, in diagonals of the larger one's box: float32 [F, F]."""
+    distance = _length(xy[:, None] - xy)
+    for _ in range(2):
+        distance = tf.transpose(tf.math.unsorted_segment_min(distance, piece, count))
+    box = tf.math.unsorted_segment_min(tf.concat([xy, -xy], -1), piece, count)
+    diagonal = _length(box[:, :2] + box[:, 2:])
+    larger = tf.maximum(diagonal[:, None], diagonal)
+    return tf.where(larger > 0, distance / tf.maximum(larger, 1e-6), _FAR)  # without any limb there is no person
+
+
+def _sizes(keypoints: tf.Tensor) -> tf.Tensor:
+    """Longer side of the box about each person's parts: [P]."""
+    xy, found = keypoints[..., :2], keypoints[..., 2:] > 0
+    low = tf.reduce_min(tf.where(found, xy, _FAR), 1)
+    high = tf.reduce_max(tf.where(found, xy, -_FAR), 1)
+    return tf.maximum(tf.reduce_max(high - low, -1), 0.0)
