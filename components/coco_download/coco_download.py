@@ -228,7 +228,8 @@ def _summary(manifest: DataManifest) -> str:
         lines += _became(split, each)
         if each.bad.missing:
             more = ", …" if each.bad.missing > 3 else ""
-            lines.append(f"  {each.bad.missing} pictures of {split} are missing: {', '.join(each.bad.names[:3])}{more}")
+            names = ", ".join(each.bad.names[:3])
+            lines.append(f"  {each.bad.missing} pictures of {split} are missing or empty: {names}{more}")
     lines += [f"warning: {warning}" for warning in manifest.warnings or ()]
     return "\n".join(lines)
 

@@ -91,7 +91,7 @@ def index(
             described[split] = _described(part, folder, bad, store.place, own, follows)
             samples[split] = _samples(opened[split], store, asked.skeleton, follows)
         refuse_empty(described, file_of, files)
-        warnings = [*said.values(), *_warnings(indexed, files, asked)]
+        warnings = [*said.values(), *_repeated(indexed, opened, asked.skeleton), *_warnings(indexed, files, asked)]
         page = data_page("Data", described, samples, asked.skeleton, notes, warnings)
         storage.write_text(temporary / "report.html", page)
     return described, warnings
@@ -136,7 +136,7 @@ def _described(
     # What an older version read differently has another fingerprint, so that it is not trained on again.
     as_ever = (Correction.OUTSIDE.value, Correction.NO_AREA.value)
     changed = {words: count for words, count in corrections.items() if words not in as_ever}
-    changed |= as_counts(Counter({Fate.SAME_KIND: part.tally.fates[Fate.SAME_KIND]}))
+    changed |= as_counts(Counter({fate: part.tally.fates[fate] for fate in (Fate.SAME_KIND, Fate.REPEATED)}))
     return DataSplit(
         people=str(folder / part.people),
         index=str(folder / part.index),
@@ -151,6 +151,22 @@ def _described(
         exif=follows.value,
         not_main=as_counts(part.tally.not_main) or None,
     )
+
+
+def _repeated(
+    indexed: Mapping[str, coco_index.IndexedSplit], opened: Mapping[str, coco_index.Split], skeleton: Skeleton
+) -> list[str]:
+    """Sentences on pictures that are listed under several ids."""
+    warnings = []
+    for split, part in indexed.items():
+        if part.repeated_at is not None:
+            (example,) = opened[split].read(part.repeated_at, part.repeated_at + 1)
+            warnings.append(
+                f"{part.repeated:,} images of {split} have the `file_name` of another one, such as "
+                f"{schema.to_picture(example, skeleton).file_name}: people labelled under one id are background under "
+                "the other; give each picture one entry in `images`"
+            )
+    return warnings
 
 
 def _warnings(indexed: Mapping[str, coco_index.IndexedSplit], files: Files, asked: Asked) -> list[str]:
@@ -188,7 +204,7 @@ def refuse_empty(described: Mapping[str, DataSplit], files_of: Mapping[str, str]
         if split == "train" and part.counts["samples"] == 0:
             raise InputError(
                 f"{name}: the {split} split has no sample: no picture has a person whom a sample can be centred on; "
-                f"{fates.why_no_sample(part.not_main or {})}"
+                f"{fates.why_no_sample(part.not_main or {}, part.corrections or {})}"
             )
 
 
@@ -200,6 +216,11 @@ def _missing(split: coco_index.Split, store: PictureStore, annotations: str, ske
     """
     missing = np.flatnonzero(split.picture_bytes == 0).tolist()
     names = [schema.to_picture(split.read(n, n + 1)[0], skeleton).file_name for n in missing[:SAMPLES]]
+    if len(missing) == len(split) and store.has(names[0]):
+        raise InputError(
+            f"{store.place}: all {len(split)} pictures of {annotations} are missing or empty (0 bytes), such as "
+            f"{names[0]}; fetch or copy them again"
+        )
     if len(missing) == len(split):
         raise InputError(
             f"{store.place}: all {len(split)} pictures of {annotations} are missing; "

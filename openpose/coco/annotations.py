@@ -142,7 +142,7 @@ def check(
     if form.order is not None:
         triples = triples[:, list(form.order)]
     fates = _fates(checked, triples, len(people))
-    kept = [number for number, fate in enumerate(fates) if fate is not Fate.EMPTY]
+    kept = [number for number, fate in enumerate(fates) if fate not in (Fate.EMPTY, Fate.REPEATED)]
     if len(kept) < len(checked):
         checked, triples = [checked[number] for number in kept], triples[kept]
     _check_shares(checked, triples, size, form.path)
@@ -214,7 +214,7 @@ def _keypoints(person: dict[str, Any], parts: int, path: str, corrections: list[
         corrections.append(Correction.NESTED)
     what = f"{path}: `keypoints` of annotation {shown(person.get('id'))}"
     if not isinstance(keypoints, list) or len(keypoints) != 3 * parts:
-        found = f"{len(keypoints)} numbers" if isinstance(keypoints, list) else shown(keypoints)
+        found = f"{len(keypoints)} {_kind(keypoints)}" if isinstance(keypoints, list) else shown(keypoints)
         raise InputError(f"{what} has {found}; it must have {3 * parts}: x, y, v for each of the {parts} keypoints")
     if not all_finite(keypoints):
         raise InputError(f"{what} must be finite numbers with v 0, 1 or 2; they are {shown(keypoints)}")
@@ -225,6 +225,10 @@ def _keypoints(person: dict[str, Any], parts: int, path: str, corrections: list[
             "0 for one that is not labelled" + (" (a score is not a v)" if wrong % 1 else "")
         )
     return keypoints
+
+
+def _kind(values: list[Any]) -> str:
+    return "numbers" if all(isinstance(each, int | float) for each in values) else "entries"
 
 
 def keypoint_triples(person: dict[str, Any], order: Sequence[int], path: str) -> np.ndarray:
@@ -248,7 +252,7 @@ def _bbox(person: dict[str, Any], path: str, corners: bool, corrections: list[Co
     if not isinstance(box, list) or len(box) != 4 or not all_finite(box) or box[2] < 0 or box[3] < 0:
         raise InputError(
             f"{path}: `bbox` of annotation {shown(person.get('id'))} must be four finite numbers x, y, width, height; "
-            f"it is {shown(given)}"
+            f"it is {shown(given)}; correct it, or remove it so that a box around the keypoints is taken"
         )
     return box
 
@@ -257,7 +261,8 @@ def _area(person: dict[str, Any], path: str) -> float | None:
     area = person.get("area")
     if area is not None and (not all_finite([area]) or area < 0):
         raise InputError(
-            f"{path}: `area` of annotation {shown(person.get('id'))} must be a finite number, it is {shown(area)}"
+            f"{path}: `area` of annotation {shown(person.get('id'))} must be a finite number, it is {shown(area)}; "
+            "correct it, or remove it so that the box's area is taken"
         )
     return area
 
@@ -266,12 +271,14 @@ def _fates(people: Sequence[_Person], triples: np.ndarray, own: int) -> list[Fat
     """What becomes of each annotation; the first `own` are of the trained category."""
     labelled: Any = (triples[..., 2] >= 1).any(1).tolist()
     written: Any = None
-    fates = list[Fate]()
+    fates, seen = list[Fate](), set[tuple[Any, ...]]()
     for number, person in enumerate(people):
         if person.crowd:
             fates.append(Fate.LABELLED_CROWD if labelled[number] else Fate.CROWD)
         elif labelled[number]:
-            fates.append(Fate.LABELLED)
+            same = (triples[number].tobytes(), person.area, *(person.bbox or ()))
+            fates.append(Fate.REPEATED if same in seen else Fate.LABELLED)
+            seen.add(same)
         elif person.bbox is None and person.segmentation is None:
             fates.append(Fate.EMPTY)
         elif number >= own:

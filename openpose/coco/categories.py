@@ -105,7 +105,7 @@ def note_on_choice(categories: list[dict[str, Any]], path: str, name: str = "") 
 
 
 def with_keypoints(categories: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
-    """The entries of `categories` that list keypoints.
+    """The entries of `categories` that list keypoints; one that is there twice counts once.
 
     Raises:
         InputError: one lists something else than names.
@@ -117,7 +117,11 @@ def with_keypoints(categories: list[dict[str, Any]], path: str) -> list[dict[str
                 f"{path}: `keypoints` of the category {shown(category.get('name'))} must be a list of names, it is "
                 f"{shown(keypoints)}"
             )
-    return [category for category in categories if category.get("keypoints")]
+    listed = list[dict[str, Any]]()
+    for category in categories:
+        if category.get("keypoints") and category not in listed:
+            listed.append(category)
+    return listed
 
 
 def _names(categories: list[dict[str, Any]]) -> str:

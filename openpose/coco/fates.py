@@ -19,6 +19,7 @@ class Fate(StrEnum):
     LABELLED_CROWD = "crowds with keypoints, which are not used: their regions are left out of the loss"
     SAME_KIND = "of a category of the same kind that is not trained: their regions are left out of the loss"
     OTHER = "of other categories: not used"
+    REPEATED = "the same as another one of its picture (keypoints, box and area): used once"
     EMPTY = "neither labelled keypoint nor box nor polygon: not used"
 
 
@@ -97,11 +98,17 @@ _CURES = {
 }
 
 
-def why_no_sample(not_main: Mapping[str, int]) -> str:
+def why_no_sample(not_main: Mapping[str, int], corrections: Mapping[str, int]) -> str:
     """Why a split has labelled people but no main person, and the cure.
 
     Args:
         not_main: counts by words, as in a manifest.
+        corrections: what was read differently, the same way.
     """
+    if count := corrections.get(Correction.OUTSIDE.value):
+        return (
+            f"{count:,} of its people have a box or keypoints outside the picture; compare `width` and `height` with "
+            "the pictures, and write keypoints in pixels of the whole picture"
+        )
     listed = "; ".join(f"{count:,} {words}" for words, count in not_main.items()) or "nobody is labelled"
     return f"its labelled people are {listed}; label more keypoints of large people, or give larger pictures"

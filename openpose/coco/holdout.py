@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from openpose import storage
+from openpose.coco.categories import category_key
 from openpose.coco.json_stream import items
 from openpose.coco.layout import Annotations, Files
 from openpose.datasets.labels import natural, some
@@ -122,7 +123,7 @@ def _name(image: dict[str, Any]) -> str:
 
 def _id(value: Any) -> Any:
     """An id to compare by, also of a kind that `index` will refuse."""
-    return repr(value) if isinstance(value, dict | list) else value
+    return repr(value) if isinstance(value, dict | list) else category_key(value)
 
 
 def _write(source: Annotations, folder: Path, held: set[Any]) -> None:

@@ -72,6 +72,8 @@ class IndexedSplit:
         keypoints: how often each keypoint is labelled.
         tally: what became of the annotations.
         pictures: uint64 [N], hashes of name and size of the pictures that are there, sorted.
+        repeated: how many images have the file name of another one.
+        repeated_at: number of one of them in the order; None without any.
         extents: of the animals; None for people.
     """
 
@@ -81,6 +83,8 @@ class IndexedSplit:
     keypoints: dict[str, int]
     tally: Tally
     pictures: np.ndarray
+    repeated: int = 0
+    repeated_at: int | None = None
     extents: Extents | None = None
 
 
@@ -237,7 +241,7 @@ def _with_size(
     image: dict[str, Any], name: str, measure: Callable[[str], tuple[int, int]] | None, tally: Tally
 ) -> dict[str, Any]:
     """The image with the width and height of its picture, if its entry lacks them."""
-    lacks = [field for field in ("width", "height") if image.get(field) is None]
+    lacks = [field for field in ("width", "height") if image.get(field) in (None, 0)]
     file_name = image.get("file_name")
     if not lacks or measure is None or not isinstance(file_name, str):
         return image
@@ -265,13 +269,14 @@ def _write_split(
     keypoints = np.zeros(len(skeleton.source_parts), np.int64)
     looks = None if skeleton.of_people else Looks(skeleton)
     table = np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.int64, shape=(count + 1, 2))
-    known = np.zeros(count, np.uint64)
+    known, names = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
     with (folder / f"{split}.examples").open("wb") as file:
         for number in range(count):
             picture, became = next(pictures)
             there = size(picture.file_name)
             table[number] = file.tell(), there
-            known[number] = _hash(picture.file_name, there) if there else 0
+            known[number] = _hash(PurePosixPath(picture.file_name.replace("\\", "/")).name, there) if there else 0
+            names[number] = _hash(picture.file_name, 0)
             file.write(schema.serialize(picture))
             for key, value in total_counts([picture]).items():
                 counts[key] += value
@@ -282,6 +287,8 @@ def _write_split(
             bar.update(1)
         table[count] = file.tell(), 0
     table.flush()
+    first = np.unique(names, return_index=True)[1]
+    again = np.setdiff1d(np.arange(count), first)
     return IndexedSplit(
         people=f"{split}.examples",
         index=f"{split}.npy",
@@ -289,13 +296,14 @@ def _write_split(
         keypoints=dict(zip(skeleton.source_parts, keypoints.tolist(), strict=True)),
         tally=tally,
         pictures=np.unique(known[known > 0]),
+        repeated=len(again),
+        repeated_at=int(again[0]) if len(again) else None,
         extents=looks.extents() if looks else None,
     )
 
 
-def _hash(file_name: str, size: int) -> int:
+def _hash(name: str, size: int) -> int:
     """A number above 0 that is the same for pictures of the same name and size."""
-    name = PurePosixPath(file_name.replace("\\", "/")).name
     return int.from_bytes(blake2b(f"{size}:{name}".encode(errors="replace"), digest_size=8).digest()) or 1
 
 

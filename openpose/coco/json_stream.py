@@ -58,8 +58,9 @@ def items(open_file: OpenFile, field: str, name: str) -> Iterator[dict[str, Any]
                     yield item
             if number == 0:  # either an empty list or something else
                 with open_file() as file:
-                    if next(ijson.items(_source(file, name, nan_is_null), field), None) != []:
-                        raise _not_a_list(field, name)
+                    found = next(ijson.items(_source(file, name, nan_is_null), field), None)
+                    if found != []:
+                        raise _not_a_list(field, name, "is missing; it " if found is None else "")
             return
         except (ijson.JSONError, UnicodeDecodeError) as error:
             said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
@@ -92,8 +93,8 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _not_a_list(field: str, name: str) -> InputError:
-    return InputError(f"{name}: `{field}` must be a list of objects, as in COCO's person_keypoints files")
+def _not_a_list(field: str, name: str, but: str = "") -> InputError:
+    return InputError(f"{name}: `{field}` {but}must be a list of objects, as in COCO's person_keypoints files")
 
 
 class _AfterHead:

@@ -169,7 +169,7 @@ def recognise(folder: Path, names: Names) -> Files | None:
     found: dict[str, list[Path]] = {}
     inside = {place for pattern in ("*", "*/*", "annotations/*/*") for place in folder.glob(pattern)}
     for place in sorted(each for each in inside if each.suffix.lower() == ".json"):
-        split = None if storage.is_shadow(place.name) or place.is_dir() else _split_of(place, folder)
+        split = None if storage.is_shadow(place.name) or not place.is_file() else _split_of(place, folder)
         if split is not None and _images(place):
             found.setdefault(split, []).append(place)
     if not found.setdefault("train", found.get("", [])):
@@ -271,15 +271,16 @@ def first(candidates: list[str], exists: Callable[[str], bool], where: object, s
         if exists(name):
             return name
     tried = " nor ".join(candidates)
+    hold_out = ", or hold out a share of the training images with --val-share" if split == "val" else ""
     alike = _alike(where, candidates) if isinstance(where, Path) else []
     if alike:
         raise InputError(
             f"{where}: no {tried} is there, but {', '.join(alike)} is; {_cure(alike[0])}, or say with "
-            f"--{split}-{what} what the {what} are called"
+            f"--{split}-{what} what the {what} are called{hold_out}"
         )
     raise InputError(
         f"{where}: {'neither ' if len(candidates) > 1 else 'no '}{tried} is there; put the {what} of the {split} "
-        f"split there, or say with --{split}-{what} what they are called"
+        f"split there, or say with --{split}-{what} what they are called{hold_out}"
     )
 
 
@@ -302,6 +303,8 @@ def _cure(name: str) -> str:
 
 
 def _annotations(place: storage.StoragePath, split: str) -> Annotations:
+    if isinstance(place, Path) and place.is_dir():
+        raise InputError(f"{place}: is a folder; it must be the JSON file with the annotations of the {split} split")
     if place.suffix.lower() != ".zip":
         return Annotations(place)
     with open_archive(place) as archive:
@@ -311,4 +314,7 @@ def _annotations(place: storage.StoragePath, split: str) -> Annotations:
         return Annotations(place, own)
     if len(entries) == 1:
         return Annotations(place, entries[0])
-    raise InputError(f"{place}: has no {own}; its JSON files are: {', '.join(entries[:10]) or 'none'}")
+    raise InputError(
+        f"{place}: has no {own}; its JSON files are: {', '.join(entries[:10]) or 'none'}; "
+        f"unpack it, and say with --{split}-annotations which file it is"
+    )

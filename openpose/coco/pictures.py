@@ -1,6 +1,7 @@
 """Reads pictures by name from a folder or a zip archive, on this machine or in a bucket, without unpacking."""
 
 import io
+import itertools
 import os
 import struct
 import unicodedata
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from openpose import storage
 from openpose.coco.zip_archive import DAMAGED, entry_name, files_in, open_archive, refuse_unread
@@ -36,10 +38,20 @@ def _damage_is_an_os_error() -> Iterator[None]:
         raise OSError(f"it is damaged in the archive ({error})") from error
 
 
-def _only_top(names: Iterable[str]) -> str:
-    """The folder that all files of an archive are in, with a slash; empty if there is none."""
-    tops = {name.rpartition("/")[0].split("/", 1)[0] for name in names}
-    return f"{tops.pop()}/" if len(tops) == 1 and tops != {""} else ""
+def _name(place: str) -> str:
+    return PurePosixPath(place).name.strip().casefold()
+
+
+def _stem(place: str) -> str:
+    return PurePosixPath(_name(place)).stem
+
+
+def _around(names: Iterable[str]) -> list[str]:
+    """The folders that all files of an archive are in, from the outermost on, each with a slash."""
+    parts = [name.split("/")[:-1] for name in names]
+    pairs = zip(min(parts), max(parts), strict=False) if parts else ()
+    common = [one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    return [f"{'/'.join(common[:count])}/" for count in range(1, len(common) + 1)]
 
 
 class PictureStore:
@@ -60,11 +72,13 @@ class PictureStore:
         if self.place.suffix.lower() == ".zip" and self.place.is_file():
             self._archive = open_archive(self.place)
             self._entries = {entry_name(entry): entry for entry in files_in(self._archive)}
-            self._tops = list(dict.fromkeys((f"{self._folder}/", "", _only_top(self._entries))))
+            self._tops = list(dict.fromkeys((f"{self._folder}/", "", *_around(self._entries))))
             self._ranges = storage.RangeReader(self.place)
         elif not self.place.is_dir():
             refuse_unread(self.place)
             raise InputError(f"{self.place}: no such folder of pictures or zip archive")
+        elif storage.is_local(self.place) and not os.access(self.place, os.R_OK | os.X_OK):
+            raise InputError(f"{self.place}: this user may not read it; change its owner or its mode (chown, chmod)")
 
     def read(self, file_name: str) -> bytes:
         """Returns the bytes of a picture.
@@ -185,10 +199,15 @@ class PictureStore:
         return sorted(names)[:count]
 
     def alike(self, file_name: str) -> str | None:
-        """A file with the same name in any folder of the store, in capitals or not."""
-        name = PurePosixPath(file_name.replace("\\", "/")).name.casefold()
-        names = self._entries if self._archive is not None else self._sizes()
-        return next((each for each in sorted(names) if PurePosixPath(each).name.casefold() == name), None)
+        """A file with the same name in any folder of the store, in capitals or not, or with another ending."""
+        names = sorted(self._entries if self._archive is not None else self._sizes())
+        plain = file_name.replace("\\", "/")
+        for part in (_name, _stem):
+            wanted = {part(plain), part(unquote(plain))}
+            for each in names:
+                if part(each) in wanted:
+                    return each
+        return None
 
     def _sizes(self) -> dict[str, int]:
         return {name: size for name, size in storage.sizes(self.place).items() if not storage.is_shadow(name)}

@@ -75,11 +75,13 @@ def _checked_rle(segmentation: dict[str, Any], size: tuple[int, int]) -> dict[st
 
     pycocotools does not check the counts, and wrong ones make it write outside its memory.
     """
-    if tuple(segmentation["size"]) != size:
-        raise ValueError(f"its size is {segmentation['size']}, but the picture's is {list(size)} (height, width)")
-    counts = segmentation["counts"]
+    given, counts = segmentation.get("size"), segmentation.get("counts")
+    if not isinstance(given, list) or tuple(given) != size:
+        raise ValueError(f"its size is {given}, but the picture's is {list(size)} (height, width)")
     if isinstance(counts, str):
         counts = _decompress(counts)
+    if isinstance(counts, list):
+        counts = [int(run) if isinstance(run, float) and run.is_integer() else run for run in counts]
     if not isinstance(counts, list) or not all(isinstance(run, int) and run >= 0 for run in counts):
         raise ValueError("its counts must be a string in COCO's compressed form or a list of integers from 0")
     if sum(counts) != size[0] * size[1]:

@@ -144,6 +144,11 @@ def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int
         if found is None:
             return layout.find(place, names, lambda name: (place / name).exists())
         files = found
+    elif place.suffix.lower() == ".json":
+        raise InputError(
+            f"{place}: is a JSON file; give the folder that holds it and its pictures as `source`, and say with "
+            f"--train-annotations {place.name} that it is the file"
+        )
     else:
         raise InputError(f"{place}: not a file that a data set can be read from; `source` is {_SOURCES}")
     return files if "val" in files.annotations else holdout.hold_out(files, root, val_share, seed)

@@ -13,7 +13,7 @@ _ID_CURE = "give each image and each annotation a number of its own, without quo
 
 
 def whole_number(entry: dict[str, Any], field: str, path: str, what: str, cure: str = _ID_CURE) -> int:
-    """The value of a field that must hold a 64-bit integer; 100.0 is one.
+    """The value of a field that must hold a 64-bit integer; 100.0 and "100" are one.
 
     Args:
         entry: of the file.
@@ -26,6 +26,8 @@ def whole_number(entry: dict[str, Any], field: str, path: str, what: str, cure: 
         InputError: the field holds something else.
     """
     value: Any = entry.get(field)
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:
+        return int(value)
     if isinstance(value, bool) or not all_finite([value], 2**63) or value != int(value):
         raise InputError(
             f"{path}: `{field}` of an entry ({what}) must be a whole number, it is "

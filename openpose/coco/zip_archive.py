@@ -1,5 +1,6 @@
 """Zip archives: opens them after a safety check, packs and unpacks folders of pictures."""
 
+import errno
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from openpose import progress, storage
+from openpose.coco.values import shown
 from openpose.errors import InputError
 
 MAX_RATIO, RATIO_FROM = 200, 1_000_000  # an entry larger than RATIO_FROM bytes may shrink by MAX_RATIO at most
@@ -27,6 +29,10 @@ def open_archive(place: storage.StoragePath) -> zipfile.ZipFile:
     """
     try:
         archive = storage.open_zip(place)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{place}: a file name in it is marked as UTF-8, but is not ({error}); make the archive again"
+        ) from error
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, struct.error) as error:
         raise InputError(f"{place}: not a whole zip archive ({error}); fetch or make it again") from error
     for entry in archive.infolist():
@@ -124,6 +130,13 @@ def _unpack_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path,
         raise InputError(f"{archive}: it is damaged ({error}); fetch or make it again") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(f"{archive}: its entry {entry.filename!r} is a file and a folder; make it again") from error
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+            raise
+        raise InputError(
+            f"{archive}: its entry {shown(entry.filename)} cannot be written here ({error.strerror}); rename it or "
+            "remove it"
+        ) from error
 
 
 def _utf8(name: str) -> str:

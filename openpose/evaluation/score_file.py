@@ -1,6 +1,7 @@
 """Scores a file of detections: the command `python -m openpose.score`."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import tyro
 
 from openpose import storage
 from openpose.coco.categories import category_key
-from openpose.coco.fates import as_counts
+from openpose.coco.fates import Fate, as_counts
 from openpose.coco.truth import Truth
 from openpose.coco.truth import read as read_truth
 from openpose.coco.values import LIMIT
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
 
 def _notes(truth: Truth, values: dict[str, float | None]) -> list[str]:
     """Lines on what was read differently than it was written, and why figures are undefined."""
-    lines = [f"note: {count:,} {words}" for words, count in as_counts(truth.tally.corrections).items()]
+    read = as_counts(truth.tally.corrections) | as_counts(Counter({Fate.REPEATED: truth.tally.fates[Fate.REPEATED]}))
+    lines = [f"note: {count:,} {words}" for words, count in read.items()]
     undefined = [name for name, value in values.items() if value is None]
     reasons = {
         "nobody of that size is labelled (medium: an area of 32² to 96² pixels, large: from 96² on)": [

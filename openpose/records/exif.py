@@ -5,6 +5,7 @@ other pictures decide, or else the rule of `predict`, which turns every picture.
 """
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,6 +17,10 @@ ON_THEIR_SIDE = (5, 6, 7, 8)  # orientations that swap width and height
 _MOVED = (2, 3, 4, *ON_THEIR_SIDE)
 HEAD = 1 << 16  # first bytes of a file, which hold size and EXIF of nearly every JPEG
 _BAD = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, Image.DecompressionBombError)
+
+# What is wrong with a picture is said with its name, by its reader; Pillow's warnings have no name.
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class Follows(StrEnum):

@@ -1,6 +1,7 @@
 """Image files as bytes: checked, and turned upright where the annotations need it. Free of TensorFlow."""
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,14 @@ from openpose.records.exif import ON_THEIR_SIDE, Follows, follows, is_plain, ori
 _DECODED = ("JPEG", "PNG")  # formats that TensorFlow decodes when the records are read
 _ENCODED = ("TIFF", "BMP", "WEBP")  # formats that become PNG
 _NOT_AN_IMAGE = "it is not a JPEG, PNG, TIFF, BMP or WebP image"
+#: How other files begin, and what they are, whatever their names say.
+_OTHERS = (
+    (re.compile(rb"....ftyp(hei|hev|mif|msf|avi)", re.DOTALL), "but HEIC or AVIF; convert it"),
+    (re.compile(rb"GIF8"), "but a GIF; convert it"),
+    (re.compile(rb"version https://git-lfs"), "but a pointer of Git LFS; fetch the file with git lfs pull"),
+    (re.compile(rb"\s*<"), "but a page or another text; fetch it again"),
+    (re.compile(rb"\Z"), "but empty; fetch it again"),
+)
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a pixel in cameras
 
 
@@ -62,7 +71,7 @@ def upright(
             moved = orientation(image)
             stays = image.format not in _ENCODED and image.mode[0] not in "IF"
     except UnidentifiedImageError as error:
-        raise BadImage(_NOT_AN_IMAGE) from error
+        raise BadImage(_not_an_image(encoded)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
     as_shown = size[::-1] if moved in ON_THEIR_SIDE else size
@@ -85,9 +94,14 @@ def upright_size(read: Callable[[str], bytes], file_name: str, unclear: Follows 
             on_its_side = orientation(image) in ON_THEIR_SIDE and unclear is Follows.TURNED
             return image.size[::-1] if on_its_side else image.size
     except UnidentifiedImageError as error:
-        raise BadImage(_NOT_AN_IMAGE) from error
+        raise BadImage(_not_an_image(encoded)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"it cannot be decoded ({error})") from error
+
+
+def _not_an_image(encoded: bytes) -> str:
+    is_other = next((f", {what}" for begins, what in _OTHERS if begins.match(encoded)), "")
+    return f"{_NOT_AN_IMAGE}{is_other}"
 
 
 def _read(read: Callable[[str], bytes], file_name: str) -> bytes:

@@ -42,8 +42,9 @@ def has_hole(encoded: bytes) -> bool:
     zeros = bytes(_HOLE)
     if zeros not in encoded or not encoded.startswith(b"\xff\xd8"):
         return False
-    at = encoded.find(zeros, _data_start(encoded))
-    if at < 0:
+    start = _data_start(encoded)
+    at = encoded.find(zeros, start)
+    if at < 0 or _END in encoded[start:at]:  # zeros after the end marker only fill the file up
         return False
     marker = _MARKER.search(encoded, at)
     end = marker.start() if marker else len(encoded)

@@ -147,10 +147,17 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Pa
         return
     if (own.st_dev, own.st_ino) in above:
         return
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    yield folder, [entry.name for entry in entries if not entry.is_dir()]
-    for name in folders:
+    kinds = {entry.name: _is_folder(entry) for entry in entries}
+    yield folder, [name for name, is_folder in kinds.items() if not is_folder]
+    for name in (name for name, is_folder in kinds.items() if is_folder):
         yield from _walk(folder / name, (*above, (own.st_dev, own.st_ino)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where nobody may look
+        return False
 
 
 def is_shadow(name: str) -> bool:

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openpose.errors import InputError
+from openpose.errors import InputError, about_file
 from openpose.storage.path import StoragePath, is_local
 
 
 @contextmanager
 def user_errors(place: StoragePath) -> Iterator[None]:
-    """Turns a full disk and a bucket's refusal into one InputError that names the path.
+    """Turns a full disk, a file that may not be read, and a bucket's refusal into one InputError that names the path.
 
     It also unwraps an InputError that TensorFlow wrapped because tf.data called the code that raised it.
     """
@@ -31,6 +31,8 @@ def user_errors(place: StoragePath) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and (message := about_file(error)) is not None:
+            raise InputError(message) from error
         if (wrapped := re.search(r"\bInputError: (.+)", str(error))) is not None:
             raise InputError(wrapped[1]) from error
         raise

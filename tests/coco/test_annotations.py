@@ -41,7 +41,7 @@ def test_reads_people() -> None:
     ("content", "message"),
     [
         ('{"images": [', "not valid JSON"),
-        ("[]", "`categories` must be a list"),
+        ("[]", "`categories` is missing; it must be a list"),
         ({"images": [], "annotations": []}, "`categories`"),
         (document() | {"annotations": 5}, "`annotations` must be a list of objects"),
         (document() | {"images": [1]}, "`images` must be a list of objects"),
@@ -101,7 +101,7 @@ def test_main_persons_are_large_labelled_and_apart() -> None:
         ({"size": [60, 80], "counts": ""}, "add up to 0"),
         ({"size": [60, 80], "counts": "garbage!"}, "contain 'r', which COCO's compressed form"),
         ({"size": [60, 80], "counts": "o"}, "cut off"),
-        ({"counts": [4800]}, "'size'"),
+        ({"counts": [4800]}, "its size is None, but the picture's is"),
         ([[1, 2, 3]], "polygons are lists"),
         ([[1, 2, 3, 4, 5, None]], "polygons are lists"),
     ],

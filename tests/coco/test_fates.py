@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from openpose.coco import fates, segmentations
 from openpose.coco import index as coco_index
-from openpose.coco import segmentations
 from openpose.coco.fates import Correction, Fate, NotMain, Tally
 from openpose.errors import InputError
 from openpose.records import schema
@@ -218,8 +218,58 @@ def test_sizes_come_from_the_pictures() -> None:
     (picture,), tally = read({}, images=[image | {"width": None}])
     assert (picture.width, picture.height) == (80, 60)
     assert tally.corrections == {Correction.NO_SIZE: 1}
-    with pytest.raises(InputError, match=r"`width` of an entry \(image 1\) must be .*'80'; write its"):
-        read({}, images=[image | {"width": "80"}])
+    (picture,), tally = read({}, images=[image | {"width": 0, "height": 0}])
+    assert (picture.width, picture.height) == (80, 60)
+    assert tally.corrections == {Correction.NO_SIZE: 1}
+    with pytest.raises(InputError, match=r"`width` of an entry \(image 1\) must be .*'80 px'; write its"):
+        read({}, images=[image | {"width": "80 px"}])
+
+
+def test_ids_and_sizes_as_text() -> None:
+    image = labelled.document([])["images"][0] | {"id": "1", "width": "80", "height": "60"}
+    (picture,), tally = read({"id": "5", "image_id": 1}, {"id": 6, "image_id": " 1 "}, images=[image])
+    assert (picture.id, picture.width, picture.height, picture.ids.tolist()) == (1, 80, 60, [5, 6])
+    assert tally.fates == {Fate.LABELLED: 2}
+
+
+def test_an_annotation_that_is_there_twice_is_used_once() -> None:
+    again = labelled.person(id=0)
+    (picture,), tally = read({}, {}, again | {"id": 0}, again | {"id": 99, "bbox": [5, 5, 40, 50]})
+    assert picture.ids.tolist() == [0, 1]
+    assert tally.fates == {Fate.LABELLED: 2, Fate.REPEATED: 2}
+    crowds = read({"iscrowd": 1, "id": 3}, {"iscrowd": 1, "id": 3})[1]
+    assert crowds.fates == {Fate.LABELLED_CROWD: 2}
+
+
+def test_a_category_that_is_there_twice_counts_once() -> None:
+    assert read({}, categories=categories() * 2)[1].fates == {Fate.LABELLED: 1}
+
+
+def test_rle_of_whole_numbers_as_floats() -> None:
+    written = {"segmentation": {"size": [60.0, 80.0], "counts": [100.0, 20, 4680.0]}}
+    assert segmentations.checked(written, (60, 80), "a.json", []) == {"size": [60, 80], "counts": [100, 20, 4680]}
+
+
+def test_images_of_the_same_file_name_are_counted() -> None:
+    images = [
+        labelled.document([])["images"][0] | {"id": number, "file_name": name} for number, name in enumerate("aba", 1)
+    ]
+    encoded = json.dumps(labelled.document([labelled.person()]) | {"images": images}).encode()
+    folder = Path(tempfile.mkdtemp())
+    described = coco_index.index(lambda: io.BytesIO(encoded), labelled.NAME, folder, OPENPOSE18, {"train": 1.0}, len)[
+        "train"
+    ]
+    assert described.repeated == 1
+    opened = coco_index.Split(folder / described.people, folder / described.index)
+    assert described.repeated_at is not None
+    (example,) = opened.read(described.repeated_at, described.repeated_at + 1)
+    assert schema.to_picture(example, OPENPOSE18).file_name == "a"
+
+
+def test_people_outside_their_picture_are_the_reason_for_no_sample() -> None:
+    _, tally = read({"keypoints": [value for k in range(17) for value in (500 + k, 20 + k, 2)]})
+    said = fates.why_no_sample(fates.as_counts(tally.not_main), fates.as_counts(tally.corrections))
+    assert "1 of its people have a box or keypoints outside the picture; compare `width`" in said
 
 
 def test_annotation_of_an_image_that_is_not_there_wherever_it_is_sorted() -> None:

@@ -120,13 +120,13 @@ def test_index_equals_the_annotation_file(tmp_path: Path, shared: Path) -> None:
 )
 def test_strange_people_are_fine(tmp_path: Path, changes: dict[str, Any]) -> None:
     for labelled in (True, False):
-        people = [person(0, **({} if labelled else {"keypoints": [0] * 51}) | changes), person(0, id=2)]
+        people = [person(0, **({} if labelled else {"keypoints": [0] * 51}) | changes), person(0, id=2, area=1501)]
         ((picture,),) = index(tmp_path, document(1, people)).values()
         assert len(picture.ids) == 2
 
 
 def test_crowded_empty_and_oddly_named_pictures(tmp_path: Path) -> None:
-    content = document(4, [person(0, id=7) for _ in range(200)])  # one annotation id for all
+    content = document(4, [person(0, id=7, area=1000 + n) for n in range(200)])  # one annotation id for all
     content["images"][1]["file_name"] = "Straße 1/ä ö.jpg"
     content["images"][2]["file_name"] = content["images"][3]["file_name"] = "twice.jpg"
     pictures = {picture.id: picture for picture in index(tmp_path, content)["train"]}

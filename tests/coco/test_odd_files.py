@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from openpose import storage
-from openpose.coco import json_stream, source, zip_archive
+from openpose.coco import json_stream, layout, source, zip_archive
 from openpose.coco.layout import Names
 from openpose.coco.pictures import PictureStore
-from openpose.errors import InputError, print_any_text
+from openpose.errors import InputError, print_any_text, reports_errors
 from tests import labelled
 
 BOTH = Names({"train": "", "val": ""}, {"train": "", "val": ""})
@@ -167,6 +167,70 @@ def data(folder: Path) -> Path:
             json.dumps(labelled.document([labelled.person()]))
         )
     return folder
+
+
+def test_pictures_in_folders_in_folders_of_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "train2017.zip", "w") as archive:
+        for name in ("a.jpg", "b/c.jpg"):
+            archive.writestr(f"export/data/train2017/{name}", name)
+    with PictureStore(tmp_path / "train2017.zip") as store:
+        for name in ("a.jpg", "b/c.jpg", "train2017/a.jpg", "data/train2017/b/c.jpg"):
+            assert store.read(name).decode() == name.removeprefix("data/").removeprefix("train2017/")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"), [("a.JPG", "x/a.jpg"), ("a.jpg ", "a.jpg"), ("a%20b.jpg", "a b.jpg"), ("a", "a.png")]
+)
+def test_a_picture_of_nearly_the_name_is_found_for_the_message(tmp_path: Path, wanted: str, there: str) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_bytes(b"a")
+    with PictureStore(tmp_path) as store:
+        assert store.alike(wanted) == there
+        assert store.alike("other") is None
+
+
+def test_links_to_themselves_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "b").symlink_to("b")
+    (tmp_path / "c.json").symlink_to("nowhere")
+    (tmp_path / "d").symlink_to(".")
+    assert storage.sizes(tmp_path) == {"a.jpg": 1}
+    assert layout.recognise(tmp_path, BOTH) is None
+
+
+def test_a_folder_in_place_of_the_annotations(tmp_path: Path) -> None:
+    (tmp_path / "annotations/person_keypoints_train2017.json").mkdir(parents=True)
+    (tmp_path / "train2017").mkdir()
+    names = Names({"train": ""}, {"train": ""})
+    with pytest.raises(InputError, match=r"train2017\.json: is a folder; it must be the JSON file"):
+        source.bring(str(tmp_path), tmp_path / "root", names)
+
+
+def test_names_that_no_disk_or_archive_can_have(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        archive.writestr("n" * 300, "")
+    with pytest.raises(InputError, match=r"long\.zip: its entry 'nnn.* cannot be written here .*rename it"):
+        zip_archive.unpack(tmp_path / "long.zip", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("ü.jpg", "")
+    content = (tmp_path / "bad.zip").read_bytes().replace("ü".encode(), b"\xff\xfe")
+    (tmp_path / "bad.zip").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.zip: a file name in it is marked as UTF-8, but is not"):
+        zip_archive.open_archive(tmp_path / "bad.zip")
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    @reports_errors
+    def command() -> int:
+        (tmp_path / "loop").read_bytes()
+        return 0
+
+    assert command() == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/loop: it is a link that leads to itself; remove it\n"
+    with pytest.raises(InputError, match="it is a folder, where a file is needed"), storage.user_errors(tmp_path):
+        tmp_path.read_bytes()
 
 
 def test_one_folder_around_everything(tmp_path: Path) -> None:

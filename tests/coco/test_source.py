@@ -191,7 +191,7 @@ def test_missing_pictures_are_counted_and_named(
     (data / "val2017" / names[2]).unlink()
     manifest = coco_download(str(data), str(tmp_path / "root"))
     assert manifest.splits["val"].bad == MissingPictures(missing=1, names=[names[2]])
-    assert f"1 pictures of val are missing: {names[2]}" in capsys.readouterr().out
+    assert f"1 pictures of val are missing or empty: {names[2]}" in capsys.readouterr().out
     for name in names[:2] + names[3:]:
         (data / "val2017" / name).unlink()
     (data / "val2017/holiday.jpg").write_bytes(b"x")

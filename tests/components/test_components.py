@@ -236,7 +236,7 @@ def test_annotations_in_an_archive_are_named_with_it(
         archive.writestr(TRAIN, "{}")
         archive.writestr("annotations/person_keypoints_val2017.json", "{}")
     said = refused(coco_download, capsys, source=data, root=root)
-    assert said.startswith(f"{data}/annotations_trainval2017.zip/{TRAIN}: `categories` must be a list")
+    assert said.startswith(f"{data}/annotations_trainval2017.zip/{TRAIN}: `categories` is missing; it must be a list")
 
 
 def test_folder_that_is_not_there(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_detections_that_cannot_be_used(
 def test_truth_that_is_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "found.json").write_text("[]")
     code, _, errors = run(capsys, tmp_path / "found.json", tmp_path / "found.json")
-    said = "`categories` must be a list of objects, as in COCO's person_keypoints files"
+    said = "`categories` is missing; it must be a list of objects, as in COCO's person_keypoints files"
     assert (code, errors) == (1, f"error: {tmp_path}/found.json: {said}\n")
     code, _, errors = run(capsys, tmp_path / "none.json", tmp_path / "found.json")
     assert (code, errors) == (1, f"error: {tmp_path}/none.json: no such file\n")
@@ -180,6 +180,7 @@ def score(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any) -> tu
         category_0_in_both,
         lambda truth, found: truth["annotations"].append({"id": 9, "image_id": 2, "keypoints": [], "category_id": 1}),
         lambda truth, found: [image.pop("width") for image in truth["images"]],
+        lambda truth, found: truth["annotations"].extend([dict(entry) for entry in truth["annotations"]]),
     ],
 )
 def test_what_is_not_needed_may_be_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any) -> None:

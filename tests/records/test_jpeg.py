@@ -80,6 +80,26 @@ def test_a_cut_with_an_end_marker_is_always_found_by_decoding_and_often_without(
     assert sum(found) > len(found) / 3
 
 
+def test_zeros_after_the_end_are_no_hole() -> None:
+    padded = jpeg(NOISE, progressive=False) + bytes(500)
+    assert upright(lambda _: padded, "a.jpg", SIZE) == padded
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "but HEIC or AVIF; convert it"),
+        (b"GIF89a" + bytes(99), "but a GIF; convert it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\n<html><body>404</body></html>", "but a page or another text"),
+        (b"", "but empty; fetch it again"),
+    ],
+)
+def test_what_a_file_is_instead_of_a_picture_is_said(content: bytes, said: str) -> None:
+    with pytest.raises(BadImage, match=f"it is not a JPEG, PNG, TIFF, BMP or WebP image, .*{said}"):
+        upright(lambda _: content, "a.jpg", SIZE)
+
+
 def test_a_cut_within_an_escaped_byte_is_found() -> None:
     image = jpeg(NOISE, progressive=False)
     at = image.index(b"\xff\x00", len(image) // 2) + 1
