@@ -21,6 +21,7 @@ def random_affine(
     picture: tf.Tensor,
     size: tuple[int, int],
     seed: tf.Tensor,
+    epoch: tf.Tensor,
     parameters: AugmentParameters,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws one sample's transform, centred on one of the main persons or, for a share of them, on any place.
@@ -31,6 +32,7 @@ def random_affine(
         picture: int64 [2], height and width of the source image.
         size: (height, width) of the input.
         seed: int64 [2], of all random numbers.
+        epoch: int64 [], number of the pass over the data, from 0.
         parameters: the ranges.
 
     Returns:
@@ -44,6 +46,9 @@ def random_affine(
     angle = (2 * draws[2] - 1) * (parameters.max_rotation * 3.14159265 / 180)
     shift = (2 * draws[3:5] - 1) * (parameters.max_shift * size[0])
     flip = draws[5] < parameters.flip
+    if parameters.upright_from is not None:
+        turned = epoch < parameters.upright_from
+        angle, flip = tf.where(turned, angle, 0.0), flip & turned
     sign = tf.where(flip, -1.0, 1.0)
     cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
     linear = tf.reshape(tf.stack([sign * cosine, -sign * sine, sine, cosine]), [2, 2])

@@ -25,6 +25,8 @@ class AugmentParameters:
     """Probability of mirroring."""
     anywhere: float = 0.0
     """Share of samples at any place of the picture, at an animal's scale. Above 0, samples stay in the picture."""
+    upright_from: int | None = None
+    """Number of the first pass over the data whose samples are neither rotated nor mirrored, from 0; None for never."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters
     seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
     centre, heights = tf.boolean_mask(example["centre"], example["main"]), _sizes(example, skeleton, parameters)
     picture = tf.stack([example["height"], example["width"]])
-    matrix, flip = augment.random_affine(centre, heights, picture, parameters.size, seed, parameters.augment)
+    matrix, flip = augment.random_affine(centre, heights, picture, parameters.size, seed, epoch, parameters.augment)
     return _region(example, matrix, flip, skeleton, parameters)
 
 

@@ -110,6 +110,9 @@ class TrainParameters(InputSize):
     samples stay in the picture. -1 takes 0 for people and 0.25 for others."""
     mirror: Literal["auto", "yes", "no"] = "auto"
     """Augmentation: mirror half of the samples; auto does it when the skeleton has left and right parts."""
+    upright_epochs: Annotated[int, _or_auto(least=0)] = AUTO
+    """Augmentation: number of last epochs in which samples are neither rotated nor mirrored, so that the network ends
+    on pictures as they are predicted. -1 takes 0 for people, and a fifth of the epochs for others."""
     max_shift: Annotated[float, NotNegative] = AugmentParameters.max_shift
     """Augmentation: largest shift in each direction, as a share of the input's height."""
     sigma: Annotated[float, _or_auto(least=1)] = float(AUTO)
@@ -171,6 +174,7 @@ class TrainParameters(InputSize):
                 max_shift=chosen.max_shift,
                 flip=0.0 if chosen.mirror == "no" else AugmentParameters.flip,
                 anywhere=chosen.background,
+                upright_from=chosen.passes * (chosen.epochs - chosen.upright_epochs) if chosen.upright_epochs else None,
             ),
             seed=chosen.seed,
         )

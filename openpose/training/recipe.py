@@ -28,6 +28,7 @@ PEOPLE: dict[str, Any] = {
     "max_rotation": _USUAL.max_rotation,
     "background": _USUAL.anywhere,
     "mirror": "yes",
+    "upright_epochs": 0,
 }
 NAMES = (*PEOPLE, "predict_height", "sigma")
 
@@ -47,6 +48,7 @@ RATE = "0.002"
 BEYOND = 1.25  # factor on the data's range of sizes
 _SCALES = ("min_scale", "max_scale")
 BACKGROUND = 0.25  # share of samples at any place of the picture
+UPRIGHT = 0.2  # of the epochs, the last ones; as YOLOX (arXiv:2107.08430) ends without its strong augmentation
 
 
 def of_people(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +75,8 @@ def of_others(given: Mapping[str, Any], records: RecordsManifest) -> dict[str, A
         chosen = {"size": _input(looks.largest * chosen["predict_height"], network.stride)} | chosen
         chosen = _scales(looks, chosen["predict_height"] / chosen["size"]) | chosen
     chosen = {"max_rotation": 180.0 if looks and looks.turned else _USUAL.max_rotation} | chosen
-    return _length(records.counts["samples"], chosen) | chosen
+    chosen = _length(records.counts["samples"], chosen) | chosen
+    return {"upright_epochs": round(UPRIGHT * chosen["epochs"])} | chosen
 
 
 def _height(looks: Extents, stride: int) -> int:
@@ -133,7 +136,8 @@ def words(chosen: Mapping[str, Any], records: RecordsManifest) -> str:
         f"{chosen['learning_rate']} ({chosen['decay']})",
         f"augmentation for {category}: {low:.0f}–{high:.0f} % of the input's height ({scale}), "
         f"±{chosen['max_rotation']:g}°{above}, {'half mirrored' if chosen['mirror'] == 'yes' else 'not mirrored'}, "
-        f"{100 * chosen['background']:.0f} % of the samples at any place",
+        f"{100 * chosen['background']:.0f} % of the samples at any place; "
+        f"the last {chosen['upright_epochs']} epochs neither rotate nor mirror",
     )
     return "\n".join(lines)
 

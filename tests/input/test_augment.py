@@ -12,11 +12,14 @@ SEED = tf.constant([1, 2], tf.int64)
 NO_RANDOMNESS = AugmentParameters(min_scale=1.0, max_scale=1.0, max_rotation=0.0, max_shift=0.0, flip=0.0)
 
 
-def affine(bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED) -> tuple[np.ndarray, bool]:
+def affine(
+    bbox: list[float], parameters: AugmentParameters, seed: tf.Tensor = SEED, epoch: int = 0
+) -> tuple[np.ndarray, bool]:
     x, y, width, height = bbox
     centre = tf.constant([[x + width / 2 - 0.5, y + height / 2 - 0.5]])
+    picture, number = tf.constant([480, 640], tf.int64), tf.constant(epoch, tf.int64)
     matrix, flip = augment.random_affine(
-        centre, tf.constant([height], tf.float32), tf.constant([480, 640], tf.int64), SIZE, seed, parameters
+        centre, tf.constant([height], tf.float32), picture, SIZE, seed, number, parameters
     )
     return matrix.numpy(), bool(flip)
 
@@ -40,6 +43,18 @@ def test_mirror_of_the_centred_person() -> None:
     one, other = augment.warp_points(points, straight).numpy(), augment.warp_points(points, mirrored).numpy()
     np.testing.assert_allclose(other[:, 0], SIZE[1] - 1 - one[:, 0], atol=1e-4)
     np.testing.assert_allclose(other[:, 1], one[:, 1], atol=1e-4)
+
+
+def test_the_last_passes_keep_the_pictures_upright() -> None:
+    parameters = AugmentParameters(max_rotation=180, flip=1, upright_from=3)
+    for number in range(10):
+        seed = tf.constant([0, number], tf.int64)
+        (turned, mirrored), (upright, flip) = (affine([20, 30, 40, 48], parameters, seed, epoch) for epoch in (2, 3))
+        assert mirrored
+        assert not flip
+        assert turned[0, 1] != 0
+        np.testing.assert_array_equal(upright[[0, 1], [1, 0]], 0)
+        assert upright[0, 0] == upright[1, 1] > 0
 
 
 def test_a_share_of_the_samples_is_at_any_place_but_in_the_picture() -> None:

@@ -30,6 +30,7 @@ def test_people_keep_cocos_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert (found.model, found.size, found.predict_height, found.sigma) == ("mobilenet_thin", 368, 368, 7)
     assert (found.batch_size, found.epochs, found.passes) == (16, 30, 1)
     assert (found.learning_rate, found.decay, found.background) == ("0.001", "exponential", 0)
+    assert (found.upright_epochs, found.inputs().augment.upright_from) == (0, None)
     assert (found.min_scale, found.max_scale, found.max_rotation, found.mirror) == (0.5, 1.1, 40, "yes")
     assert found == TrainParameters().filled()
     assert found.inputs() == found.whole_inputs(manifests.records()) == TrainParameters().inputs()
@@ -41,6 +42,7 @@ def test_others_have_a_network_sizes_and_a_length_by_their_data(capsys: pytest.C
     found = chosen(FLY, FROM_ABOVE)
     assert (found.model, found.size, found.predict_height, found.sigma) == ("unet", 192, 400, 5)
     assert (found.batch_size, found.passes, found.epochs) == (8, 21, 18)
+    assert (found.upright_epochs, found.inputs().augment.upright_from) == (4, 14 * 21)
     assert (found.learning_rate, found.decay, found.background) == ("0.002", "cosine", 0.25)
     assert (found.min_scale, found.max_scale, found.max_rotation, found.mirror) == (0.833, 1.562, 180, "yes")
     assert found.filled() is found
@@ -48,7 +50,7 @@ def test_others_have_a_network_sizes_and_a_length_by_their_data(capsys: pytest.C
         "network for thing: unet, input of 192 pixels, sigma 5; whole pictures at height 400",
         "training for thing: 18 epochs of 21 passes, 4,536 steps of 8, learning rate 0.002 (cosine)",
         "augmentation for thing: 50–94 % of the input's height (scale 0.833–1.562), ±180°, as they lie in all "
-        "directions, half mirrored, 25 % of the samples at any place",
+        "directions, half mirrored, 25 % of the samples at any place; the last 4 epochs neither rotate nor mirror",
     ]
 
 
@@ -96,7 +98,7 @@ def test_given_epochs_are_single_passes() -> None:
 def test_given_values_are_kept() -> None:
     given: dict[str, Any] = {"min_scale": 0.9, "max_scale": 1.0, "max_rotation": 5.0, "mirror": "no", "sigma": 9.0}
     given |= {"model": "lightweight", "size": 256, "predict_height": 300, "batch_size": 5, "epochs": 2, "passes": 7}
-    given |= {"learning_rate": "0.01", "decay": "exponential", "background": 0.5}
+    given |= {"learning_rate": "0.01", "decay": "exponential", "background": 0.5, "upright_epochs": 0}
     assert set(given) == set(recipe.NAMES)
     found = chosen(FLY, FROM_ABOVE, **given)
     assert found == TrainParameters(**given)
