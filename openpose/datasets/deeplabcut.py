@@ -45,7 +45,10 @@ def read(config: Path) -> Labels:
     labels = Labels([_category(settings, names, config, field)], {"train": []}, {"train": config.parent / LABELLED})
     if labels.categories[0].skeleton == [] and settings.get("skeleton"):
         labels.notes.append(f"`skeleton` of {CONFIG} names no two of the body parts, so it is not used")
-    if unique := settings.get("uniquebodyparts"):
+    unique = settings.get("uniquebodyparts") or []
+    if not isinstance(unique, list):
+        raise InputError(f"{config}: `uniquebodyparts` must list names of body parts; it is {unique!r}")
+    if unique:
         labels.notes.append(f"`uniquebodyparts` ({some(unique)}) are not used, because they belong to no animal")
     for folder in sorted((place for place in labels.pictures["train"].iterdir() if place.is_dir()), key=_key):
         table = _table_of(folder, settings.get("scorer"))
@@ -71,7 +74,8 @@ def _said(left_out: Counter[str]) -> str:
 
 
 def _category(settings: dict[str, Any], names: list[str], config: Path, field: str) -> Category:
-    pairs = [pair for pair in settings.get("skeleton") or [] if isinstance(pair, list) and len(pair) == 2]
+    given = settings.get("skeleton")
+    pairs = [pair for pair in (given if isinstance(given, list) else []) if isinstance(pair, list) and len(pair) == 2]
     known = [(names.index(a), names.index(b)) for a, b in pairs if a in names and b in names]
     category = Category("animal", names, known)
     category.check(config, field)
@@ -97,7 +101,7 @@ def _read_folder(folder: Path, place: Path, present: set[str], settings: dict[st
     """Adds the frames of a folder."""
     table = pandas_file.read(place) if place.suffix == ".h5" else _read_csv(place)
     names, individuals = labels.categories[0].keypoints, _columns(table.columns, place, settings, labels)
-    seen: set[str] = set()
+    seen, missing = set[str](), list[str]()
     for index, row in zip(table.index, table.values, strict=True):
         name = index.replace("\\", "/").rpartition("/")[2]
         if name in seen:
@@ -112,12 +116,14 @@ def _read_folder(folder: Path, place: Path, present: set[str], settings: dict[st
             if points[:, 2].any():
                 animals.append(Animal(points, track=track if len(individuals) > 1 else None))
         if name not in present:
-            labels.left_out[f"labelled pictures that are not in {folder.name}, such as {name}"] += 1
+            missing.append(name)
         elif not animals:
             labels.left_out["pictures with a row without labels"] += 1
         else:
             width, height = pictures.size(folder / name)
             labels.frames["train"].append(Frame(f"{folder.name}/{name}", width, height, animals, folder.name))
+    if missing:
+        labels.left_out[f"labelled pictures that are not in {folder.name}, such as {missing[0]}"] += len(missing)
     if unlabelled := present - seen:
         labels.left_out["pictures without a row"] += len(unlabelled)
 

@@ -137,6 +137,18 @@ def read_yaml(place: Path) -> dict[str, Any]:
     return content
 
 
+def lines_of(place: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        InputError: it is not a text in UTF-8.
+    """
+    try:
+        return place.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place}: not a text in UTF-8 ({error}); save it as one, or export it again") from error
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """A key to sort names with numbers in them: `img2` before `img10`."""
     return [(int(number or -1), text) for number, text in re.findall(r"(\d+)|(\D+)", name)]

@@ -62,7 +62,10 @@ def read(place: Path, folder: Path) -> Labels:
         )
         animals, films = _animals(file, labels), {film.number: film for film in _films(file, place)}
         wanted: dict[int, dict[int, list[Animal]]] = {}
+        count = len(file["instances"])
         for row in file["frames"][()]:
+            if _span(row, "instance_id")[1] > count:
+                raise ValueError(f"frame {row['frame_id']} names more instances than the {count} in it")
             found = [animals[number] for number in range(*_span(row, "instance_id")) if number in animals]
             if found:
                 wanted.setdefault(int(row["video"]), {}).setdefault(int(row["frame_idx"]), []).extend(found)

@@ -12,7 +12,7 @@ import numpy as np
 
 from openpose import storage
 from openpose.datasets import pictures
-from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, natural, read_yaml, some
+from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, lines_of, natural, read_yaml, some
 from openpose.errors import InputError
 
 _BOX = 5  # numbers before the keypoints: class, box
@@ -89,7 +89,8 @@ def _shape(settings: dict[str, Any], place: Path) -> tuple[int, int]:
     if (
         not isinstance(shape, list)
         or len(shape) != 2
-        or not all(isinstance(each, int) for each in shape)
+        or not all(type(each) is int for each in shape)
+        or shape[0] < 1
         or shape[1] not in (2, 3)
     ):
         raise InputError(f"{place}: `kpt_shape` must be [number of keypoints, 2 or 3]; it is {shape!r}")
@@ -100,13 +101,16 @@ def _categories(settings: dict[str, Any], count: int, place: Path) -> list[Categ
     """A category for each class; all have the same number of keypoints."""
     classes = settings.get("names")
     classes = dict(enumerate(classes)) if isinstance(classes, list) else classes
-    if not isinstance(classes, dict) or sorted(classes) != list(range(len(classes))) or not classes:
+    if not isinstance(classes, dict) or set(classes) != set(range(len(classes))) or not classes:
         raise InputError(f"{place}: `names` must list the classes, such as `0: mouse`; it is {classes!r}")
     named = settings.get("kpt_names") or {}
     named = dict.fromkeys(classes, named) if isinstance(named, list) else named
+    if not isinstance(named, dict):
+        raise InputError(f"{place}: `kpt_names` must list the keypoints of each class; it is {named!r}")
     flips = settings.get("flip_idx")
     if flips is not None and (
         not isinstance(flips, list)
+        or not all(type(each) is int for each in flips)
         or sorted(flips) != list(range(count))
         or any(flips[flips[each]] != each for each in range(count))
     ):
@@ -116,7 +120,10 @@ def _categories(settings: dict[str, Any], count: int, place: Path) -> list[Categ
         )
     categories = []
     for number in range(len(classes)):
-        names = named.get(number) or [f"keypoint_{each}" for each in range(count)]
+        given = (named.get(key) for key in (number, str(number), classes[number]))
+        names = next(filter(None, given), None) or [f"keypoint_{each}" for each in range(count)]
+        if not isinstance(names, list):
+            raise InputError(f"{place}: `kpt_names` of class {number} must list names; it is {names!r}")
         if len(names) != count:
             raise InputError(f"{place}: `kpt_names` of class {number} has {len(names)} names, `kpt_shape` says {count}")
         names = [str(each) for each in names]
@@ -135,7 +142,7 @@ def _pictures(settings: dict[str, Any], split: str, place: Path) -> list[Path]:
         if source.is_dir():
             found |= {source / name for name in storage.sizes(source) if pictures.is_picture(source / name)}
         else:
-            for line in source.read_text().splitlines():
+            for line in lines_of(source):
                 if line.strip():
                     each = source.parent / line.strip()
                     if not each.is_file():
@@ -174,7 +181,7 @@ def _label_of(image: Path) -> Path:
 def _read(label: Path, count: int, size: int, picture: tuple[int, int], labels: Labels, place: Path) -> list[Animal]:
     """The animals in a file of labels; `size` numbers for each keypoint."""
     animals = []
-    for number, line in enumerate(label.read_text().splitlines(), 1):
+    for number, line in enumerate(lines_of(label), 1):
         if not line.strip():
             continue
         where = f"{label}: line {number}"
@@ -200,8 +207,14 @@ def _read(label: Path, count: int, size: int, picture: tuple[int, int], labels: 
             raise InputError(
                 f"{where}: {shares.max():g} is not a share of the picture's width or height; divide pixels by them"
             )
+        if (values[3:_BOX] < 0).any():
+            raise InputError(f"{where}: its box has a negative width or height; correct it, or export it again")
         if not set(points[:, 2].tolist()) <= {0, 1, 2}:
-            raise InputError(f"{where}: the third number of a keypoint must be 0, 1 or 2 (hidden, seen); it is not")
+            wrong = next(v for v in points[:, 2].tolist() if v not in (0, 1, 2))
+            raise InputError(
+                f"{where}: the third number of a keypoint must be 0, 1 or 2 (hidden, seen), but one is {wrong:g}; "
+                "correct it (a score is not one)"
+            )
         unlabelled = (points[:, 2] == 0) | (points[:, :2] < 0).any(1) | (points[:, :2] == 0).all(1)
         points[:, :2] *= picture
         points[unlabelled] = 0

@@ -142,7 +142,7 @@ def ultralytics(folder: Path, labels: dict[str, str | None], **settings: Any) ->
         if text is not None:
             place = folder / f"labels/{name}.txt"
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
+            place.write_text(text, errors="surrogateescape")
     folder.mkdir(exist_ok=True)
     (folder / "data.yaml").write_text(yaml.safe_dump(data))
     return folder

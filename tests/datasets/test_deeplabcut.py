@@ -154,8 +154,12 @@ def evil(place: Path) -> None:
         (lambda table: table.with_suffix(".h5").write_bytes(b"junk"), r"a/CollectedData_Ann\.h5: not HDF5 of pandas"),
         (lambda table: evil(table.with_suffix(".h5")), r"it has an object of os\.system"),
         (
+            lambda table: (table.parents[2] / "config.yaml").write_text("bodyparts: [nose, tail]\nuniquebodyparts: 5"),
+            r"config\.yaml: `uniquebodyparts` must list names",
+        ),
+        (
             lambda table: [each.unlink() for each in table.parent.glob("*.png")],
-            r"none of its pictures .* 1 labelled pictures that",
+            r"none of its pictures .*\(3 labelled pictures that",
         ),
         (lambda table: (table.parent / "img1.png").write_bytes(b"junk"), r"img1\.png: not a picture"),
         (

@@ -112,6 +112,13 @@ def _without_frames(place: Path) -> None:
         del file["frames"]
 
 
+def _too_many_instances(place: Path) -> None:
+    with h5py.File(place, "a") as file:
+        frames = file["frames"][()]
+        frames["instance_id_end"] = 10**15  # as many steps would take years
+        file["frames"][...] = frames
+
+
 def _same_names(place: Path) -> None:
     with h5py.File(place, "a") as file:
         metadata = json.loads(file["metadata"].attrs["json"])
@@ -126,6 +133,7 @@ def _same_names(place: Path) -> None:
         (lambda place: place.with_name("a.avi").write_bytes(b"junk"), r"a\.avi: not a film that can be read"),
         (lambda place: place.write_bytes(b"junk"), r"labels\.slp: not a SLEAP file that can be read"),
         (_without_frames, r"labels\.slp: not a SLEAP file that can be read .*frames"),
+        (_too_many_instances, r"labels\.slp: not a SLEAP file .*frame 0 names more instances than the 1 in it"),
         (_same_names, r"labels\.slp: `nodes` names wingL more than once"),
         (lambda place: place.with_name("more.slp").write_bytes(b""), r"several SLEAP files \(labels\.slp, more\.slp\)"),
     ],

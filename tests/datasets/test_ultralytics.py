@@ -38,6 +38,14 @@ def test_both_splits_with_names_and_mirror_pairs(tmp_path: Path) -> None:
     assert "1 pictures of train have no file of labels and count as empty" in " ".join(made.said)
 
 
+@pytest.mark.parametrize("key", [0, "0", "mouse"])
+def test_names_of_keypoints_by_number_or_name_of_the_class(tmp_path: Path, key: Any) -> None:
+    folder = ultralytics(tmp_path / "set", {"train/a": "\ufeff" + LINE}, kpt_names={key: ["left_ear", "right_ear"]})
+    _, documents = converted(folder, tmp_path / "root")
+    assert documents["train"]["categories"][0]["keypoints"] == ["left_ear", "right_ear"]
+    assert len(documents["train"]["annotations"]) == 1
+
+
 def test_two_numbers_for_a_keypoint_and_what_exporters_write(tmp_path: Path) -> None:
     settings = {"path": None, "train": "../train/images", "names": ["mouse", "rat"], "kpt_shape": [2, 2]}
     folder = ultralytics(tmp_path / "set", {}, **settings)
@@ -102,6 +110,15 @@ def test_a_list_of_pictures(tmp_path: Path) -> None:
         (LINE, {"names": 3}, r"data\.yaml: `names` must list the classes"),
         (LINE, {"val": "images/other"}, r"data\.yaml: `val` is images/other, but none of .* is there"),
         (LINE, {"train": None}, r"data\.yaml: `train` is missing"),
+        ("0 .5 .5 -.5 .5 0 0 0 .5 .5 2", {}, r"a\.txt: line 1: its box has a negative width or height"),
+        (LINE.replace(" 2 ", " 0.87 "), {}, r"a\.txt: line 1: .* must be 0, 1 or 2 .*, but one is 0\.87"),
+        ("\udce9", {}, r"a\.txt: not a text in UTF-8"),
+        (LINE, {"train": "images/train/a.png"}, r"a\.png: not a text in UTF-8"),
+        (LINE, {"names": {0: "a", "1": "b"}}, r"data\.yaml: `names` must list the classes"),
+        (LINE, {"kpt_names": "a, b"}, r"data\.yaml: `kpt_names` must list the keypoints of each class"),
+        (LINE, {"kpt_names": {0: 5}}, r"data\.yaml: `kpt_names` of class 0 must list names"),
+        *((LINE, {"flip_idx": flips}, r"data\.yaml: `flip_idx` must") for flips in ([1, "0"], [1.0, 0.0], "10")),
+        *((LINE, {"kpt_shape": shape}, r"data\.yaml: `kpt_shape` must") for shape in ([-2, 3], [True, 3], [0, 3])),
         (None, {}, r"data\.yaml: none of the 1 pictures of `train` has labels; those of .*a\.png must be in .*a\.txt"),
     ],
 )
