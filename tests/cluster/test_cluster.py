@@ -27,7 +27,7 @@ from components.finish.summary import ACCEPTED, FAILED, REJECTED
 from components.train import machine
 from components.train import pods as group_pods
 from openpose.errors import InputError
-from pipelines import follow, images, kfp_api, manifests
+from pipelines import follow, images, kfp_api, local, manifests
 from pipelines import submit as pipelines_submit
 from pipelines.kfp_api import Api
 from pipelines.pod_logs import PodLogs
@@ -356,11 +356,12 @@ def history(root: str) -> list[dict[str, float]]:
 def test_two_machines_train_what_one_trains(sample_run: tuple[str, str], half_a_core: str, api: Api) -> None:
     # What rounding changes grows with each step, and at ten times this rate to a hundredth by the end of the epoch. In
     # float64 the tests of the training compare 20 steps and the weights.
-    how = {"source": f"{ROOT_OF_TESTS}/sample", "seed": 3, "optimizer": "sgd", "learning_rate": "0.00001"}
+    sample = local.SAMPLE | TINY | {"source": f"{ROOT_OF_TESTS}/sample"}  # it need not be drawn once more
+    how = sample | {"seed": 3, "optimizer": "sgd", "learning_rate": "0.00001"}
     histories = []
     for machines, evictions in ((1, 0), (2, 0), (2, 5)):
         root = f"{ROOT_OF_TESTS}/machines-{machines}-{evictions}"
-        with submitted(half_a_core, machines=machines, root=root, **how) as (process, run):
+        with submitted(half_a_core, **(how | {"machines": machines, "root": root})) as (process, run):
             for _ in range(evictions):
                 evict(wait(900, lambda run=run: both_training(run))[1])
                 wait(120, lambda run=run: not both_training(run))
@@ -466,7 +467,8 @@ def flags(registry: str, **parameters: Any) -> str:
 
 
 def make(target: str, *variables: str) -> str:
-    done = subprocess.run(["make", target, *variables], cwd=ROOT, capture_output=True, text=True)
+    command = ["make", "--no-print-directory", target, *variables]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
