@@ -82,7 +82,9 @@ def index(
             split: coco_index.Split(temporary / part.people, temporary / part.index) for split, part in indexed.items()
         }
         told = {split: _told(each, stores[file_of[split]], asked.skeleton) for split, each in opened.items()}
-        decided, said = exif.decide(told, asked.exif)
+        looked = {split: _looked(each, stores[file_of[split]]) for split, each in opened.items()}
+        partly = {split: count for split, count in looked.items() if count < len(opened[split])}
+        decided, said = exif.decide(told, asked.exif, partly)
         for split, part in indexed.items():
             store, follows = stores[file_of[split]], decided[split]
             bad = _missing(opened[split], store, files.annotations[file_of[split]].name, asked.skeleton)
@@ -239,10 +241,14 @@ def _cure(name: str, store: PictureStore) -> str:
     return f"{wants}{backslashes}; correct it, or give the folder or archive that holds the pictures"
 
 
+def _looked(split: coco_index.Split, store: PictureStore) -> int:
+    """How many pictures of a split are opened to see whether EXIF turns them."""
+    return min(len(split), LOOKED if storage.is_local(store.place) else LOOKED_IN_BUCKET)
+
+
 def _told(split: coco_index.Split, store: PictureStore, skeleton: Skeleton) -> Counter[Follows | None]:
     """What the pictures of a split tell about EXIF: all of them, or those at the start of a large one's order."""
-    count = min(len(split), LOOKED if storage.is_local(store.place) else LOOKED_IN_BUCKET)
-
+    count = _looked(split, store)
     counted = Counter[Follows | None]()
     with progress.bar(count, "look for EXIF", "image") as bar:
         for start in range(0, count, _TOGETHER):

@@ -68,12 +68,15 @@ def follows(moved: int, size: tuple[int, int], expected: tuple[int, int]) -> Fol
     return Follows.STORED if size == expected else Follows.TURNED if size[::-1] == expected else None
 
 
-def decide(counts: Mapping[str, Counter[Follows | None]], asked: str) -> tuple[dict[str, Follows], dict[str, str]]:
+def decide(
+    counts: Mapping[str, Counter[Follows | None]], asked: str, looked: Mapping[str, int]
+) -> tuple[dict[str, Follows], dict[str, str]]:
     """Decides for each split what the annotations of pictures follow whose size does not tell.
 
     Args:
         counts: for each split how many of its pictures with an orientation tell what; None counts those that do not.
         asked: `auto`, or what is to be decided.
+        looked: at how many pictures of a split, where these are not all.
 
     Returns:
         The decision for each split, and a sentence on each split that has such pictures.
@@ -83,9 +86,13 @@ def decide(counts: Mapping[str, Counter[Follows | None]], asked: str) -> tuple[d
         decided[split], why = _decision(found, sum(counts.values(), Counter()), asked)
         if found[None]:
             how = "as EXIF turns them" if decided[split] is Follows.TURNED else "as they are stored"
+            part, others = "", ""
+            if split in looked:
+                part = f"of the first {looked[split]:,} "
+                others = "; such pictures among the others are taken the same way"
             said[split] = (
-                f"{found[None]:,} pictures of {split} are turned by EXIF so that their size does not tell what the "
-                f"annotations follow (180°, mirrored or square): they are taken {how}, {why}"
+                f"{found[None]:,} {part}pictures of {split} are turned by EXIF so that their size does not tell what "
+                f"the annotations follow (180°, mirrored or square): they are taken {how}, {why}{others}"
             )
     return decided, said
 

@@ -82,8 +82,15 @@ def test_what_a_picture_tells(orientation: int, expected: tuple[int, int], tells
 def test_the_other_pictures_decide(
     own: dict[Follows | None, int], other: dict[Follows | None, int], asked: str, decided: Follows, why: str
 ) -> None:
-    found, said = exif.decide({"train": Counter(own), "val": Counter(other)}, asked)
+    found, said = exif.decide({"train": Counter(own), "val": Counter(other)}, asked, {})
     assert found["train"] is decided
     assert said["train"].startswith("3 pictures of train are turned by EXIF")
     assert why in said["train"]
     assert "val" not in said
+
+
+def test_that_only_some_pictures_were_looked_at_is_said() -> None:
+    _, said = exif.decide({"train": Counter({None: 3}), "val": Counter({None: 1})}, "auto", {"train": 20_000})
+    assert said["train"].startswith("3 of the first 20,000 pictures of train are turned")
+    assert said["train"].endswith("such pictures among the others are taken the same way")
+    assert said["val"].startswith("1 pictures of val are turned")
