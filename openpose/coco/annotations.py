@@ -292,7 +292,8 @@ def _fates(people: Sequence[_Person], triples: np.ndarray, own: int) -> list[Fat
 
 def _check_shares(people: Sequence[_Person], triples: np.ndarray, size: tuple[int, int], path: str) -> None:
     """Raises InputError when somebody's keypoints are shares of the picture's size instead of pixels."""
-    if min(size) < 8 or not len(triples):
+    # v is 2 at most, so that this looks at hardly anybody whose keypoints are pixels.
+    if min(size) < 8 or not any(0 < max(person.keypoints) <= 2 for person in people):
         return
     labelled = triples[..., 2] >= 1
     xy = np.where(labelled[..., None], triples[..., :2], 0)

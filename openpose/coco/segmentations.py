@@ -54,7 +54,7 @@ def _checked_polygons(segmentation: Any, corrections: list[Correction]) -> list[
         polygons = [segmentation]
     elif all(_is_point(each) for each in segmentation):  # one polygon as a list of points
         polygons = [[value for point in segmentation for value in point]]
-    elif any(isinstance(value, list) for each in segmentation for value in (each if isinstance(each, list) else ())):
+    elif any(isinstance(each, list) and list in set(map(type, each)) for each in segmentation):
         polygons = [[value for point in each for value in point] for each in segmentation]  # polygons of points
     if polygons is not segmentation:
         corrections.append(Correction.POINTS)
