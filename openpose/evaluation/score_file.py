@@ -47,14 +47,27 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m openp
     for name, value in values.items():
         print(f"{name:<18}{'undefined' if value is None else f'{value:.3f}':>9}")
     print("", *pixel_errors.table(apart.by_keypoint(skeleton)), sep="\n")
-    for line in _notes(truth, values):
+    for line in _note_on_repeats(detections) + _notes(truth, values):
         print(line, file=sys.stderr)
     return 0
 
 
+#: What becomes of annotations in COCO's own files; anything else may be why an AP is low.
+_USUAL = (Fate.LABELLED, Fate.UNLABELLED, Fate.CROWD)
+
+
+def _note_on_repeats(detections: list[dict[str, Any]]) -> list[str]:
+    """A line on detections that are there twice, which COCO counts as wrong ones."""
+    different = {(each["image_id"], *each["keypoints"]) for each in detections}
+    if not (count := len(detections) - len(different)):
+        return []
+    return [f"note: {count:,} detections are the same as another one of their picture: COCO counts them as wrong"]
+
+
 def _notes(truth: Truth, values: dict[str, float | None]) -> list[str]:
     """Lines on what was read differently than it was written, and why figures are undefined."""
-    read = as_counts(truth.tally.corrections) | as_counts(Counter({Fate.REPEATED: truth.tally.fates[Fate.REPEATED]}))
+    unusual = {fate: count for fate, count in truth.tally.fates.items() if fate not in _USUAL}
+    read = as_counts(truth.tally.corrections) | as_counts(Counter(unusual))
     lines = [f"note: {count:,} {words}" for words, count in read.items()]
     undefined = [name for name, value in values.items() if value is None]
     reasons = {
@@ -119,4 +132,4 @@ def _is_category(value: Any, category: Any) -> bool:
 def _are_finite(values: Any, count: int) -> bool:
     if not isinstance(values, list) or len(values) != count:
         return False
-    return all(isinstance(value, int | float) and abs(value) < LIMIT for value in values)
+    return all(type(value) in (int, float) and abs(value) < LIMIT for value in values)

@@ -87,6 +87,10 @@ def test_all_of_a_picture_with_many_animals_count(tmp_path: Path, capsys: pytest
             '[{"image_id": 1, "category_id": 1, "score": NaN, "keypoints": [0]}]',
             "`score` of entry 0 must be a finite number",
         ),
+        (
+            '[{"image_id": 1, "category_id": 1, "score": true, "keypoints": [0]}]',
+            "`score` of entry 0 must be a finite number",
+        ),
         ('[{"image_id": 1, "category_id": 3}]', "entry 0 must be"),
         (json.dumps(coco_results(9, people(person(0)), OPENPOSE)), "such as [9]; give those of the same split"),
     ],
@@ -210,6 +214,19 @@ def test_truth_that_cannot_be_meant(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (code, printed, errors.count("\n")) == (1, "", 1)
     assert errors.startswith(f"error: {tmp_path}/truth.json: ")
     assert said in errors
+
+
+def test_why_an_ap_is_low_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(truth: dict[str, Any], found: list[dict[str, Any]]) -> None:
+        truth["categories"].append({"id": 2, "name": "dog"})
+        truth["annotations"][0]["category_id"] = 2
+        found.append(dict(found[1]))
+
+    code, printed, errors = score(tmp_path, capsys, change)
+    assert (code, printed.split()[0]) == (0, "AP")
+    assert float(printed.split()[1]) < 1
+    assert "note: 1 detections are the same as another one of their picture" in errors
+    assert "note: 1 of other categories: not used" in errors
 
 
 def test_undefined_comes_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
