@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from openpose import storage
-from openpose.coco.annotations import Form, make_picture
+from openpose.coco.annotations import make_picture
+from openpose.coco.person import Form
 from openpose.records.picture import Picture
 from openpose.skeleton import Skeleton
 

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from openpose.coco import annotations
+from openpose.coco.person import Form
 from openpose.codec.encode import MAX_EXPONENT, encode
 from openpose.codec.parameters import TargetParameters
 from openpose.input import dense
@@ -180,7 +181,7 @@ def picture(number: int, keypoints: np.ndarray) -> Picture:
         for person, parts in enumerate(OPENPOSE18.to_source_keypoints(seen))
     ]
     image = {"id": number, "file_name": f"{number}.jpg", "width": SIZE, "height": SIZE}
-    return annotations.make_picture(image, people, OPENPOSE18, annotations.Form("pictures"))
+    return annotations.make_picture(image, people, OPENPOSE18, Form("pictures"))
 
 
 def best(work: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from openpose.coco import annotations
+from openpose.coco.person import Form
 from openpose.records.picture import Picture
 from openpose.skeleton import OPENPOSE18
 
@@ -43,4 +44,4 @@ def picture(*people: dict[str, Any]) -> Picture:
     """A picture as it is read from an annotation file; each person is given by what differs from `person`."""
     labelled = [person(**({"id": number} | changes)) for number, changes in enumerate(people)]
     (image,) = document(labelled)["images"]
-    return annotations.make_picture(image, labelled, OPENPOSE18, annotations.Form(NAME))
+    return annotations.make_picture(image, labelled, OPENPOSE18, Form(NAME))

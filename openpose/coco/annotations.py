@@ -1,4 +1,4 @@
-"""Makes pictures with their people from the entries of a COCO keypoint file, and checks every field."""
+"""Makes pictures with their people from the entries of a COCO keypoint file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from openpose.coco import segmentations
+from openpose.coco import person, segmentations
 from openpose.coco.fates import Correction, Fate, NotMain, Tally
-from openpose.coco.values import all_finite, flag, shown, whole_number
+from openpose.coco.person import Form, Person
+from openpose.coco.values import shown, whole_number
 from openpose.errors import InputError
 from openpose.records.picture import MAIN_MIN_AREA, Picture, box_around, main_persons
 from openpose.skeleton import Skeleton
@@ -16,35 +17,6 @@ from openpose.skeleton import Skeleton
 _MOST_PIXELS = 10**9  # of a picture; the loss mask takes a byte for each
 _LOOSE, _LOOSE_PIXELS = 0.25, 10  # a keypoint is outside a box if it is farther away than this share of its longer side
 _BEYOND, _BEYOND_PIXELS = 0.02, 2  # the same for the picture
-
-
-@dataclass(frozen=True)
-class _Person:
-    """A checked annotation."""
-
-    id: int
-    keypoints: list[float]
-    bbox: list[float] | None
-    area: float | None
-    crowd: bool
-    segmentation: Any
-
-
-@dataclass(frozen=True)
-class Form:
-    """How the entries of a file are written, and what of them is read.
-
-    Attributes:
-        path: what messages call the file.
-        order: for each keypoint of the skeleton its number in the annotations; None if the order is the same.
-        corners: whether boxes are x, y of two corners.
-        regions: whether segmentations are needed; otherwise those that cannot be read are left out.
-    """
-
-    path: str
-    order: Sequence[int] | None = None
-    corners: bool = False
-    regions: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,23 +94,18 @@ def check(
     others: Sequence[dict[str, Any]],
     tally: Tally,
 ) -> People:
-    """Checks the annotations of an image.
+    """Checks the annotations of an image; the arguments are those of `make_picture`.
 
     Args:
-        people: entries of `annotations`.
         size: width and height of the image.
-        skeleton: of the keypoints.
-        form: of the entries.
-        others: entries of `annotations` of other categories that must not be taught as background.
-        tally: counts what became of the annotations.
 
     Raises:
         InputError: a field is missing or wrong; the message begins with the file's name.
     """
     parts, corrections = len(skeleton.source_parts), list[Correction]()
-    checked = [_person(entry, size[::-1], parts, form, corrections) for entry in people]
-    checked += [_person(_without_keypoints(each), size[::-1], parts, form, corrections) for each in others]
-    triples = np.array([person.keypoints for person in checked], np.float64).reshape(-1, parts, 3)
+    checked = [person.checked(entry, size[::-1], parts, form, corrections) for entry in people]
+    checked += [person.checked(_without_keypoints(each), size[::-1], parts, form, corrections) for each in others]
+    triples = np.array([each.keypoints for each in checked], np.float64).reshape(-1, parts, 3)
     if form.order is not None:
         triples = triples[:, list(form.order)]
     fates = _fates(checked, triples, len(people))
@@ -150,12 +117,12 @@ def check(
     tally.fates.update(fates)
     tally.corrections.update(corrections)
     return People(
-        ids=np.array([person.id for person in checked], np.int64),
+        ids=np.array([each.id for each in checked], np.int64),
         triples=triples,
         bbox=bbox,
         area=area,
-        crowd=np.array([person.crowd for person in checked], bool),
-        segmentations=tuple(person.segmentation for person in checked),
+        crowd=np.array([each.crowd for each in checked], bool),
+        segmentations=tuple(each.segmentation for each in checked),
     )
 
 
@@ -183,103 +150,19 @@ def _without_keypoints(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "keypoints": None}
 
 
-def _person(
-    entry: dict[str, Any], size: tuple[int, int], parts: int, form: Form, corrections: list[Correction]
-) -> _Person:
-    """Checks an annotation; `size` is the height and width of its picture."""
-    path = form.path
-    return _Person(
-        whole_number(entry, "id", path, f"annotation of image {shown(entry.get('image_id'))}"),
-        _keypoints(entry, parts, path, corrections),
-        _bbox(entry, path, form.corners, corrections),
-        _area(entry, path),
-        flag(entry, "iscrowd", path),
-        _segmentation(entry, size, form, corrections),
-    )
-
-
-def _segmentation(entry: dict[str, Any], size: tuple[int, int], form: Form, corrections: list[Correction]) -> Any:
-    try:
-        return segmentations.checked(entry, size, form.path, corrections if form.regions else [])
-    except InputError:
-        if form.regions:
-            raise
-        return None
-
-
-def _keypoints(person: dict[str, Any], parts: int, path: str, corrections: list[Correction]) -> list[float]:
-    keypoints = person.get("keypoints") or [0] * (3 * parts)
-    if isinstance(keypoints, list) and all(isinstance(each, list) and len(each) == 3 for each in keypoints):
-        keypoints = [value for point in keypoints for value in point]
-        corrections.append(Correction.NESTED)
-    what = f"{path}: `keypoints` of annotation {shown(person.get('id'))}"
-    if not isinstance(keypoints, list) or len(keypoints) != 3 * parts:
-        found = f"{len(keypoints)} {_kind(keypoints)}" if isinstance(keypoints, list) else shown(keypoints)
-        raise InputError(f"{what} has {found}; it must have {3 * parts}: x, y, v for each of the {parts} keypoints")
-    if not all_finite(keypoints):
-        raise InputError(f"{what} must be finite numbers with v 0, 1 or 2; they are {shown(keypoints)}")
-    if not set(keypoints[2::3]) <= {0, 1, 2}:
-        wrong = next(v for v in keypoints[2::3] if v not in (0, 1, 2))
-        raise InputError(
-            f"{what} must have v 0, 1 or 2, but one is {wrong:g}; write 2 for a visible keypoint, 1 for a hidden one, "
-            "0 for one that is not labelled" + (" (a score is not a v)" if wrong % 1 else "")
-        )
-    return keypoints
-
-
-def _kind(values: list[Any]) -> str:
-    return "numbers" if all(isinstance(each, int | float) for each in values) else "entries"
-
-
-def keypoint_triples(person: dict[str, Any], order: Sequence[int], path: str) -> np.ndarray:
-    """x, y and v of each keypoint of the skeleton in an entry of `annotations`: float64 [S, 3].
-
-    Raises:
-        InputError: they cannot be used; the message begins with `path`.
-    """
-    return np.array(_keypoints(person, len(order), path, []), np.float64).reshape(-1, 3)[list(order)]
-
-
-def _bbox(person: dict[str, Any], path: str, corners: bool, corrections: list[Correction]) -> list[float] | None:
-    """x, y, width, height; None without a box."""
-    given: Any = person.get("bbox")
-    if given is None or given == []:
-        return None
-    box: list[float] = given
-    if isinstance(box, list) and len(box) == 4 and all_finite(box) and corners:
-        corrections.append(Correction.CORNERS)
-        box = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-    if not isinstance(box, list) or len(box) != 4 or not all_finite(box) or box[2] < 0 or box[3] < 0:
-        raise InputError(
-            f"{path}: `bbox` of annotation {shown(person.get('id'))} must be four finite numbers x, y, width, height; "
-            f"it is {shown(given)}; correct it, or remove it so that a box around the keypoints is taken"
-        )
-    return box
-
-
-def _area(person: dict[str, Any], path: str) -> float | None:
-    area = person.get("area")
-    if area is not None and (not all_finite([area]) or area < 0):
-        raise InputError(
-            f"{path}: `area` of annotation {shown(person.get('id'))} must be a finite number, it is {shown(area)}; "
-            "correct it, or remove it so that the box's area is taken"
-        )
-    return area
-
-
-def _fates(people: Sequence[_Person], triples: np.ndarray, own: int) -> list[Fate]:
+def _fates(people: Sequence[Person], triples: np.ndarray, own: int) -> list[Fate]:
     """What becomes of each annotation; the first `own` are of the trained category."""
     labelled: Any = (triples[..., 2] >= 1).any(1).tolist()
     written: Any = None
     fates, seen = list[Fate](), set[tuple[Any, ...]]()
-    for number, person in enumerate(people):
-        if person.crowd:
+    for number, each in enumerate(people):
+        if each.crowd:
             fates.append(Fate.LABELLED_CROWD if labelled[number] else Fate.CROWD)
         elif labelled[number]:
-            same = (triples[number].tobytes(), person.area, *(person.bbox or ()))
+            same = (triples[number].tobytes(), each.area, *(each.bbox or ()))
             fates.append(Fate.REPEATED if same in seen else Fate.LABELLED)
             seen.add(same)
-        elif person.bbox is None and person.segmentation is None:
+        elif each.bbox is None and each.segmentation is None:
             fates.append(Fate.EMPTY)
         elif number >= own:
             fates.append(Fate.SAME_KIND)
@@ -290,10 +173,10 @@ def _fates(people: Sequence[_Person], triples: np.ndarray, own: int) -> list[Fat
     return fates
 
 
-def _check_shares(people: Sequence[_Person], triples: np.ndarray, size: tuple[int, int], path: str) -> None:
+def _check_shares(people: Sequence[Person], triples: np.ndarray, size: tuple[int, int], path: str) -> None:
     """Raises InputError when somebody's keypoints are shares of the picture's size instead of pixels."""
     # v is 2 at most, so that this looks at hardly anybody whose keypoints are pixels.
-    if min(size) < 8 or not any(0 < max(person.keypoints) <= 2 for person in people):
+    if min(size) < 8 or not any(0 < max(each.keypoints) <= 2 for each in people):
         return
     labelled = triples[..., 2] >= 1
     xy = np.where(labelled[..., None], triples[..., :2], 0)
@@ -306,17 +189,17 @@ def _check_shares(people: Sequence[_Person], triples: np.ndarray, size: tuple[in
 
 
 def _extents(
-    people: Sequence[_Person],
+    people: Sequence[Person],
     triples: np.ndarray,
     size: tuple[int, int],
     skeleton: Skeleton,
     corrections: list[Correction],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The box [P, 4] and area [P] of each person; what is missing or cannot be right is taken from the keypoints."""
-    given = np.array([person.bbox or (0, 0, 0, 0) for person in people], np.float64).reshape(-1, 4)
+    given = np.array([each.bbox or (0, 0, 0, 0) for each in people], np.float64).reshape(-1, 4)
     labelled, xy = triples[..., 2] >= 1, triples[..., :2]
     low, high = given[:, :2], given[:, :2] + given[:, 2:]
-    missing = np.array([person.bbox is None for person in people], bool)
+    missing = np.array([each.bbox is None for each in people], bool)
     misfit = ~missing & _do_not_hold(low, high, xy, labelled)
     bbox = given.copy()
     for number in np.flatnonzero((missing & labelled.any(1)) | misfit).tolist():
@@ -348,7 +231,7 @@ def _box_of_polygons(segmentation: Any) -> np.ndarray:
 
 
 def _areas(
-    people: Sequence[_Person],
+    people: Sequence[Person],
     given: np.ndarray,
     bbox: np.ndarray,
     misfit: np.ndarray,
@@ -356,7 +239,7 @@ def _areas(
     skeleton: Skeleton,
     corrections: list[Correction],
 ) -> np.ndarray:
-    area = np.array([np.nan if person.area is None else person.area for person in people], np.float64)
+    area = np.array([np.nan if each.area is None else each.area for each in people], np.float64)
     of_box = bbox[:, 2] * bbox[:, 3]
     of_given = given[:, 2] * given[:, 3]
     missing, unusable = np.isnan(area), (area <= 1) & (of_box > 1)

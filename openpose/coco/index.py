@@ -25,6 +25,7 @@ from openpose.coco.extents import Looks
 from openpose.coco.fates import Correction, Fate, Tally
 from openpose.coco.json_stream import OpenFile, items
 from openpose.coco.partitions import Partitions
+from openpose.coco.person import Form
 from openpose.coco.values import shown, whole_number
 from openpose.errors import InputError
 from openpose.records import schema
@@ -128,7 +129,7 @@ def index(
         entries = Partitions(Path(temporary), seed)
         filled = _fill(entries, open_source, name, labels)
         counts = _split_sizes(shares, filled.images, name)
-        form = annotations.Form(name, labels.order, filled.corners)
+        form = Form(name, labels.order, filled.corners)
         pictures = _pictures(entries, skeleton, form, filled.loose, measure)
         with progress.bar(filled.images, f"index {' and '.join(shares)}", "image") as bar:
             written = {
@@ -204,7 +205,7 @@ def _add_other(entries: Partitions, annotation: dict[str, Any], loose: Tally) ->
 def _pictures(
     entries: Partitions,
     skeleton: Skeleton,
-    form: annotations.Form,
+    form: Form,
     loose: Tally,
     measure: Callable[[str], tuple[int, int]] | None,
 ) -> Iterator[tuple[Picture, Tally]]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from openpose import progress
-from openpose.coco.annotations import keypoint_triples
 from openpose.coco.categories import Labels, category_with_keypoints, keypoint_order, labels_of
 from openpose.coco.json_stream import OpenFile, items
+from openpose.coco.person import keypoint_triples
 from openpose.errors import InputError
 from openpose.skeleton import OPENPOSE18, Skeleton, draft
 from openpose.skeleton.derive import complete

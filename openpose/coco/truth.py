@@ -12,6 +12,7 @@ from openpose.coco.box_form import BoxForm
 from openpose.coco.categories import Labels, category_key, labels_of, with_keypoints
 from openpose.coco.fates import Fate, Tally, as_counts, why_unlabelled
 from openpose.coco.json_stream import OpenFile, items
+from openpose.coco.person import Form
 from openpose.coco.values import all_finite, shown, whole_number
 from openpose.errors import InputError
 from openpose.skeleton import OPENPOSE18, Skeleton, of_categories
@@ -79,7 +80,7 @@ def read(path: str) -> Truth:
         boxes.add(entry)
         people[image_id][int(fate is Fate.SAME_KIND)].append(_with_id(entry, number, path))
     entries = list[dict[str, Any]]()
-    form = annotations.Form(path, labels.order, boxes.corners, regions=False)
+    form = Form(path, labels.order, boxes.corners, regions=False)
     for image_id, (own, others) in people.items():
         size = images[image_id] or _extent(own + others)
         checked = annotations.check(own, size, skeleton, form, others, tally)

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from openpose import skeleton
 from openpose.coco import annotations
 from openpose.coco import index as coco_index
+from openpose.coco.person import Form
 from openpose.errors import InputError
 from openpose.records import schema
 from openpose.records.picture import Picture, total_counts
@@ -93,7 +94,7 @@ def test_index_equals_the_annotation_file(tmp_path: Path, shared: Path) -> None:
     path = shared / "coco/annotations/person_keypoints_val2017.json"
     coco = COCO(path)
     whole = {
-        image["id"]: annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, annotations.Form("a.json"))
+        image["id"]: annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, Form("a.json"))
         for image in coco.dataset["images"]
     }
     pictures = index(tmp_path, json.loads(path.read_bytes()))["train"]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from openpose.coco import own_skeleton
-from openpose.coco.annotations import Form, make_picture
+from openpose.coco.annotations import make_picture
 from openpose.coco.extents import Looks
+from openpose.coco.person import Form
 from openpose.errors import InputError
 from openpose.skeleton import KNOWN, OPENPOSE18, Skeleton
 from openpose.skeleton.draft import Draft

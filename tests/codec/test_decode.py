@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 
 from openpose import skeleton
 from openpose.coco import annotations
+from openpose.coco.person import Form
 from openpose.codec import decode, encode
 from openpose.errors import InputError
 from openpose.evaluation import score
@@ -276,7 +277,7 @@ def test_oracle_on_real_people(shared: Path) -> None:
     path = shared / "coco" / "annotations" / "person_keypoints_val2017.json"
     results, coco = [], COCO(path)
     for image in coco.dataset["images"]:
-        picture = annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, annotations.Form(path.name))
+        picture = annotations.make_picture(image, coco.imgToAnns[image["id"]], OPENPOSE, Form(path.name))
         scale = 368 / picture.height
         keypoints, labelled = OPENPOSE.part_keypoints(
             picture.keypoints[picture.labelled], picture.visibility[picture.labelled]
