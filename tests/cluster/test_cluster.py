@@ -36,6 +36,7 @@ from tests import workflow
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
 GPU = "nvidia.com/gpu"
+PAGES = "https://kubeflow.example.com/pipeline"  # where users would open Kubeflow's pages
 ROOT_OF_TESTS = "/data/openpose-tests"
 # What is made is not compared with other runs' champions.
 TINY = {
@@ -506,7 +507,7 @@ def test_retrain_workflow(champions: str, tmp_path: Path) -> None:
     def retrain(**parameters: Any) -> tuple[int, str, float]:
         start, summary = time.monotonic(), tmp_path / f"{secrets.token_hex(4)}.md"
         summary.touch()
-        given = {"vars_KF_PIPELINES_ENDPOINT": os.environ[kfp_api.ENDPOINT]}
+        given = {"vars_KF_PIPELINES_ENDPOINT": os.environ[kfp_api.ENDPOINT], "vars_KF_PIPELINES_UI_ENDPOINT": PAGES}
         done = workflow.run("Retrain", summary, **given, inputs_flags=flags(champions, **parameters))
         print(done.stdout)
         return done.returncode, summary.read_text(), time.monotonic() - start
@@ -527,7 +528,7 @@ def test_retrain_workflow(champions: str, tmp_path: Path) -> None:
     code, summary, _ = retrain(min_ap=0.99, seed=1)
     assert code != 0
     assert summary.startswith("# rejected\n\nCOCO AP ")
-    assert "[The run's page](" in summary
+    assert f"[The run's page]({PAGES}/#/runs/details/" in summary
     assert entries(champions) == [first], "the champion stays"
 
     code, summary, _ = retrain(seed=1)
