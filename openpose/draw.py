@@ -20,6 +20,8 @@ _SHIFT = 4  # OpenCV's fixed-point coordinates: 1/16 pixel
 def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarray:
     """Draws limbs and parts: each part has its own colour, and each limb that of its second part.
 
+    People who are followed have their number above them.
+
     Args:
         image: RGB uint8 [H, W, 3].
         people: in pixels of this image.
@@ -37,7 +39,22 @@ def skeletons(image: np.ndarray, people: People, skeleton: Skeleton) -> np.ndarr
         radius = round(0.6 * _thickness(person, image.shape) * 2**_SHIFT)
         for part in np.flatnonzero(person[:, 2] > 0):
             cv2.circle(painted, _fixed_point(person[part]), radius, colours[part], -1, cv2.LINE_AA, _SHIFT)
+    for person, number in zip(people.keypoints, [] if people.ids is None else people.ids, strict=False):
+        _write_number(painted, person, int(number))
     return painted
+
+
+def _write_number(image: np.ndarray, person: np.ndarray, number: int) -> None:
+    """Writes a number above a person, white with a dark rim; in the picture, also at its border."""
+    found = person[person[:, 2] > 0, :2]
+    if not len(found):
+        return
+    text, font, scale = str(number), cv2.FONT_HERSHEY_SIMPLEX, max(0.4, min(image.shape[:2]) / 700)
+    (width, height), _ = cv2.getTextSize(text, font, scale, 1)
+    x = np.clip(found[:, 0].mean() - width / 2, 1, max(1, image.shape[1] - width - 1))
+    y = np.clip(found[:, 1].min() - height, height + 1, image.shape[0] - 1)
+    for thickness, colour in ((round(4 * scale) + 1, (0, 0, 0)), (max(1, round(1.5 * scale)), (255, 255, 255))):
+        cv2.putText(image, text, (round(x), round(y)), font, scale, colour, thickness, cv2.LINE_AA)
 
 
 def part_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ Letters of the shapes: h × w cells, K parts, L limbs, N peaks, M pairs of peaks
 x, y in cells of the maps; an integer is a cell's centre.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -52,10 +52,12 @@ class People:
         keypoints: float32 [P, K, 3]: x, y and score of each part; score 0 where it was not found.
             `decode` gives coordinates in cells of its maps.
         scores: float32 [P], for ranking; not a probability.
+        ids: int64 [P], the same for a person in all frames of a film; None where nobody is followed.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -70,7 +72,7 @@ class People:
         factor = stride / np.broadcast_to(np.asarray(scale, np.float32), 2)
         found = self.keypoints[..., 2:] > 0
         xy = np.where(found, (self.keypoints[..., :2] + 0.5) * factor - 0.5, 0)
-        return People(np.concatenate([xy, self.keypoints[..., 2:]], -1).astype(np.float32), self.scores)
+        return replace(self, keypoints=np.concatenate([xy, self.keypoints[..., 2:]], -1).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from openpose.model_files.formats import Pixels
 from openpose.predict import files, in_batches
 from openpose.predict.predictor import Passes, Predictor
 from openpose.predict.run import Run
+from openpose.predict.table import Kind
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Flags:
     """Run the network at each of these multiples of the height; several find more."""
     batch_size: Annotated[int, tyro.conf.arg(aliases=["--batch"])] = in_batches.BATCH
     """Pictures of one size that go through the network together."""
+    tracking: Annotated[bool, tyro.conf.FlagCreatePairsOff] = True
+    """Give people in videos the same id from frame to frame, drawn and in all files."""
+    table: Annotated[Kind | None, tyro.conf.DisallowNone] = None
+    """Write a table beside each drawn video: csv as DeepLabCut's, or h5 as SLEAP's analysis files."""
     threads: int = in_batches.THREADS
     """Threads that read, decode and write."""
 
@@ -61,10 +66,13 @@ def _predict(flags: Flags) -> Run:
     for name in ("height", "batch_size", "threads"):
         if (value := getattr(flags, name)) is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be 1 or more")
+    if flags.table and not flags.tracking:
+        raise InputError("--table has a column for each person, so it needs --tracking")
     passes = Passes(flags.scales, flags.flip)
     jobs = files.plan(files.find(flags.image), Path(flags.out))
     model = model_files.load(flags.model, pixels=flags.pixels)
-    run = Run(Predictor(model, flags.height or model.height, passes=passes), flags.batch_size, flags.threads)
+    predictor = Predictor(model, flags.height or model.height, passes=passes)
+    run = Run(predictor, flags.batch_size, flags.threads, flags.tracking, flags.table)
     run.do(jobs)
     return run
 

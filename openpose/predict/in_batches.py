@@ -78,8 +78,8 @@ class Finder:
             one, maps = pair
             return finish(Found(one.key, one.image, self.predictor.people_in(maps)))
 
-        loaded = self._readable(_in_order(self.threads, self._load, pictures, 2 * self.batch))
-        return _in_order(self.threads, decoded, self._maps(loaded), 2 * self.batch)
+        loaded = self._readable(in_order(self.threads, self._load, pictures, 2 * self.batch))
+        return in_order(self.threads, decoded, self._maps(loaded), 2 * self.batch)
 
     def _load(self, picture: Picture[Key]) -> _Loaded[Key] | InputError:
         try:
@@ -100,7 +100,7 @@ class Finder:
             yield from zip(group, self.predictor.maps_of([one.views for one in group]), strict=True)
 
 
-def _in_order(threads: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int) -> Iterator[Out]:
+def in_order(threads: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int) -> Iterator[Out]:
     """Like `map` on threads, but takes items lazily: at most `ahead` results wait."""
     running: deque[Future[Out]] = deque()
     for item in items:

@@ -19,13 +19,16 @@ def openpose_json(people: People) -> dict[str, Any]:
     """The document that OpenPose writes for one picture (`--write_json`).
 
     `pose_keypoints_2d` holds x, y and confidence of each part in the skeleton's order, in pixels of the picture, and
-    0, 0, 0 for a part that was not found. The skeleton `openpose18` has the parts of OpenPose's COCO model.
+    0, 0, 0 for a part that was not found. The skeleton `openpose18` has the parts of OpenPose's COCO model. `person_id`
+    is -1 where nobody is followed, as in OpenPose.
     """
+    ids = [-1] * len(people) if people.ids is None else people.ids.tolist()
     empty: dict[str, Any] = {name: [] for name in _EMPTY}
     return {
         "version": OPENPOSE_VERSION,
         "people": [
-            {"person_id": [-1], "pose_keypoints_2d": _numbers(person), **empty} for person in _bounded(people.keypoints)
+            {"person_id": [number], "pose_keypoints_2d": _numbers(person), **empty}
+            for number, person in zip(ids, _bounded(people.keypoints), strict=True)
         ],
     }
 
@@ -33,19 +36,22 @@ def openpose_json(people: People) -> dict[str, Any]:
 def coco_results(image_id: int, people: People, skeleton: Skeleton) -> list[dict[str, Any]]:
     """The people of one picture in COCO's result format.
 
-    A keypoint has its floating-point x and y and visibility 1, or 0, 0, 0 where it was not found.
+    A keypoint has its floating-point x and y and visibility 1, or 0, 0, 0 where it was not found. People who are
+    followed have a `track_id`, as in PoseTrack.
     """
     source = skeleton.to_source_keypoints(people.keypoints).astype(np.float64)
     source[source[..., 2] <= 0] = 0
     source[..., 2] = source[..., 2] > 0
+    tracks = [{}] * len(people) if people.ids is None else [{"track_id": number} for number in people.ids.tolist()]
     return [
         {
             "image_id": int(image_id),
             "category_id": _PERSON,
             "keypoints": keypoints.ravel().tolist(),
             "score": float(score),
+            **track,
         }
-        for keypoints, score in zip(source, people.scores, strict=True)
+        for keypoints, score, track in zip(source, people.scores, tracks, strict=True)
     ]
 
 

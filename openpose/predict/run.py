@@ -5,15 +5,16 @@ import functools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from openpose import draw, image_file, progress, storage
-from openpose.predict import results
+from openpose.predict import results, table
 from openpose.predict.files import Job, coco_ids
-from openpose.predict.in_batches import Finder, Found, Picture
+from openpose.predict.in_batches import Finder, Found, Picture, in_order
 from openpose.predict.predictor import Predictor
+from openpose.predict.track import Tracker
 from openpose.predict.video import Video, VideoError, VideoWriter, is_video
 
 _OF_ALL = "coco.json", "coco_results.json"  # JSON files about all pictures
@@ -32,6 +33,13 @@ class Entry:
 class Run:
     """Does jobs and collects what happened.
 
+    Args:
+        predictor: the network and the decoder.
+        batch: pictures of one size that go through the network together.
+        threads: that read, decode and write.
+        tracking: gives people in films the same id from frame to frame.
+        table: kind of the table that is written beside each drawn film; None for none.
+
     Attributes:
         pictures: number of pictures looked at, with each frame of a video.
         people: number of people found in them.
@@ -39,8 +47,11 @@ class Run:
         warnings: what the user should know about files that could be used.
     """
 
-    def __init__(self, predictor: Predictor, batch: int, threads: int) -> None:
+    def __init__(
+        self, predictor: Predictor, batch: int, threads: int, tracking: bool = True, table: table.Kind | None = None
+    ) -> None:
         self._predictor, self._batch, self._threads = predictor, batch, threads
+        self._tracking, self._table = tracking, table
         self._skeleton = predictor.model.skeleton
         self._coco = results.CocoPeople(self._skeleton)
         self._counted = "people" if self._skeleton.of_people else self._skeleton.category
@@ -127,13 +138,28 @@ class Run:
             self._write_json(found)
             return found, self._drawn(found)
 
-        finder = Finder(self._predictor, self._batch, threads, self.failures.append)
+        finder, rows = Finder(self._predictor, self._batch, threads, self.failures.append), table.Table(self._skeleton)
+        found_in_order = self._followed(finder.find(entries(), lambda found: found), video.rate)
         with progress.bar(video.announced or None, job.source.name, "picture") as bar:
-            for found, image in finder.find(entries(), drawn):
+            for found, image in in_order(threads, drawn, found_in_order, 2 * self._batch):
                 writer.write(image)
                 self._count(found)
+                if self._table:
+                    rows.add(found.people)
                 bar.update(**{self._counted: self.people})
         self._last_id += video.read
+        if self._table:
+            with storage.atomic_file(job.drawn.with_suffix(f".{self._table}")) as temporary:
+                rows.write(self._table, temporary, job.source)
+
+    def _followed(self, frames: Iterator[Found[Entry]], rate: float) -> Iterator[Found[Entry]]:
+        """The frames of a film, with the people's ids unless nobody is to be followed."""
+        tracker: Tracker | None = None
+        for found in frames:
+            if self._tracking:
+                tracker = tracker or Tracker(rate, found.image.shape[:2])
+                found = replace(found, people=tracker.follow(found.people))
+            yield found
 
     def _drawn(self, found: Found[Entry]) -> np.ndarray:
         return draw.skeletons(found.image, found.people, self._skeleton)

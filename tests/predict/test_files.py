@@ -178,6 +178,29 @@ def test_a_video(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert [image["id"] for image in read(out / "coco.json")["images"]] == list(range(1, 8))
 
 
+@pytest.mark.parametrize(("flags", "number"), [([], 0), (["--no-tracking"], -1)])
+def test_a_person_in_a_video_has_one_id(flags: list[str], number: int, graph: Path, tmp_path: Path) -> None:
+    source, out = write_video(tmp_path / "clip.mp4", 5), tmp_path / "out"
+    assert command(graph, source, out, *flags) == 0
+    found = [read(path)["people"] for path in sorted((out / "openpose").iterdir())]
+    assert [person["person_id"] for people in found for person in people] == [[number]] * 5
+    tracks = [person.get("track_id", -1) for person in read(out / "coco_results.json")]
+    assert tracks == [person.get("track_id", -1) for person in read(out / "coco.json")["annotations"]] == [number] * 5
+
+
+@pytest.mark.parametrize("kind", ["csv", "h5"])
+def test_a_video_gets_a_table(kind: str, graph: Path, tmp_path: Path) -> None:
+    source, out = write_video(tmp_path / "clip.mp4", 3), tmp_path / "drawn.mp4"
+    assert command(graph, source, out, "--table", kind) == 0
+    assert files(tmp_path) == sorted(["clip.mp4", "drawn.mp4", f"drawn.{kind}"])
+    assert (tmp_path / f"drawn.{kind}").stat().st_size > 500
+
+
+def test_a_table_needs_tracking(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(graph, save(tmp_path / "a.jpg"), tmp_path / "out", "--table", "csv", "--no-tracking") == 1
+    assert capsys.readouterr().err == "error: --table has a column for each person, so it needs --tracking\n"
+
+
 def test_a_video_to_a_file(graph: Path, tmp_path: Path) -> None:
     source, out = write_video(tmp_path / "clip.avi", 2, (101, 75)), tmp_path / "drawn.mp4"
     assert command(graph, source, out) == 0
