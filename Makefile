@@ -1,7 +1,7 @@
 # The front door: `make run` does the whole job, `make test` checks everything, `make` alone prints help.
 
 # Set on make's command line, as in `make run EPOCHS=5`; environment variables with these names are ignored.
-MODEL :=   ## network, such as mobilenet_thin; python -m openpose.networks lists all
+MODEL :=   ## network, such as mobilenet_thin; of make serve: a model
 WIDTH :=   ## width of the network; 1 is the published one
 SIZE :=    ## side of the training input in pixels
 EPOCHS :=  ## passes over the training pictures
@@ -35,7 +35,7 @@ on_all_cores := -n auto --dist loadfile --no-loadscope-reorder
 for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -61,6 +61,9 @@ images: setup  ## build the images of the steps; build/images.json lists them
 
 tensorboard: setup  ## show the training curves of OUT in a browser
 	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"
+
+serve: setup-dev  ## serve a model at http://localhost:8080/, with a page to try it; MODEL=graph.pb
+	@$(python) -m openpose.serving $${MODEL:+--model "$$MODEL"} $(ARGS)
 
 ##@ On a cluster
 

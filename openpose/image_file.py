@@ -5,6 +5,7 @@
 
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -24,14 +25,36 @@ def read(path: str | Path) -> np.ndarray:
     Raises:
         InputError: the file does not exist, is not a picture or is truncated.
     """
+    return _decoded(path, str(path), None)
+
+
+def decode(content: bytes, name: str, most_pixels: int) -> np.ndarray:
+    """Decodes a picture's file as `read` does.
+
+    Args:
+        content: of the file.
+        name: of the picture, for messages.
+        most_pixels: of a picture.
+
+    Raises:
+        InputError: it is not a picture, is truncated or has more pixels.
+    """
+    return _decoded(io.BytesIO(content), name, most_pixels)
+
+
+def _decoded(file: str | Path | BinaryIO, name: str, most_pixels: int | None) -> np.ndarray:
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
+            if most_pixels and picture.width * picture.height > most_pixels:
+                size = f"{picture.width}×{picture.height}"
+                raise InputError(f"{name}: it has {size} pixels, more than {most_pixels:,}; make it smaller")
             upright = image_bytes.eight_bits(ImageOps.exif_transpose(picture))
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such picture") from error
+        raise InputError(f"{name}: no such picture") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a picture that can be read ({error})") from error
+        why = str(error).replace(f" {file!r}", "")  # of Pillow: cannot identify image file <_io.BytesIO object at …>
+        raise InputError(f"{name}: not a picture that can be read ({why})") from error
 
 
 def write(path: str | Path, image: np.ndarray) -> None:

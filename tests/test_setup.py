@@ -51,15 +51,15 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
-def declared() -> tuple[dict[str, str], dict[str, str]]:
-    """Package -> version of the direct dependencies and of the group `dev`."""
+def declared(extra: str = "dev") -> tuple[dict[str, str], dict[str, str]]:
+    """Package -> version of the direct dependencies and of an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     def pins(requirements: list[str]) -> dict[str, str]:
         pairs = (requirement.split("==") for requirement in requirements)
         return {normalized(name): version for name, version in pairs}
 
-    return pins(project["dependencies"]), pins(project["optional-dependencies"]["dev"])
+    return pins(project["dependencies"]), pins(project["optional-dependencies"][extra])
 
 
 def script(file: Path, text: str) -> None:
@@ -339,6 +339,7 @@ def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
 
 def test_everything_imported_is_declared() -> None:
     dependencies, _ = declared()
+    dependencies = dependencies | declared("serve")[1]
     distributions = packages_distributions()
     own = {"openpose", "components", "pipelines"}
     for path in (path for package in own for path in (ROOT / package).rglob("*.py")):

@@ -1,0 +1,1 @@
+"""A server that finds people in the pictures it is sent."""
