@@ -4,8 +4,8 @@
 parameter. Two sets have bounds, by the names of their folders: `mouse`, DeepLabCut's example of one mouse (93 pictures
 to train on), and `flies`, SLEAP's test film of two flies (208). Their published figures are of other splits, and of
 networks with ImageNet's weights that were trained on a GPU. The defaults were chosen on a fifth of the training
-pictures that was held out, never on validation pictures. CPU time is bounded, as other programs may share the cores:
-50 minutes are 25 on two idle ones.
+pictures that was held out; only the upright samples of the last epochs were tried, with one value, on the validation
+pictures. CPU time is bounded, as other programs may share the cores: 50 minutes are 25 on two idle ones.
 """
 
 import argparse
