@@ -31,8 +31,8 @@ def main() -> int:
         if not _is_of_another_machine(error):
             return 1
     # That machine says what happened, but it may take longer to end. This one's exit code would hide the reason.
-    print("another machine was lost; waiting for what Kubernetes says of it", file=sys.stderr, flush=True)
     with sigterm.deferred() as stop:
+        print("another machine was lost; waiting for what Kubernetes says of it", file=sys.stderr, flush=True)
         return STOPPED if stop.wait(WAIT) else 1
 
 
