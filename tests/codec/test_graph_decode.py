@@ -57,6 +57,7 @@ def scene(seed: int, count: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     return heatmap + next(noises), vectmap + next(noises)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**16), count=st.integers(0, 14), noise=st.sampled_from([0, 0, 0.03, 0.1]))
 def test_same_people_in_random_scenes(seed: int, count: int, noise: float) -> None:
@@ -64,6 +65,7 @@ def test_same_people_in_random_scenes(seed: int, count: int, noise: float) -> No
     assert_alike(graph(OPENPOSE)(*maps), decode.decode(*maps, OPENPOSE))
 
 
+@pytest.mark.slow
 def test_crowd_of_a_hundred() -> None:
     people = np.array([standing(12 + 48 * (n % 10), 2 + 36 * (n // 10), 34) for n in range(100)], np.float32)
     maps = maps_of(people + np.random.default_rng(0).uniform(-1, 1, people.shape).astype(np.float32))
@@ -72,6 +74,7 @@ def test_crowd_of_a_hundred() -> None:
     assert_alike(graph(OPENPOSE)(*maps), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keypoints", "circle"), [(1, False), (2, False), (4, True), (24, False), (24, True)])
 def test_same_animals(keypoints: int, circle: bool) -> None:
     made = made_up.skeleton(keypoints, circle=circle)

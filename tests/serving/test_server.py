@@ -20,6 +20,8 @@ from PIL import Image
 from openpose import storage
 from tests.one_person import jpeg_bytes, photo, write_graph
 
+pytestmark = pytest.mark.slow
+
 PREDICT = "v1/models/openpose:predict"
 INFER = "v2/models/openpose/infer"
 
