@@ -19,6 +19,7 @@ CANCELLED, NOT_FINISHED = "cancelled", "not finished"
 ENDED = 4  # exit code: cancelled, or not finished in time
 OVER = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 PATIENCE = 1800.0  # seconds for which the server may be unreachable while following a run
+PAUSE = 5.0  # seconds between two looks at a run
 LOG_LINES = 15  # lines to show of the failed step's log
 
 _STATES = {
@@ -154,14 +155,13 @@ class End:
         return ENDED if self.verdict in (CANCELLED, NOT_FINISHED) else exit_code(self.verdict)
 
 
-def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
+def follow(api: Api, run: str, hours: float) -> End:
     """Follows a run to its end.
 
     Args:
         api: the server; it may be unreachable for half an hour.
         run: its identifier.
         hours: time limit, after which the run continues but is no longer followed.
-        pause: seconds between two requests.
 
     Raises:
         InputError: the server does not know the run, or is unreachable for too long.
@@ -178,7 +178,7 @@ def follow(api: Api, run: str, hours: float, pause: float = 5.0) -> End:
         if time.monotonic() > deadline:
             text = f"not finished after {hours:g} hours; it continues, see `make runs` and `make cancel RUN={run}`"
             return _without_summary(NOT_FINISHED, text)
-        time.sleep(pause)
+        time.sleep(PAUSE)
 
 
 def was_stopped(workflow: dict[str, Any]) -> bool:

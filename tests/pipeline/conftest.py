@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import kfp_api, submit, training
+from pipelines import follow, kfp_api, submit, training
 from pipelines.settings import Settings
 from tests.pipeline.kfp_server import SUMMARY, Server, ended, serving
 
@@ -50,6 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     nodes, logs = ended(SUMMARY)
     with serving(Server(nodes=nodes, logs=logs)) as made:
         monkeypatch.setenv(kfp_api.ENDPOINT, made.address)
+        monkeypatch.setattr(follow, "PAUSE", 0.05)
         for name in (kfp_api.TOKEN, kfp_api.TOKEN_FILE, kfp_api.NAMESPACE, kfp_api.UI):
             monkeypatch.delenv(name, raising=False)
         yield made
