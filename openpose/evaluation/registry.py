@@ -109,6 +109,17 @@ class Registry:
                 return entry
         return None
 
+    def newest(self) -> str:
+        """The folder of the model that was accepted last, for any data set.
+
+        Raises:
+            InputError: none was.
+        """
+        place = self.folder / "latest.json"
+        if not place.exists():
+            raise InputError(f"{place}: no model was accepted there; give another registry, or a model")
+        return str(storage.read_json(place)["folder"])
+
     def to_beat(self, data: str, model: str) -> Champion | None:
         """Finds the model to compare with: the champion; for the champion itself, the one that it beat.
 

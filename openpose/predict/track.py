@@ -67,7 +67,7 @@ class Tracker:
     def follow(self, people: People) -> People:
         """The people of the next frame, with `ids`; call it for each frame in order."""
         of_person: dict[int, _Track] = {}
-        # Those who were found in the last frame come first: what one may have become in a second is anywhere.
+        # Those who were found in the last frame come first: the place of others is a guess.
         for missed in (False, True):
             tracks = [track for track in self._tracks if bool(track.missed) == missed]
             free = [person for person in range(len(people)) if person not in of_person]

@@ -10,6 +10,7 @@ import tyro
 
 from openpose import model_files, storage
 from openpose.errors import InputError, reports_errors
+from openpose.evaluation.registry import Registry
 from openpose.model_files.formats import Pixels
 from openpose.predict import in_batches
 from openpose.predict.predictor import Predictor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from openpose.serving.pose_model import PoseModel
 
 PROGRAM = "python -m openpose.serving"
-FORMAT = "graph.pb"
+GRAPH = "graph.pb"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         from openpose.serving.server import serve
     except ImportError as error:
         raise InputError(f"{error}; the server needs KServe: pip install openpose-kubeflow[serve]") from error
-    place = flags.model or champion(flags.root, flags.registry)
+    place = flags.model or _newest(flags)
     model = PoseModel(_predictor(place, flags), flags.batch_size, flags.threads)
     print(f"serving {place} at http://localhost:{flags.port}/", flush=True)
     if flags.root:
@@ -66,16 +67,9 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     return 0
 
 
-def champion(root: str, registry: str) -> str:
-    """The graph of the model that was accepted last.
-
-    Raises:
-        InputError: none was.
-    """
-    place = storage.open_root(root) / "registry" / registry / "latest.json"
-    if not place.exists():
-        raise InputError(f"{place}: no model was accepted there; give another --registry, or --model")
-    return f"{storage.read_json(place)['folder']}/{FORMAT}"
+def _newest(flags: Flags) -> str:
+    """The graph of the model that was accepted last."""
+    return f"{Registry(storage.open_root(flags.root), flags.registry).newest()}/{GRAPH}"
 
 
 def _predictor(place: str, flags: Flags) -> Predictor:
@@ -88,9 +82,9 @@ def _follow(flags: Flags, model: "PoseModel", served: str) -> None:
     pause = threading.Event()
     while not pause.wait(flags.follow_seconds):
         try:
-            newest = champion(flags.root, flags.registry)
+            newest = _newest(flags)
             if newest != served:
-                model.replace(_predictor(newest, flags))
+                model.predictor = _predictor(newest, flags)
                 served = newest
                 print(f"serving {served}, the newest accepted model", flush=True)
         except (InputError, OSError) as error:

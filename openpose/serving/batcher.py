@@ -33,14 +33,12 @@ class Batcher:
     """Finds people for one event loop.
 
     Attributes:
-        predictor: the network and the decoder. It may be replaced at any time, for pictures that come later.
         batch: most pictures that go through the network together.
         most_waiting: pictures that may wait for the network.
         threads: that resize pictures and decode maps.
         tell: called with the number of pictures in each batch.
     """
 
-    predictor: Predictor
     batch: int
     most_waiting: int
     threads: ThreadPoolExecutor
@@ -54,8 +52,12 @@ class Batcher:
         """Number of pictures that wait for the network."""
         return len(self._waiting)
 
-    async def people(self, image: np.ndarray) -> People:
-        """The people in a picture, RGB uint8 [H, W, 3], in its pixels.
+    async def people(self, predictor: Predictor, image: np.ndarray) -> People:
+        """The people in a picture, in its pixels.
+
+        Args:
+            predictor: the network and the decoder; pictures of different ones do not share a batch.
+            image: RGB uint8 [H, W, 3].
 
         Raises:
             Full: too many pictures wait.
@@ -63,7 +65,7 @@ class Batcher:
         """
         if len(self._waiting) >= self.most_waiting:
             raise Full(f"{len(self._waiting)} pictures wait already; try again later")
-        loop, predictor = asyncio.get_running_loop(), self.predictor
+        loop = asyncio.get_running_loop()
         views = await loop.run_in_executor(self.threads, predictor.views, image)
         waiting = _Waiting(predictor, views, loop.create_future())
         self._waiting.append(waiting)

@@ -52,7 +52,7 @@ class PoseModel(kserve.Model):
     """Finds people.
 
     Args:
-        predictor: the network and the decoder.
+        predictor: the network and the decoder; another one may be set at any time, for pictures that come later.
         batch: most pictures that go through the network together.
         threads: that decode, resize and group.
     """
@@ -60,18 +60,10 @@ class PoseModel(kserve.Model):
     def __init__(self, predictor: Predictor, batch: int, threads: int) -> None:
         super().__init__(NAME)
         self._threads = ThreadPoolExecutor(threads, "picture")
-        self._batcher = Batcher(predictor, batch, MOST_WAITING, self._threads, _BATCH.observe)
+        self.predictor = predictor
+        self._batcher = Batcher(batch, MOST_WAITING, self._threads, _BATCH.observe)
         _WAITING.set_function(lambda: self._batcher.waiting)
         self.ready = True
-
-    @property
-    def predictor(self) -> Predictor:
-        """The network and the decoder."""
-        return self._batcher.predictor
-
-    def replace(self, predictor: Predictor) -> None:
-        """Uses another network from the next picture on."""
-        self._batcher.predictor = predictor
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """For `/v2/models/openpose`."""
@@ -111,7 +103,7 @@ class PoseModel(kserve.Model):
             image = await loop.run_in_executor(self._threads, image_file.decode, given, name, MOST_PIXELS)
         else:
             image = given
-        people = await self._batcher.people(image)
+        people = await self._batcher.people(predictor, image)
         _PICTURES.inc()
         _PEOPLE.inc(len(people))
         height, width = image.shape[:2]
