@@ -188,13 +188,17 @@ class Api:
 
     def pipeline(self, name: str, description: str) -> str:
         """Finds a pipeline by name, or creates it without a version; returns its identifier."""
-        try:
-            return self.get(f"pipelines/names/{_quoted(name)}", **self._of_user)["pipeline_id"]
-        except ApiError as error:
-            if error.code != 404:
-                raise
+
+        def find() -> str | None:
+            try:
+                return self.get(f"pipelines/names/{_quoted(name)}", **self._of_user)["pipeline_id"]
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                return None
+
         body = {"display_name": name, "name": name, "description": description, **self._of_user}
-        return self.post("pipelines", body)["pipeline_id"]
+        return found_or_made(find, lambda: self.post("pipelines", body)["pipeline_id"])
 
     def version(self, pipeline: str, name: str) -> dict[str, Any] | None:
         """Finds a version by name, with its `pipeline_spec`; None if it does not exist."""
@@ -211,9 +215,13 @@ class Api:
 
     def experiment(self, name: str) -> str:
         """Finds or creates an experiment by name; returns its identifier."""
-        found = self.get("experiments", filter=_equal("display_name", name), **self._of_user).get("experiments")
-        made = found[0] if found else self.post("experiments", {"display_name": name, **self._of_user})
-        return made["experiment_id"]
+
+        def find() -> str | None:
+            found = self.get("experiments", filter=_equal("display_name", name), **self._of_user).get("experiments")
+            return found[0]["experiment_id"] if found else None
+
+        body = {"display_name": name, **self._of_user}
+        return found_or_made(find, lambda: self.post("experiments", body)["experiment_id"])
 
     def start(self, run: dict[str, Any]) -> str:
         """Starts a run; returns its identifier."""
@@ -265,6 +273,18 @@ class Api:
         except ApiError as error:
             if error.code != 404:  # 404: an earlier attempt removed it, but its answer was lost
                 raise
+
+
+def found_or_made(find: Callable[[], str | None], make: Callable[[], str]) -> str:
+    """What is found, else what is made, or what somebody else made at the same moment."""
+    if found := find():
+        return found
+    try:
+        return make()
+    except ApiError as error:
+        if error.code == 409 and (found := find()):
+            return found
+        raise
 
 
 def _quoted(part: str) -> str:

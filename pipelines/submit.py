@@ -169,15 +169,17 @@ def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
     Raises:
         InputError: the version exists with other content.
     """
-    found = api.version(pipeline, name)
-    if found is None:
-        return api.upload_version(pipeline, name, content)
-    if not _same(found["pipeline_spec"], content):
-        raise InputError(
-            f"version {name} of {PIPELINE} already exists with other content (other images, settings or KFP); commit "
-            "your changes, or give another name with --version"
-        )
-    return found["pipeline_version_id"]
+
+    def find() -> str | None:
+        found = api.version(pipeline, name)
+        if found and not _same(found["pipeline_spec"], content):
+            raise InputError(
+                f"version {name} of {PIPELINE} already exists with other content (other images, settings or KFP); "
+                "commit your changes, or give another name with --version"
+            )
+        return found and found["pipeline_version_id"]
+
+    return kfp_api.found_or_made(find, lambda: api.upload_version(pipeline, name, content))
 
 
 def _same(spec: dict[str, Any], content: bytes) -> bool:

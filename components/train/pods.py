@@ -159,6 +159,9 @@ def _pod(step: Object, name: str, training: Training) -> Object:
         "containers": [_container(main, name, training) | {"volumeMounts": mounts}],
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE,
+        # The first process of a process namespace ignores SIGTERM until it handles it: a training that has not begun
+        # would hold up a restart for all of that time.
+        "shareProcessNamespace": True,
         "automountServiceAccountToken": False,  # a training never calls Kubernetes
         "volumes": [volume for name, volume in volumes.items() if name in mounted],
     }

@@ -30,6 +30,7 @@ from pipelines import images, kfp_api
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = "openpose-group-test"
 SMALL = Machine(cpu="100m", memory="64Mi", accelerator="example.com/gpu", wait_minutes=5)
+STARTED = 300  # seconds for pods to find room beside those of the other files' tests
 OTHER = """
 import json, os, signal, socket, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -40,7 +41,7 @@ attempt = int(os.environ["ATTEMPT"])
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not os.environ.get(kfp_api.ENDPOINT), reason=f"needs a cluster, named by {kfp_api.ENDPOINT}"),
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl"),
 ]
@@ -163,7 +164,7 @@ def beside(run: Callable[[], None]) -> Iterator[list[BaseException]]:
     thread = threading.Thread(target=work)
     thread.start()
     yield ended
-    thread.join(timeout=120)
+    thread.join(timeout=STARTED)
     assert not thread.is_alive()
 
 
@@ -261,7 +262,7 @@ if attempt < {times}:
 """
     with beside(started(api, step, program).run) as ended:
         for _ in range(times):
-            seen = wait(120, lambda: running(step))
+            seen = wait(STARTED, lambda: running(step))
             evict(seen[1]["metadata"]["name"])
             wait(60, lambda: not running(step))
     assert not ended
@@ -302,7 +303,7 @@ def test_next_pod_of_the_step_goes_on_watching(
     """Also when the earlier one was told to end, as when its node is drained."""
     program, stop = "time.sleep(40)\nprint('done by', socket.gethostname())", threading.Event()
     with beside(started(api, step, program, stop=stop).run) as ended:
-        before = {pod["metadata"]["uid"] for pod in wait(120, lambda: running(step))}
+        before = {pod["metadata"]["uid"] for pod in wait(STARTED, lambda: running(step))}
         stop.set()
     assert isinstance(ended[0], sigterm.Interrupted)
     assert {pod["metadata"]["uid"] for pod in running(step)} == before
@@ -317,7 +318,7 @@ def test_nothing_is_left_when_the_run_is_stopped(api: client.ApiClient, step: st
     """Kubeflow stops a run by leaving its workflow no time."""
     stop = threading.Event()
     with beside(started(api, step, "time.sleep(3600)", stop=stop).run) as ended:
-        wait(120, lambda: running(step))
+        wait(STARTED, lambda: running(step))
         kubectl("patch", "workflow", step, "--type=merge", "-p", '{"spec": {"activeDeadlineSeconds": 0}}')
         stop.set()
     assert isinstance(ended[0], sigterm.Interrupted)
@@ -326,7 +327,7 @@ def test_nothing_is_left_when_the_run_is_stopped(api: client.ApiClient, step: st
 
 def test_nothing_is_left_when_the_workflow_is_deleted(api: client.ApiClient, step: str) -> None:
     with beside(started(api, step, "time.sleep(3600)").run) as ended:
-        wait(120, lambda: running(step))
+        wait(STARTED, lambda: running(step))
         kubectl("delete", "workflow", step)
         wait(pods.GRACE + 60, lambda: not left(step))
     assert "somebody deleted the JobSet" in str(ended[0])

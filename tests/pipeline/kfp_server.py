@@ -90,7 +90,9 @@ class Server:
         token: the required token; empty for none.
         multi_user: whether each user has a namespace.
         away: number of requests that get no answer, from now on or after a run's start (`away_once_started`).
+        raced: whether somebody else makes each pipeline, version and experiment just before it is made here.
         versions: name -> compiled pipeline.
+        experiments: the names of those that were made.
         started: the runs that it received.
         schedules: identifier -> the recurring run that it received.
         scheduled: identifier of a schedule -> the newest run that it started.
@@ -110,7 +112,9 @@ class Server:
     multi_user: bool = False
     away: int = 0
     away_once_started: bool = False
+    raced: bool = False
     versions: dict[str, bytes] = field(default_factory=dict)
+    experiments: list[str] = field(default_factory=list)
     pipelines: dict[str, str] = field(default_factory=dict)
     started: list[dict[str, Any]] = field(default_factory=list)
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -149,7 +153,7 @@ class Server:
         if log := self._log(path, query):
             return log
         if rest == "experiments":
-            return 200, {"experiment_id": "experiment-1"} if method == "POST" else {}
+            return self._experiments(method, body)
         if rest.startswith("recurringruns"):
             return self._schedules(method, rest, query, body)
         return self._pipelines(method, rest, query, body)
@@ -171,6 +175,15 @@ class Server:
             pod = query["podname"]
             return (200, self.logs[pod]) if pod in self.logs else (500, "Could not get main container logs")
         return None
+
+    def _made(self, what: dict[str, Any]) -> tuple[int, Any]:
+        return (409, {"message": "The name already exists"}) if self.raced else (200, what)
+
+    def _experiments(self, method: str, body: bytes) -> tuple[int, Any]:
+        if method == "POST":
+            self.experiments.append(json.loads(body)["display_name"])
+            return self._made({"experiment_id": "experiment-1"})
+        return 200, {"experiments": [{"experiment_id": "experiment-1"}]} if self.experiments else {}
 
     def _schedules(self, method: str, rest: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         if method == "POST":
@@ -196,11 +209,11 @@ class Server:
             return (200, {"pipeline_id": known}) if known else (404, {"message": "not found"})
         if method == "POST" and rest == "pipelines":
             self.pipelines[json.loads(body)["name"]] = "pipeline-1"
-            return 200, {"pipeline_id": "pipeline-1"}
+            return self._made({"pipeline_id": "pipeline-1"})
         if rest == "pipelines/upload_version":
             content = body.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
             self.versions[query["name"]] = content
-            return 200, {"pipeline_version_id": query["name"]}
+            return self._made({"pipeline_version_id": query["name"]})
         if rest == "pipelines/pipeline-1/versions":
             name = _wanted(query)
             return 200, {"pipeline_versions": [{"pipeline_version_id": name}] if name in self.versions else []}

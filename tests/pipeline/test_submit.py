@@ -74,6 +74,14 @@ def test_same_version_is_reused_and_another_of_its_name_refused(
     assert len(server.started) == 2
 
 
+def test_what_somebody_else_makes_at_the_same_moment_is_used(server: Server, call: Any) -> None:
+    server.raced = True
+    assert call("--no-wait") == 0
+    (sent,) = server.started
+    reference = {"pipeline_id": "pipeline-1", "pipeline_version_id": "abc"}
+    assert (sent["pipeline_version_reference"], sent["experiment_id"]) == (reference, "experiment-1")
+
+
 @pytest.mark.parametrize("archived", [False, True])
 def test_through_the_address_of_kubeflows_page(
     server: Server, call: Any, archived: bool, capsys: pytest.CaptureFixture[str]
