@@ -177,7 +177,7 @@ def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
                 f"version {name} of {PIPELINE} already exists with other content (other images, settings or KFP); "
                 "commit your changes, or give another name with --version"
             )
-        return found and found["pipeline_version_id"]
+        return found["pipeline_version_id"] if found else None
 
     return kfp_api.found_or_made(find, lambda: api.upload_version(pipeline, name, content))
 
