@@ -217,3 +217,10 @@ def test_manifests_are_accepted(overlay: str, other_namespace: str, tmp_path: Pa
     made = manifests.render(overlay, images.read(images.BUILT)["cpu"]["image"])
     file.write_text(made.replace("namespace: kubeflow\n", f"namespace: {other_namespace}\n"))
     subprocess.run(["kubectl", "apply", "--server-side", "--dry-run=server", "-f", str(file)], check=True)
+
+
+def test_trainer_accepts_its_runtime() -> None:
+    if not kubectl("get", "crd", "clustertrainingruntimes.trainer.kubeflow.org", "--ignore-not-found"):
+        pytest.skip("needs Kubeflow Trainer 2")
+    file = ROOT / "manifests/trainer/tensorflow-distributed.yaml"
+    kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", str(file))
