@@ -10,9 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("openpose", "components", "pipelines")
-# The picture: on each line a name and a few words, from the roof to the ground.
+# The picture: on each line a name and a few words, or several names; from the roof to the ground.
 PICTURE = (ROOT / "README.md").read_text().partition("## Where things are")[2].split("```")[1]
-NAMES = re.findall(r"^ *(\w+)(?:/|\.py) ", PICTURE, re.MULTILINE)
+NAMES = [
+    name
+    for names in re.findall(r"^ *((?:\w+(?:/|\.py)(?:, )?)+)", PICTURE, re.MULTILINE)
+    for name in re.findall(r"(\w+)(?:/|\.py)", names)
+]
 FLOORS = {name: floor for floor, name in enumerate(reversed(NAMES))}
 COMMANDS = {"openpose.sample", "openpose.score", "openpose.data_service"}  # and each wing's __main__
 
