@@ -6,6 +6,9 @@ to train on), and `flies`, SLEAP's test film of two flies (208). Their published
 networks with ImageNet's weights that were trained on a GPU. The defaults were chosen on a fifth of the training
 pictures that was held out; only the upright samples of the last epochs were tried, with one value, on the validation
 pictures. CPU time is bounded, as other programs may share the cores: 50 minutes are 25 on two idle ones.
+
+`--model` compares another network; `--epochs` and `--passes` make its training as long as the default's, as a step of
+it may take ten times as long.
 """
 
 import argparse
@@ -19,7 +22,9 @@ from components.coco_download.parameters import DataParameters
 from components.evaluate.evaluate import evaluate
 from components.tfrecord_targets.tfrecord_targets import tfrecord_targets
 from components.train.train import train
+from openpose import networks
 from openpose.evaluation.manifest import EvaluationManifest
+from openpose.training.parameters import AUTO, AUTO_WORD, TrainParameters
 
 SHOWN = ("rmse", "median_error", "p90_error", "pck_5", "pck_10", "found", "AP", "AR50")
 #: Least or largest values; AR50 is 1 when every animal is found with an OKS of at least 0.5.
@@ -36,30 +41,37 @@ def main() -> int:
     """Trains on each set and prints its figures; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.animals", description=__doc__)
     parser.add_argument("data", nargs="*", type=Path, help="folders of data")
+    parser.add_argument("--model", choices=networks.NAMES, help="default: as the data decide")
+    parser.add_argument("--epochs", type=int, default=AUTO, help="of the training; default: as the data decide")
+    parser.add_argument("--passes", type=int, default=AUTO, help="over the data in an epoch")
     parser.add_argument("--out", type=Path, default=Path("build/animals"), help="folder for records and trainings")
     options = parser.parse_args()
     if not options.data:
         print("animals: skipped: it takes half an hour for each set; give their folders")
+    chosen = TrainParameters(model=options.model or AUTO_WORD, epochs=options.epochs, passes=options.passes)
     missed = []
     for source in options.data:
-        missed += trained(source, options.out / source.name)
+        missed += trained(source, options.out / source.name, chosen)
     for miss in missed:
         print(f"animals: {miss}")
     return 1 if missed else 0
 
 
-def trained(source: Path, root: Path) -> list[str]:
+def trained(source: Path, root: Path, parameters: TrainParameters) -> list[str]:
     """Trains on a set and prints its figures; returns what missed its bound, in words."""
     data = coco_download(str(source.absolute()), str(root), DataParameters())
     records = {split: tfrecord_targets(str(root), split, data=str(data.path)) for split in ("train", "val")}
     paths = {split: str(manifest.path) for split, manifest in records.items() if manifest is not None}
     began, before = time.monotonic(), os.times()
-    run = train(str(root), train_records=paths["train"], valid_records=paths["val"])
+    run = train(str(root), train_records=paths["train"], valid_records=paths["val"], parameters=parameters)
     minutes, after = (time.monotonic() - began) / 60, os.times()
     cpu = (after.user + after.system - before.user - before.system) / 60
     assert run is not None
     made = evaluate(str(root), paths["val"], run=str(run.path))
-    print(f"{source.name}: {_row(made)}  minutes {minutes:.1f} (CPU {cpu:.1f})  images/s {made.images_per_second:.1f}")
+    print(
+        f"{source.name}: {run.inputs.parameters.model}, {run.history[-1]['step']:.0f} steps: {_row(made)}  "
+        f"minutes {minutes:.1f} (CPU {cpu:.1f})  images/s {made.images_per_second:.1f}"
+    )
     print(f"{source.name}: published: {PUBLISHED.get(source.name, 'not known here')}", flush=True)
     return _misses(source.name, made.figures, cpu)
 
