@@ -277,6 +277,13 @@ class _Loop:
         """The validation split's batches; made once, because that takes longer than a small validation."""
         return self.trainer.validation_batches(self.valid_records)
 
+    @cached_property
+    def _valid_pictures(self) -> dict[str, np.ndarray]:
+        """The validation samples that are drawn."""
+        whole = self.parameters.whole_inputs(self.valid_records)
+        valid = batches.validation(self.valid_records, self.skeleton, whole, VALIDATION_PICTURES)
+        return next(valid.take(1).as_numpy_iterator())
+
     def _validate(self) -> dict[str, float] | None:
         """The valid losses over the whole validation split and, if requested, `valid_ap`; None when stopped.
 
@@ -304,9 +311,7 @@ class _Loop:
         if not self.writes or (not last and time.monotonic() - self.drawn_time < PICTURES_SECONDS):
             return
         self.drawn_time = time.monotonic()
-        whole = self.parameters.whole_inputs(self.valid_records)
-        valid = batches.validation(self.valid_records, self.skeleton, whole, VALIDATION_PICTURES)
-        groups = {"validation samples": next(valid.take(1).as_numpy_iterator())}
+        groups = {"validation samples": self._valid_pictures}
         if self.last_batch is not None:
             local = self.trainer.samples(
                 {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
