@@ -6,6 +6,7 @@ import base64
 import errno
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,8 +129,10 @@ def sizes(folder: StoragePath) -> dict[str, int]:
         found = {}
         for top, names in _walk(folder, ()):
             for name in names:
+                file = Path(top) / name
                 with suppress(OSError):  # another process has just renamed it, or it is a link to nothing
-                    found[(Path(top) / name).relative_to(folder).as_posix()] = (Path(top) / name).stat().st_size
+                    if stat.S_ISREG((state := file.stat()).st_mode):  # a FIFO would be waited for
+                        found[file.relative_to(folder).as_posix()] = state.st_size
         return found
     prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
     with bucket_errors(folder):
@@ -266,8 +269,12 @@ def read_bytes(place: StoragePath) -> bytes:
 
     Raises:
         FileNotFoundError: there is no such file.
+        OSError: it cannot be read, or is a FIFO or a device, for which a program would wait forever.
     """
     if is_local(place):
+        mode = place.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError("it is a FIFO, a socket or a device, not a file")
         return place.read_bytes()
     with bucket_errors(place):
         return blob(place).download_as_bytes()

@@ -1,5 +1,6 @@
 """Pictures are read from folders and archives, and damage is reported clearly."""
 
+import os
 import random
 import stat
 import unicodedata
@@ -73,6 +74,16 @@ def test_missing_or_damaged_store(tmp_path: Path) -> None:
     (tmp_path / "val2017.zip").write_bytes(b"PK but not much more")
     with pytest.raises(InputError, match=r"val2017\.zip: not a whole zip archive"):
         PictureStore(tmp_path / "val2017.zip")
+
+
+def test_a_fifo_is_no_picture_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with PictureStore(str(tmp_path)) as store:
+        for read in (store.read, lambda name: store.head(name, 100)):
+            with pytest.raises(OSError, match="FIFO"):
+                read("a.jpg")
+        assert store.size("a.jpg") == 0
+        assert store.signature() == {"files": []}
 
 
 def test_size_of_a_missing_picture_is_0(store: Path) -> None:
