@@ -16,7 +16,7 @@ RUNNER :=  ## where the steps run: in-place (default), or docker (needs make ima
 REGISTRY := ## of make images: registry to tag them for, such as europe-docker.pkg.dev/me/pose
 PUSH :=    ## of make images: 1 pushes them to REGISTRY
 PLATFORM := ## of make images: such as linux/amd64; several with commas need PUSH=1
-VARIANT := ## of make images: cpu or gpu builds only that one
+VARIANT := ## of make images: cpu, gpu or serve builds only that one
 RUN :=     ## a run on a cluster, as listed by make runs
 STEP :=    ## one step of it
 SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a file like these
@@ -35,6 +35,7 @@ on_all_cores := -n auto --dist loadfile --no-loadscope-reorder
 # The runs of a cluster's tests wait for pods most of the time, so three files of them go on at once.
 at_once := -n 3 --dist loadfile --no-loadscope-reorder
 for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
+for_server := --excludes requirements/serve-without.txt -c requirements/dev.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
@@ -149,6 +150,7 @@ lock: setup  ## remake requirements/*.txt from pyproject.toml; ARGS=--upgrade fo
 	@echo setuptools | $(call lock,- -c requirements/runtime.txt,build)
 	@$(call lock,pyproject.toml --extra cpu $(for_images) --overrides requirements/cpu-instead.txt,cpu)
 	@$(call lock,pyproject.toml --extra gpu $(for_images),gpu)
+	@$(call lock,pyproject.toml --extra cpu --extra serve $(for_server) --overrides requirements/cpu-instead.txt,serve)
 
 clean:  ## remove .venv, build and caches; keep OUT
 	rm -rf .venv .venv-lock build .mypy_cache .pytest_cache .ruff_cache .hypothesis

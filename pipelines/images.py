@@ -1,8 +1,8 @@
-"""Builds the images of the steps and records them: `python -m pipelines.images`, or `make images`.
+"""Builds the images of the steps and of the server, and records them: `python -m pipelines.images`, or `make images`.
 
 `build/images.json` describes the images of the last build:
 
-    {"cpu": {"image": "openpose-kubeflow-cpu:5f1c…", "digest": "sha256:…", "code": "…"}, "gpu": {…}}
+    {"cpu": {"image": "openpose-kubeflow-cpu:5f1c…", "digest": "sha256:…", "code": "…"}, "gpu": {…}, "serve": {…}}
 
 A pushed image is named by its digest in the registry. If the registry already has a commit's image, that image is used,
 so that each commit has one image. Other images have a tag that is unique to their content, and the digest of the Docker
@@ -31,7 +31,8 @@ from openpose.errors import InputError, reports_errors
 IN_CLONE = (REPOSITORY / "images/Dockerfile").is_file()  # an installed package has no files to build images from
 WHERE = "" if IN_CLONE else " in a clone of the repository"  # for messages: `make images` works only there
 BUILT = (REPOSITORY if IN_CLONE else Path()) / "build/images.json"
-VARIANTS = ("cpu", "gpu")
+STEPS = ("cpu", "gpu")
+VARIANTS = (*STEPS, "serve")
 PLACEHOLDER = "openpose-kubeflow:dev"
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout", "retries")
 _ATTESTATIONS = ("--sbom=true", "--provenance=mode=max")
@@ -40,10 +41,10 @@ _CONTENT = ("images/Dockerfile", ".dockerignore", "LICENSE", "requirements", "op
 
 @dataclass(frozen=True)
 class Options:
-    """Builds the images of the steps. Passes other flags to `docker build`."""
+    """Builds the images of the steps and of the server. Passes other flags to `docker build`."""
 
-    variant: Literal["cpu", "gpu"] | None = None
-    """Image to build; by default both."""
+    variant: Literal["cpu", "gpu", "serve"] | None = None
+    """Image to build: of the steps, without or with CUDA, or of the server; by default both of the steps."""
     registry: str = ""
     """Registry for the images, such as europe-docker.pkg.dev/me/pose."""
     push: bool = False
@@ -53,7 +54,7 @@ class Options:
 
 
 def read(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Reads the built images: {"cpu": {"image", "digest", "code"}, "gpu": {…}}.
+    """Reads the built images: {"cpu": {"image", "digest", "code"}, "gpu": {…}, "serve": {…}}.
 
     An image that was not built is PLACEHOLDER, with None as digest.
 
@@ -123,7 +124,7 @@ def build(variant: str, name: str, options: Options, flags: Sequence[str]) -> di
     """Builds one image, and pushes it if the options say so.
 
     Args:
-        variant: cpu or gpu.
+        variant: cpu, gpu or serve.
         name: of the image, with registry and tag.
         options: platform and push.
         flags: other flags of `docker build`.
@@ -224,12 +225,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Builds the images; returns the exit code."""
     options, flags = tyro.cli(Options, prog="python -m pipelines.images", args=arguments, return_unknown_args=True)
     made = {}
-    for variant in [options.variant] if options.variant else VARIANTS:
+    for variant in [options.variant] if options.variant else STEPS:
         name = "/".join(filter(None, [options.registry.rstrip("/"), f"openpose-kubeflow-{variant}:{tag()}"]))
         found = in_registry(name) if options.push and "-dirty-" not in name else None
         made[variant] = found or build(variant, name, options, flags)
         print(f"{'found' if found else 'built'} {made[variant]['image']} ({made[variant]['digest']})", flush=True)
-    # Keeps the other variant if it was built from the same code.
+    # Keeps the other variants if they were built from the same code.
     kept = {key: entry for key, entry in read(BUILT).items() if entry.get("code") == revision.fingerprint()}
     storage.write_json(BUILT, kept | made)
     print(f"wrote {os.path.relpath(BUILT)}")

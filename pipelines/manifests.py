@@ -1,15 +1,16 @@
 """Renders the pipeline's Kubernetes objects: `python -m pipelines.manifests`, or `make manifests`.
 
-It runs `kubectl kustomize` on an overlay of manifests/, and inserts the built image.
+It runs `kubectl kustomize` on an overlay of manifests/, and inserts the built images.
 """
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -20,7 +21,7 @@ from pipelines import images, kfp_api
 
 OVERLAYS = REPOSITORY / "manifests/overlays"
 NAMESPACE = "kubeflow"  # that of manifests/base
-IMAGE = "image: openpose-kubeflow-cpu\n"
+IMAGE = re.compile(r"image: openpose-kubeflow-(\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ def namespace(given: str) -> str:
     return given or os.environ.get(kfp_api.NAMESPACE) or NAMESPACE
 
 
-def render(overlay: str, image: str, namespace: str = NAMESPACE) -> str:
+def render(overlay: str, built: Mapping[str, Mapping[str, Any]], namespace: str = NAMESPACE) -> str:
     """The objects of an overlay in a namespace, as YAML.
+
+    Args:
+        overlay: a folder of manifests/overlays.
+        built: from `pipelines.images.read`.
+        namespace: of the objects.
 
     Raises:
         InputError: this is not a clone, the overlay does not exist, kubectl is missing, or kubectl refuses the overlay.
@@ -61,18 +67,17 @@ def render(overlay: str, image: str, namespace: str = NAMESPACE) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", namespace):
         raise InputError(f"namespace {namespace!r}: give the name of a namespace: small letters, digits and dashes")
     of_namespace = done.stdout.replace(f"namespace: {NAMESPACE}\n", f"namespace: {namespace}\n")
-    return of_namespace.replace(IMAGE, f"image: {image}\n")
+    if missing := images.missing(built, set(IMAGE.findall(of_namespace))):
+        print(f"warning: pods of {overlay} cannot start: {missing}", file=sys.stderr)
+    return IMAGE.sub(lambda found: f"image: {built[found[1]]['image']}", of_namespace)
 
 
 @reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renders; returns the exit code."""
     options = tyro.cli(Options, prog="python -m pipelines.manifests", args=arguments)
-    built = images.read(images.BUILT)
-    storage.write_text(options.out, render(options.overlay, built["cpu"]["image"], options.namespace))
+    storage.write_text(options.out, render(options.overlay, images.read(images.BUILT), options.namespace))
     print(f"wrote {options.out}")
-    if missing := images.missing(built, ["cpu"]):
-        print(f"warning: TensorBoard cannot start: {missing}", file=sys.stderr)
     return 0
 
 

@@ -151,7 +151,7 @@ def test_copy_without_git_has_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_placeholder_until_something_was_built(tmp_path: Path) -> None:
     path = tmp_path / "images.json"
     placeholder = {"image": "openpose-kubeflow:dev", "digest": None}
-    assert images.read(path) == {"cpu": placeholder, "gpu": placeholder}
+    assert images.read(path) == {"cpu": placeholder, "gpu": placeholder, "serve": placeholder}
     path.write_text(json.dumps({"cpu": {"image": "a:1", "digest": "sha256:b", "code": "c"}}))
     assert images.read(path)["cpu"]["image"] == "a:1"
     assert images.read(path)["gpu"] == placeholder

@@ -25,6 +25,7 @@ from docker.errors import DockerException
 from components.steps import STEPS
 from openpose.errors import InputError
 from pipelines import images, in_docker, local
+from tests.one_person import write_graph
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -180,6 +181,32 @@ def test_image_holds_what_the_steps_need_and_no_more(client: docker.DockerClient
         "['LICENSE', 'components', 'openpose']",
         "[] []",
     ]
+
+
+ASK = """
+import subprocess, time, urllib.request
+
+server = subprocess.Popen(["python", "-m", "openpose.serving", "--model=/model/graph.pb", "--pixels=rgb"])
+status = None
+while status is None and server.poll() is None:
+    try:
+        status = urllib.request.urlopen("http://localhost:8080/v2/models/openpose/ready").status
+    except OSError:
+        time.sleep(0.5)
+server.terminate()
+server.wait(60)
+print(status, server.returncode, sep="\\n")
+"""
+
+
+def test_the_servers_image_serves(client: docker.DockerClient, tmp_path: Path) -> None:
+    built = images.read(images.BUILT)["serve"]
+    if built["image"] == images.PLACEHOLDER:
+        pytest.skip(f"{images.BUILT}: the server's image is not built; run `make images VARIANT=serve` first")
+    write_graph(tmp_path / "graph.pb")
+    (tmp_path / "ask.py").write_text(ASK)
+    volumes = {str(tmp_path): {"bind": "/model", "mode": "ro"}}
+    assert inside(client, built["image"], "python", "/model/ask.py", volumes=volumes).splitlines()[-2:] == ["200", "0"]
 
 
 def test_no_layer_says_where_packages_came_from(client: docker.DockerClient, image: str) -> None:

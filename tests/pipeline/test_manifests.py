@@ -1,17 +1,23 @@
 """The rendered manifests: the properties that a cluster's administrator relies on."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
 
+import kserve
+import kubernetes
 import pytest
+import tyro
 import yaml
 
 from components.train import pods
 from openpose.errors import InputError
-from pipelines import manifests, settings
+from openpose.serving import __main__ as serving
+from pipelines import images, manifests, settings
 
 IMAGE = "registry.example.com/openpose@sha256:" + 64 * "0"
+BUILT = {variant: {"image": f"{variant}.{IMAGE}"} for variant in images.VARIANTS}
 OVERLAYS = sorted(path.name for path in manifests.OVERLAYS.iterdir())
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which renders them")
@@ -19,7 +25,7 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs k
 
 def rendered(overlay: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The objects by kind and name."""
-    objects = list(yaml.safe_load_all(manifests.render(overlay, IMAGE)))
+    objects = list(yaml.safe_load_all(manifests.render(overlay, BUILT)))
     named = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     assert len(named) == len(objects)
     return named
@@ -27,13 +33,17 @@ def rendered(overlay: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pods_fit_the_restricted_standard_and_have_limits(overlay: str) -> None:
-    pod = rendered(overlay)["Deployment", "openpose-tensorboard"]["spec"]["template"]["spec"]
+    objects = rendered(overlay)
+    if overlay == "serving":
+        variant, pod = "serve", objects["InferenceService", "openpose"]["spec"]["predictor"]
+    else:
+        variant, pod = "cpu", objects["Deployment", "openpose-tensorboard"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
     (container,) = pod["containers"]
-    assert container["image"] == IMAGE
+    assert container["image"] == BUILT[variant]["image"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -65,7 +75,7 @@ def test_everything_can_be_found_again_and_nothing_of_others_is_removed(overlay:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_everything_goes_to_the_users_namespace(overlay: str) -> None:
-    text = manifests.render(overlay, IMAGE, "pose-team")
+    text = manifests.render(overlay, BUILT, "pose-team")
     for each in yaml.safe_load_all(text):
         assert each["metadata"].get("namespace", "pose-team") == "pose-team"
         for subject in each.get("subjects", []):
@@ -73,7 +83,7 @@ def test_everything_goes_to_the_users_namespace(overlay: str) -> None:
     ours = [each for each in yaml.safe_load_all(text) if each["kind"] not in ("ResourceFlavor", "ClusterQueue")]
     assert all("namespace" in each["metadata"] for each in ours)
     with pytest.raises(InputError, match="small letters"):
-        manifests.render(overlay, IMAGE, "Pose Team")
+        manifests.render(overlay, BUILT, "Pose Team")
 
 
 def test_settings_use_what_is_deployed() -> None:
@@ -151,6 +161,23 @@ def test_the_policy_of_runs_is_for_our_pods_only() -> None:
     assert policy["policyTypes"] == ["Ingress"]
 
 
+def test_the_service_serves_the_newest_model_below_the_root_of_the_settings() -> None:
+    service = rendered("serving")["InferenceService", "openpose"]
+    (container,) = service["spec"]["predictor"]["containers"]
+    assert service["spec"]["predictor"].keys() <= set(kserve.V1beta1PredictorSpec.attribute_map.values())
+    assert container.keys() <= set(kubernetes.client.V1Container.attribute_map.values())
+    assert container["name"] == "kserve-container", "the name that KServe looks for"
+    chosen = settings.read("pvc")
+    assert container["env"] == [{"name": "STORAGE_URI", "value": f"pvc://{chosen.claim}"}]
+    *start, module = container["command"]
+    assert start == ["python", "-m"]
+    assert importlib.util.find_spec(module)
+    flags = tyro.cli(serving.Flags, args=container["args"])
+    below = Path(chosen.parameters["root"]).relative_to(settings.MOUNT)
+    assert flags.root == f"/mnt/models/{below}"
+    assert [port["containerPort"] for port in container["ports"]] == [flags.port]
+
+
 def test_unknown_overlay() -> None:
-    with pytest.raises(InputError, match="choose one of: gcs, gpu, kueue, local"):
-        manifests.render("moon", IMAGE)
+    with pytest.raises(InputError, match="choose one of: gcs, gpu, kueue, local, serving"):
+        manifests.render("moon", BUILT)
