@@ -63,6 +63,9 @@ COMMANDS = {
         "openpose.evaluation.score_file:Files",
     ),
     "records": Command("Shows or verifies records.", "openpose.report.__main__", "openpose.report.__main__:COMMANDS"),
+    "serve": Command(
+        "Serves a model by KServe's protocols.", "openpose.serving.__main__", "openpose.serving.__main__:Flags"
+    ),
     "submit": Command("Runs the pipeline on a cluster.", "pipelines.submit", "pipelines.submit:Options"),
 }
 

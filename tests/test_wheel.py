@@ -24,6 +24,7 @@ IN_A_CLONE = {
     "export": "components.export",
     "score": "openpose.score",
     "records": "openpose.records",
+    "serve": "openpose.serving",
     "submit": "pipelines.submit",
 }
 # What a user types, and what bash then offers.
@@ -122,6 +123,7 @@ def test_installed_command_is_the_one_of_a_clone(installed: Path, tmp_path: Path
         (["train", "--root=.", "--train-records=no", "--valid-records=no", "--epochs=0"], 1, "error: epochs is 0; it"),
         (["score", "--truth=none.json", "--detections=found.json"], 1, "error: none.json: "),
         (["records", "show", "none.json"], 1, "error: none.json: no such file; give a records manifest"),
+        (["serve"], 1, "error: give --model, a file, or --root"),
         (["train", "--epoch=0"], 2, "Missing from openpose train:"),
         (["teach"], 2, "Unrecognized options: teach"),
     ],

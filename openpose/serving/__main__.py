@@ -29,8 +29,7 @@ class Flags:
     model: str = ""
     """A model trained or exported by this project, or a graph of tf-pose-estimation."""
     root: str = ""
-    """Instead of a model: the storage root, whose newest accepted model is served, and followed when another one is
-    accepted."""
+    """Instead of a model: the storage root; its newest accepted model is served, and each newer one."""
     registry: str = "openpose"
     """Registry below the root."""
     port: int = 8080
