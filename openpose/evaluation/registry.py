@@ -95,7 +95,7 @@ class Registry:
     def __init__(self, root: storage.StoragePath, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
             raise InputError(f"registry {name!r}: give a name of letters, digits, dots, dashes and underscores")
-        self.folder = root / "registry" / name
+        self._root, self.folder = root, root / "registry" / name
 
     def champion(self, data: str) -> Champion | None:
         """Finds the model that was accepted last for a data set, given by fingerprint.
@@ -112,13 +112,16 @@ class Registry:
     def newest(self) -> str:
         """The folder of the model that was accepted last, for any data set.
 
+        It is below this root, also where the root was written under another path: copied, or mounted elsewhere.
+
         Raises:
             InputError: none was.
         """
         place = self.folder / "latest.json"
         if not place.exists():
             raise InputError(f"{place}: no model was accepted there; give another registry, or a model")
-        return str(storage.read_json(place)["folder"])
+        written = storage.path(storage.read_json(place)["folder"])
+        return str(self._root / written.parent.name / written.name)
 
     def to_beat(self, data: str, model: str) -> Champion | None:
         """Finds the model to compare with: the champion; for the champion itself, the one that it beat.

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 def _newest(flags: Flags) -> str:
     """The graph of the model that was accepted last."""
-    return f"{Registry(storage.open_root(flags.root), flags.registry).newest()}/{GRAPH}"
+    return f"{Registry(storage.path(flags.root), flags.registry).newest()}/{GRAPH}"
 
 
 def _predictor(place: str, flags: Flags) -> Predictor:

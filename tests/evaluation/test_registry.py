@@ -62,6 +62,17 @@ def test_latest_is_a_link_that_moves_with_the_root(tmp_path: Path) -> None:
     assert (tmp_path / "moved/registry/people/latest/graph.pb").read_text() == "the graph"
 
 
+def test_newest_is_below_the_root_wherever_that_is_mounted(tmp_path: Path, bucket: str) -> None:
+    fill(tmp_path / "root")
+    (tmp_path / "root").rename(tmp_path / "mounted")
+    mounted = tmp_path / "mounted"
+    assert Registry(mounted, "people").newest() == str(mounted / "models/d")
+    fill(storage.path(bucket))
+    assert Registry(storage.path(bucket), "people").newest() == f"{bucket}/models/d"
+    with pytest.raises(InputError, match="no model was accepted there"):
+        Registry(mounted, "mice").newest()
+
+
 def test_folder_without_links_has_the_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError("no links here")
