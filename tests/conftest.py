@@ -28,12 +28,19 @@ MEMORY = 3e9  # bytes that a worker needs, with the programs that its tests star
 LONGEST = (
     "training/test_loop.py",
     "training/test_step.py",
-    "pipeline/test_local.py",
     "storage/test_bucket.py",
+    "pipeline/test_local.py",
     "components/test_export.py",
     "model_files/test_formats.py",
     "training/test_initial_weights.py",
     "components/test_components.py",
+    "pipeline/test_in_place.py",
+    "training/test_data_service.py",
+    "components/test_tf_pose_flags.py",
+    "components/test_worker.py",
+    "serving/test_server.py",
+    "model_files/test_model_files.py",
+    "test_api.py",
 )
 
 
@@ -42,10 +49,14 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Number of workers for `-n auto`: one a core, as far as the memory goes."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Number of workers for `-n auto`, as far as the memory goes: one a core, and one more if slow tests run.
+
+    Slow tests wait for programs, ports and retries; then the other worker has their core.
+    """
+    workers = len(os.sched_getaffinity(0)) + (config.option.markexpr != "not slow")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(len(os.sched_getaffinity(0)), int(memory / MEMORY)))
+    return max(1, min(workers, int(memory / MEMORY)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
