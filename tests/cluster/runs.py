@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from components.train.machine import NAME_LABEL, TRAIN
+from components.train.pods import RUN
 from pipelines import follow, images, kfp_api
 from pipelines.kfp_api import Api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMESPACE = os.environ.get(kfp_api.NAMESPACE) or "kubeflow"
+SETTINGS = ROOT / "tests/cluster/settings.yaml"
 ROOT_OF_TESTS = "/data/openpose-tests"
 # What is made is not compared with other runs' champions. A test that needs a training of its own asks for another
 # learning rate: with another seed it would draw and write its data too.
@@ -30,6 +33,7 @@ TINY = {
     **{"root": ROOT_OF_TESTS, "registry": "tests"},
 }
 REJECTED_AP = 0.99  # as `min_ap`; the run ends sooner than an accepted one, which also exports its model
+ON_TWO: dict[str, Any] = {"machines": 2, "min_ap": REJECTED_AP}
 
 NEEDS_CLUSTER = [
     pytest.mark.slow,
@@ -48,7 +52,7 @@ def kubectl(*arguments: str, check: bool = True) -> str:
 
 def command(*flags: str, **parameters: Any) -> list[str]:
     given = [f"--param={name}={value}" for name, value in (TINY | parameters).items()]
-    return [sys.executable, "-m", "pipelines.submit", "--settings", "small", "--allow-dirty", *given, *flags]
+    return [sys.executable, "-m", "pipelines.submit", "--settings", str(SETTINGS), "--allow-dirty", *given, *flags]
 
 
 def submit(*flags: str, **parameters: Any) -> tuple[int, str]:
@@ -94,6 +98,18 @@ def identifier(said: str) -> str:
 def epoch(log: str) -> int:
     """The newest epoch in a training's log; 0 before the first."""
     return max(map(int, re.findall(r"epoch=(\d+)/", log)), default=0)
+
+
+def both_training(run: str) -> list[dict[str, Any]]:
+    """The pods of the two machines that train, when both run."""
+    found = [pod for pod in pods(run) if pod["metadata"]["labels"].get(NAME_LABEL) == TRAIN]
+    up = [pod for pod in found if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
+    return up if len(up) == 2 else []
+
+
+def left_of_group(run: str) -> list[str]:
+    labels = f"{NAME_LABEL}={TRAIN},{RUN}={run}"
+    return kubectl("get", "jobsets,pods", "-l", labels, "-o", "name").split()
 
 
 def wait(seconds: float, what: Any) -> Any:

@@ -158,8 +158,7 @@ def two_gpus(tmp_path: Path) -> Iterator[Path]:
     changes = [{"op": "add", "path": f"/status/{field}/{path}", "value": "2"} for field in ("capacity", "allocatable")]
     kubectl("patch", "node", name, "--subresource=status", "--type=json", f"-p={json.dumps(changes)}")
     settings = tmp_path / "gpu.yaml"
-    small = (ROOT / "pipelines/clusters/small.yaml").read_text()
-    settings.write_text(small.replace("train: {", f"train: {{accelerator: {GPU}, "))
+    settings.write_text(runs.SETTINGS.read_text().replace("train: {", f"train: {{accelerator: {GPU}, "))
     cpu = images.read(images.BUILT)["cpu"]
     (tmp_path / "images.json").write_text(json.dumps({"cpu": cpu, "gpu": cpu}))
     yield tmp_path

@@ -34,7 +34,8 @@ def entries(registry: str) -> list[str]:
 def flags(registry: str, **parameters: Any) -> str:
     """What is asked for, as one text."""
     given = TINY | {"registry": registry} | parameters
-    return " ".join(["--settings small --allow-dirty", *(f"--param {name}={value}" for name, value in given.items())])
+    words = [f"--settings {runs.SETTINGS.relative_to(runs.ROOT)} --allow-dirty"]
+    return " ".join(words + [f"--param {name}={value}" for name, value in given.items()])
 
 
 def test_schedule_fires_and_its_runs_do_not_overlap(api: Api, champions: str) -> None:
