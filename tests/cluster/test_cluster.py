@@ -136,7 +136,7 @@ def test_rejected_by_the_verdict() -> None:
 
 
 def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
-    with submitted(epochs=6, learning_rate="0.0041") as (process, run):
+    with submitted(epochs=3, learning_rate="0.0041") as (process, run):
         training = wait(900, lambda: step(api, run, "train", "running"))
         wait(600, lambda: epoch(kubectl("logs", training.pod, "-c", "main", check=False)) > 1)  # the first is saved
         kubectl("delete", "pod", training.pod, "--force", "--grace-period=0")
@@ -144,8 +144,8 @@ def test_training_goes_on_after_its_pod_was_deleted(api: Api) -> None:
     done = step(api, run, "train", "done")
     assert done
     said = PodLogs(api, run).read(done.pod)
-    assert "epoch=6/6" in said
-    assert "epoch=1/6" not in said
+    assert "epoch=3/3" in said
+    assert "epoch=1/3" not in said
 
 
 @pytest.fixture

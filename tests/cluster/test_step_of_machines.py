@@ -26,7 +26,7 @@ def test_nothing_is_left_of_the_machines_of_a_terminated_run(api: Api) -> None:
 
 
 def test_training_goes_on_while_its_steps_pod_is_made_again(api: Api) -> None:
-    with submitted(**ON_TWO, epochs=4, learning_rate="0.0044") as (process, run):
+    with submitted(**ON_TWO, epochs=2, learning_rate="0.0044") as (process, run):
         wait(900, lambda: both_training(run))
         watching = step(api, run, "train", "running")
         assert watching
