@@ -24,6 +24,7 @@ from openpose.model_files.formats import FORMATS, SAVED_MODEL
 from openpose.model_files.inference import Source
 from openpose.networks.layers import Norm
 from openpose.training import initial_weights
+from tests import tiny
 from tests.skeleton import made_up
 
 OPENPOSE = skeleton.get("openpose18")
@@ -64,6 +65,12 @@ def joined(model: model_files.Model, images: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def made() -> Source:
     return source(built("mobilenet_thin"))
+
+
+@pytest.fixture(scope="module")
+def small() -> Source:
+    """A network of a few layers."""
+    return Source(tiny.network(OPENPOSE, 0.2, 1), "bgr", OPENPOSE.name, 8, 64, [pictures(1)])
 
 
 @pytest.fixture(scope="module")
@@ -311,9 +318,9 @@ def test_formats_are_chosen_by_name() -> None:
         formats.chosen("onnx,coreml")
 
 
-def test_unknown_channel_order_is_refused(made: Source, tmp_path: Path) -> None:
+def test_unknown_channel_order_is_refused(small: Source, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pixels are 'grb'; choose one of: bgr, rgb"):
-        FORMATS["graph"].write(dataclasses.replace(made, pixels="grb"), tmp_path / "graph.pb")
+        FORMATS["graph"].write(dataclasses.replace(small, pixels="grb"), tmp_path / "graph.pb")
     assert not (tmp_path / "graph.pb").exists()
 
 
@@ -330,7 +337,7 @@ def test_skeleton_is_the_one_that_the_file_names(made: Source, files: dict[str, 
 @pytest.mark.parametrize("name", [*FORMATS, "keras"])
 def test_file_holds_the_whole_skeleton_of_other_keypoints(name: str, keypoints: int, tmp_path: Path) -> None:
     mouse = made_up.skeleton(keypoints, keypoints // 4)
-    model = networks.build("mobilenet_thin", mouse, width=0.2, stages=1)
+    model = tiny.network(mouse, width=0.2, stages=1)
     source = Source(model, "rgb", mouse.text(), height=64, calibration=[pictures()[:1]])
     file = tmp_path / (FORMATS[name].file if name in FORMATS else "model.keras")
     if name == "keras":
@@ -347,20 +354,20 @@ def test_file_holds_the_whole_skeleton_of_other_keypoints(name: str, keypoints: 
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "keras"])
-def test_file_says_skeleton_pixels_and_height(made: Source, files: dict[str, Path], name: str, tmp_path: Path) -> None:
+def test_file_says_skeleton_pixels_and_height(small: Source, name: str, tmp_path: Path) -> None:
     if name == "keras":
         file, pixels = tmp_path / "model.keras", "rgb"
-        keras_file.write(made.model, file, OPENPOSE.name, made.height)
+        keras_file.write(small.model, file, OPENPOSE.name, small.height)
     else:
-        file, pixels = files[name], "bgr"
+        file, pixels = write(name, small, tmp_path), "bgr"
     loaded = model_files.load(file)
     assert (loaded.skeleton, loaded.pixels, loaded.height) == (OPENPOSE, pixels, 64)
 
 
-def test_height_is_that_of_published_networks_where_the_file_does_not_say_it(made: Source, tmp_path: Path) -> None:
-    made.model.save(tmp_path / "model.keras")
+def test_height_is_that_of_published_networks_where_the_file_does_not_say_it(small: Source, tmp_path: Path) -> None:
+    small.model.save(tmp_path / "model.keras")
     assert model_files.load(tmp_path / "model.keras").height == 368
-    FORMATS["graph"].write(dataclasses.replace(made, height=0), tmp_path / "graph.pb")
+    FORMATS["graph"].write(dataclasses.replace(small, height=0), tmp_path / "graph.pb")
     assert model_files.load(tmp_path / "graph.pb").height == 368
 
 

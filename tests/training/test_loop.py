@@ -23,7 +23,7 @@ from openpose.training.parameters import RunParameters, TrainParameters
 from tests.process import Program
 from tests.training import train_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 OPENPOSE = skeleton.get("openpose18")
 PARAMETERS = TrainParameters(
