@@ -42,7 +42,11 @@ class WorkerShare:
 
 ALL = WorkerShare()
 
+# These functions have no Python control flow on tensors, and translating them with AutoGraph takes seconds.
+_as_written = tf.autograph.experimental.do_not_convert
 
+
+@_as_written
 def training(
     manifest: RecordsManifest,
     skeleton: Skeleton,
@@ -130,6 +134,7 @@ def _training_examples(
     return tf.data.Dataset.counter(first_step // steps).flat_map(epoch_samples)
 
 
+@_as_written
 def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
     """Renders batches of regions on the CPU: the same batches of samples as `training` makes without `on_device`."""
 
@@ -141,6 +146,7 @@ def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputPara
     return batches.flat_map(samples)
 
 
+@_as_written
 def validation(
     manifest: RecordsManifest,
     skeleton: Skeleton,

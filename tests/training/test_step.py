@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training import devices
 from openpose.training.parameters import TrainParameters
 from openpose.training.step import Trainer
+from tests.process import free_port
+from tests.training import train_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPENPOSE = skeleton.get("openpose18")
@@ -31,6 +32,8 @@ PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=4, learning_rate="0.003"
 )
 Manifests = dict[str, RecordsManifest]
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.mark.slow
@@ -49,11 +52,6 @@ def test_sigma_is_the_width_of_the_true_peaks(sample_records: Manifests) -> None
 # Devices
 
 
-def free_port() -> int:
-    with socket.create_server(("localhost", 0)) as server:
-        return server.getsockname()[1]
-
-
 def worker_environments(workers: int) -> list[dict[str, str]]:
     cluster = {"worker": [f"localhost:{free_port()}" for _ in range(workers)]}
     return [
@@ -62,21 +60,24 @@ def worker_environments(workers: int) -> list[dict[str, str]]:
     ]
 
 
-def start_apart(
+def start_workers(
     manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]], **given: Any
 ) -> list["subprocess.Popen[bytes]"]:
-    """Starts a training in processes of their own."""
+    """Starts a training in processes of their own; not forked, as TensorFlow's workers may hang in such."""
     text = json.dumps({**storage.to_json(manifests), "folder": str(folder), "run": {"log_steps": 1}, **given})
     command = [sys.executable, "-m", "tests.training.train_process", text]
     return [subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) for environment in environments]
 
 
 def train_apart(
-    manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]] = ({},), **given: Any
+    manifests: Manifests, folder: Path, environments: Sequence[dict[str, str]] = (), **given: Any
 ) -> tuple[list[list[float]], list[np.ndarray]]:
-    """Trains 20 steps in processes of their own; returns all losses that were logged, and the weights."""
-    started = start_apart(manifests, folder, environments, **given)
-    assert [process.wait(timeout=300) for process in started] == [0] * len(started)
+    """Trains in processes of their own; returns all losses that were logged, and the weights."""
+    if environments:
+        started = start_workers(manifests, folder, environments, **given)
+        assert [process.wait(timeout=300) for process in started] == [0] * len(started)
+    else:
+        assert train_process.start(manifests, folder, **{"run": {"log_steps": 1}, **given}).wait(timeout=300) == 0
     lines = [json.loads(line) for line in (folder / "logs/steps.jsonl").read_text().splitlines()]
     lines += [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     names = (*loss.NAMES, *(f"valid_{name}" for name in loss.NAMES))
@@ -110,7 +111,7 @@ def test_all_workers_stop_at_one_step_when_any_is_stopped(
 ) -> None:
     """A node that is drained stops one pod; the others must not wait for it in a step that it never comes to."""
     given: dict[str, Any] = {"parameters": PARAMETERS.as_dict() | {"epochs": 500}, "run": {"log_steps": 3}}
-    processes = start_apart(sample_records, tmp_path, worker_environments(2), **given)
+    processes = start_workers(sample_records, tmp_path, worker_environments(2), **given)
     log = tmp_path / "logs/steps.jsonl"
     while (not log.exists() or not log.read_text()) and not any(process.poll() for process in processes):
         time.sleep(0.05)
@@ -128,8 +129,8 @@ def test_workers_that_see_other_checkpoints_are_refused(sample_records: Manifest
     train_apart(sample_records, tmp_path / "first", **given)
     first, second = worker_environments(2)
     processes = [
-        *start_apart(sample_records, tmp_path / "first", [first], **given),
-        *start_apart(sample_records, tmp_path / "other", [second], **given),
+        *start_workers(sample_records, tmp_path / "first", [first], **given),
+        *start_workers(sample_records, tmp_path / "other", [second], **given),
     ]
     assert [process.wait(timeout=120) for process in processes] == [1, 1]
     assert not (tmp_path / "other/checkpoints").exists()
@@ -242,15 +243,8 @@ def moves(trainer: Trainer, batch: dict[str, tf.Tensor], steps: int = 1) -> dict
 
 @pytest.mark.slow
 def test_batch_must_divide_among_the_devices(sample_records: Manifests, tmp_path: Path) -> None:
-    given = {
-        **storage.to_json(sample_records),
-        "folder": str(tmp_path),
-        "parameters": PARAMETERS.as_dict(),
-        "devices": 3,
-    }
-    command = [sys.executable, "-m", "tests.training.train_process", json.dumps(given)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert "InputError: batch_size 4 does not divide among 3 replicas" in done.stderr
+    process = train_process.start(sample_records, tmp_path, parameters=PARAMETERS.as_dict(), devices=3)
+    assert "InputError: batch_size 4 does not divide among 3 replicas" in process.communicate()[1]
 
 
 @pytest.mark.slow
@@ -274,7 +268,8 @@ def test_weights_decay_but_not_norms_and_biases(batch: dict[str, tf.Tensor]) -> 
 
 @pytest.mark.slow
 def test_clipping_shortens_the_step_of_sgd(batch: dict[str, tf.Tensor]) -> None:
-    norm = float(make().train_step(batch)["gradient_norm"])
+    trainer = make()
+    norm = float(trainer.train_step(batch)["gradient_norm"])
     plain, clipped = (
         moves(make(optimizer="sgd", momentum=0.0, weight_decay=0.0, learning_rate="0.0001", clip_norm=longest), batch)
         for longest in (0.0, norm / 10)
@@ -302,7 +297,9 @@ def test_average_of_the_weights_is_what_is_validated_and_saved(batch: dict[str, 
 def test_parts_of_a_batch_give_the_whole_batchs_loss(batch: dict[str, tf.Tensor]) -> None:
     # The same samples twice: then batch norm sees the same in each half as in all of them.
     twice = {name: tf.concat([value[:2]] * 2, 0) for name, value in batch.items()}
-    whole, parts = (make(accumulate=count).train_step(twice) for count in (1, 2))
+    # Kept, as a function of TensorFlow does not keep the object that it is a method of.
+    trainers = [make(accumulate=count) for count in (1, 2)]
+    whole, parts = (trainer.train_step(twice) for trainer in trainers)
     for name, value in whole.items():
         assert float(parts[name]) == pytest.approx(float(value), rel=1e-4), name
 
