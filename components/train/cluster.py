@@ -90,6 +90,22 @@ class Cluster:
                 **_JOBSETS,
             )
 
+    def job_sets_of(self, run: str) -> list[str]:
+        """Asks once for the names of the JobSets of a run; none where JobSet is not installed.
+
+        Raises:
+            ApiException, HTTPError: Kubernetes refuses or does not answer.
+        """
+        try:
+            answer = self._custom.list_namespaced_custom_object(
+                namespace=self._namespace, label_selector=f"{pods.RUN}={run}", _request_timeout=10, **_JOBSETS
+            )
+        except ApiException as error:
+            if error.status == 404:
+                return []
+            raise
+        return [job_set["metadata"]["name"] for job_set in answer["items"]]
+
     def is_ending(self, workflow: str) -> bool:
         """Whether a workflow was told to end or deleted; Kubeflow's terminated runs have no time left."""
         try:

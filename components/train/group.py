@@ -2,18 +2,22 @@
 
 The step itself does not train, so its pod needs little. It creates the JobSet of `components/train/pods.py`, which
 starts all machines again from the last checkpoint when one fails, and prints the first machine's log as its own. When
-Kubernetes makes the step's pod again, it finds the JobSet and goes on watching. The JobSet ends with the training, when
-the run is stopped, and at the latest with the run's workflow, which owns it.
+Kubernetes makes the step's pod again, it finds the JobSet and goes on watching. The JobSet ends with the training, with
+a failed or stopped run, whose last step deletes it, and at the latest with the run's workflow, which owns it.
 """
 
 import os
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from urllib3.exceptions import HTTPError
 
 from components.train import pods
 from components.train.cluster import Cluster, NotFound
@@ -53,6 +57,31 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
     with sigterm.deferred() as stop:
         cluster = Cluster(client.ApiClient(), namespace, stop)
         Group(cluster, pod, Training(command, machines, gpus, machine)).run()
+
+
+def end_run(run: str) -> None:
+    """Deletes the JobSets of a run that has ended; does nothing outside of a cluster.
+
+    Kubeflow's launcher ends a stopped step at once, so the step itself has no time to.
+    """
+    with suppress(ConfigException, OSError):
+        config.load_incluster_config()
+        delete_all(Cluster(client.ApiClient(), NAMESPACE.read_text(), threading.Event()), run)
+
+
+def delete_all(cluster: Cluster, run: str) -> None:
+    """Deletes all JobSets of a run, and prints their names, or why that cannot be done."""
+    try:
+        for name in cluster.job_sets_of(run):
+            cluster.delete(name)
+            print(f"machines: the JobSet {name} was deleted, as its run has ended", flush=True)
+    except (ApiException, HTTPError) as error:
+        reason = getattr(error, "reason", None) or error
+        print(
+            f"warning: machines of this run may still train (Kubernetes: {reason}); this ends them: kubectl delete "
+            f"jobset -l {pods.RUN}={run}",
+            file=sys.stderr,
+        )
 
 
 class Group:

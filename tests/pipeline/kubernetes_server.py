@@ -77,6 +77,10 @@ class Server:
         if kind == "pods":
             self.looks += 1
             return 200, {"items": self._look(of), "metadata": {"resourceVersion": str(self.looks)}}
+        if not name:
+            wanted = query["labelSelector"].partition("=")[2]
+            found = [one for one in self.job_sets.values() if one["metadata"]["labels"][pods.RUN] == wanted]
+            return (self.refused, {}) if self.refused else (200, {"items": found})
         if name not in self.job_sets:
             return 404, {"message": f'jobsets.jobset.x-k8s.io "{name}" not found'}
         return 200, self._job_set(name)

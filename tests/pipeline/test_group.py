@@ -260,3 +260,26 @@ def test_machines_outlive_a_step_that_is_stopped_but_not_their_run(
         train()
         assert "is there already; this step goes on watching it" in capsys.readouterr().out
         assert len(kubernetes.made) == 1
+
+
+def test_machines_of_a_stopped_run_are_deleted_and_no_others(
+    kubernetes: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = {**STEP, "metadata": {**STEP["metadata"], "labels": {**STEP["metadata"]["labels"], pods.RUN: "another"}}}
+    training = pods.Training(["train"], 2, 0, Machine("1", "1Gi", "", 1))
+    kubernetes.job_sets = {
+        name: pods.job_set(of, name, training) for of, name in ((STEP, "a"), (STEP, "b"), (step, "c"))
+    }
+    there = Cluster(client.ApiClient(client.Configuration(host=kubernetes.address)), "here", threading.Event())
+    group.delete_all(there, STEP["metadata"]["labels"][pods.RUN])
+    assert list(kubernetes.job_sets) == ["c"]
+    assert capsys.readouterr().out.count("was deleted, as its run has ended") == 2
+    kubernetes.refused = 404
+    group.delete_all(there, "another")
+    assert capsys.readouterr().err == "", "a cluster without JobSet"
+    kubernetes.refused = 403
+    group.delete_all(there, "another")
+    assert (
+        "may still train (Kubernetes: Forbidden); this ends them: kubectl delete jobset -l pipeline/runid=another"
+        in (capsys.readouterr().err)
+    )
