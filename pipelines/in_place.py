@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,8 @@ def follow(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path
     Args and errors: see `run`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _kfp_log(folder / "kfp.log") as steps.terminal:
+    with _kfp_log(folder / "kfp.log") as steps.terminal, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Task .* have no effect", UserWarning)  # titles are for Kubeflow's page
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
         with _handed_to(steps), steps.stopped_by_signals():
             try:

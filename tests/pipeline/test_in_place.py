@@ -57,7 +57,7 @@ def last(what: str):
 
 @dsl.pipeline(name="dag")
 def dag(folder: str, what: str):
-    planned = plan(folder=folder)
+    planned = plan(folder=folder).set_display_name("Plan the shares")
     with dsl.ParallelFor(planned.output) as name:
         shared = share(name=name)
     last(what=what).after(shared)

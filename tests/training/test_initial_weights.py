@@ -57,7 +57,9 @@ def test_published_graph_gives_its_own_output(name: str, shared: Path) -> None:
     for batch in [*(picture[None] for picture in pictures(shared, 6)), np.stack(pictures(shared, 3, (360, 360)))]:
         expected = np.concatenate(graph.maps(batch), axis=-1)
         output = networks.stage_outputs(model, batch, training=False)[-1]
-        np.testing.assert_allclose(output, expected, rtol=0, atol=1e-4)
+        # oneDNN rounds the two in different places, which single cells multiply; a wrong weight would change all cells.
+        assert np.abs(output - expected).mean() < 1e-6
+        np.testing.assert_allclose(output, expected, rtol=0, atol=1e-3)
 
 
 def calibrated(model: keras.Model, name: str, shared: Path) -> np.ndarray:
