@@ -92,7 +92,7 @@ def test_role_has_what_the_step_asks_kubernetes_for() -> None:
     roles = yaml.safe_load_all((HERE.parent.parent / "manifests/base/roles.yaml").read_text())
     rules = next(each for each in roles if each["metadata"]["name"] == "openpose-runner")["rules"]
     granted = {resource: set(rule["verbs"]) for rule in rules for resource in rule["resources"]}
-    assert granted["jobsets"] == {"create", "get", "delete"}
+    assert granted["jobsets"] == {"create", "get", "list", "delete"}
     assert granted["events"] == {"list"}
     assert {"get", "list", "watch"} <= granted["pods"]
     assert "get" in granted["workflows"]
