@@ -31,9 +31,8 @@ PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
 python := .venv/bin/python
 site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
 # Each file's tests run in one worker, which makes what they share once; tests/conftest.py sorts the files.
-on_all_cores := -n auto --dist loadfile --no-loadscope-reorder
-# The runs of a cluster's tests wait for pods most of the time, so three files of them go on at once.
-at_once := -n 3 --dist loadfile --no-loadscope-reorder
+by_file := --dist loadfile --no-loadscope-reorder
+on_all_cores := -n auto $(by_file)
 for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
 for_server := --excludes requirements/serve-without.txt -c requirements/dev.txt
 
@@ -117,7 +116,7 @@ test-fast: setup-dev  ## run only the tests that take less than a second each
 	$(python) -m pytest $(on_all_cores) -m "not slow"
 
 test-cluster: setup-dev  ## run the tests that need a cluster, on that of KF_PIPELINES_ENDPOINT
-	$(python) -m pytest -v tests/cluster $(at_once)
+	$(python) -m pytest -v tests/cluster -n 3 $(by_file)  # runs mostly wait for pods, so three files go on at once
 
 lint: setup-dev  ## check rules, format, types and the documents' links
 	$(python) -m ruff check .

@@ -7,8 +7,8 @@ networks with ImageNet's weights that were trained on a GPU. The defaults were c
 pictures that was held out; only the upright samples of the last epochs were tried, with one value, on the validation
 pictures. CPU time is bounded, as other programs may share the cores: 50 minutes are 25 on two idle ones.
 
-`--model` compares another network; `--epochs` and `--passes` make its training as long as the default's, as a step of
-it may take ten times as long.
+`--model` measures another network. Its steps may take ten times as long, so `--epochs` and `--passes` can shorten its
+training to the time of the default's.
 """
 
 import argparse

@@ -17,7 +17,7 @@ __all__ = ["InputError", "Model", "People", "Trained", "load", "train"]
 
 # These must be set before any of our modules imports the library that reads them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TensorFlow's warnings and errors only; 0 shows everything
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # TensorFlow's default only with VNNI
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # oneDNN; by default it is on for some CPUs only
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime otherwise reports its use to its maker
 
 

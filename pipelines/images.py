@@ -31,8 +31,8 @@ from openpose.errors import InputError, reports_errors
 IN_CLONE = (REPOSITORY / "images/Dockerfile").is_file()  # an installed package has no files to build images from
 WHERE = "" if IN_CLONE else " in a clone of the repository"  # for messages: `make images` works only there
 BUILT = (REPOSITORY if IN_CLONE else Path()) / "build/images.json"
-STEPS = ("cpu", "gpu")
-VARIANTS = (*STEPS, "serve")
+OF_STEPS = ("cpu", "gpu")
+VARIANTS = (*OF_STEPS, "serve")
 PLACEHOLDER = "openpose-kubeflow:dev"
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout", "retries")
 _ATTESTATIONS = ("--sbom=true", "--provenance=mode=max")
@@ -68,7 +68,10 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
 def missing(images: Mapping[str, Mapping[str, Any]], variants: Iterable[str]) -> str:
     """What to do about images that are needed but were not built; empty if all are there."""
     lacking = [variant for variant in sorted(variants) if images[variant]["image"] == PLACEHOLDER]
-    return f"no image {lacking[0]!r} was built, which the pods need; run `make images`{WHERE}" if lacking else ""
+    if not lacking:
+        return ""
+    chosen = "" if lacking[0] in OF_STEPS else f" VARIANT={lacking[0]}"
+    return f"no image {lacking[0]!r} was built, which the pods need; run `make images{chosen}`{WHERE}"
 
 
 def tag() -> str:
@@ -225,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Builds the images; returns the exit code."""
     options, flags = tyro.cli(Options, prog="python -m pipelines.images", args=arguments, return_unknown_args=True)
     made = {}
-    for variant in [options.variant] if options.variant else STEPS:
+    for variant in [options.variant] if options.variant else OF_STEPS:
         name = "/".join(filter(None, [options.registry.rstrip("/"), f"openpose-kubeflow-{variant}:{tag()}"]))
         found = in_registry(name) if options.push and "-dirty-" not in name else None
         made[variant] = found or build(variant, name, options, flags)

@@ -82,16 +82,10 @@ class Cluster:
     def delete(self, name: str) -> None:
         """Tries once to delete a JobSet; it stays until its pods are gone."""
         with suppress(ApiException, HTTPError):
-            self._custom.delete_namespaced_custom_object(
-                namespace=self._namespace,
-                name=name,
-                propagation_policy="Foreground",
-                _request_timeout=10,
-                **_JOBSETS,
-            )
+            self._delete(name)
 
-    def job_sets_of(self, run: str) -> list[str]:
-        """Asks once for the names of the JobSets of a run; none where JobSet is not installed.
+    def delete_all(self, run: str) -> list[str]:
+        """Deletes the JobSets of a run; returns their names, none where JobSet is not installed. Tries once.
 
         Raises:
             ApiException, HTTPError: Kubernetes refuses or does not answer.
@@ -104,7 +98,15 @@ class Cluster:
             if error.status == 404:
                 return []
             raise
-        return [job_set["metadata"]["name"] for job_set in answer["items"]]
+        names = [job_set["metadata"]["name"] for job_set in answer["items"]]
+        for name in names:
+            self._delete(name)
+        return names
+
+    def _delete(self, name: str) -> None:
+        self._custom.delete_namespaced_custom_object(
+            namespace=self._namespace, name=name, propagation_policy="Foreground", _request_timeout=10, **_JOBSETS
+        )
 
     def is_ending(self, workflow: str) -> bool:
         """Whether a workflow was told to end or deleted; Kubeflow's terminated runs have no time left."""

@@ -72,8 +72,7 @@ def end_run(run: str) -> None:
 def delete_all(cluster: Cluster, run: str) -> None:
     """Deletes all JobSets of a run, and prints their names, or why that cannot be done."""
     try:
-        for name in cluster.job_sets_of(run):
-            cluster.delete(name)
+        for name in cluster.delete_all(run):
             print(f"machines: the JobSet {name} was deleted, as its run has ended", flush=True)
     except (ApiException, HTTPError) as error:
         reason = getattr(error, "reason", None) or error

@@ -30,6 +30,7 @@ class Server:
         suspended: number of requests during which a queue holds the JobSet back.
         ending: number of attempts to create the JobSet during which an earlier one is being deleted.
         away: number of requests that get no answer.
+        undeletable: a JobSet may not be deleted.
         job_sets: the present JobSets.
         made: all JobSets that it received.
         deletions: kind of event and machine of each pod that was deleted, in this order.
@@ -44,6 +45,7 @@ class Server:
     suspended: int = 0
     ending: int = 0
     away: int = 0
+    undeletable: bool = False
     job_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[dict[str, Any]] = field(default_factory=list)
     deletions: list[tuple[str, int]] = field(default_factory=list)
@@ -60,6 +62,8 @@ class Server:
         if method == "POST":
             return self._make(body)
         if method == "DELETE":
+            if self.undeletable:
+                return 403, {}
             return 200, self.job_sets.pop(name, {})
         if kind == "workflows":
             return 200, self.workflow

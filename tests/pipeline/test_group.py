@@ -274,6 +274,11 @@ def test_machines_of_a_stopped_run_are_deleted_and_no_others(
     group.delete_all(there, STEP["metadata"]["labels"][pods.RUN])
     assert list(kubernetes.job_sets) == ["c"]
     assert capsys.readouterr().out.count("was deleted, as its run has ended") == 2
+    kubernetes.undeletable = True
+    group.delete_all(there, "another")
+    said = capsys.readouterr()
+    assert "was deleted" not in said.out
+    assert "may still train" in said.err
     kubernetes.refused = 404
     group.delete_all(there, "another")
     assert capsys.readouterr().err == "", "a cluster without JobSet"

@@ -178,6 +178,12 @@ def test_the_service_serves_the_newest_model_below_the_root_of_the_settings() ->
     assert [port["containerPort"] for port in container["ports"]] == [flags.port]
 
 
+def test_image_that_was_not_built_is_named_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    manifests.render("serving", {"serve": {"image": images.PLACEHOLDER}})
+    assert "pods of serving cannot start: no image 'serve' was built" in (said := capsys.readouterr().err)
+    assert "`make images VARIANT=serve`" in said
+
+
 def test_unknown_overlay() -> None:
     with pytest.raises(InputError, match="choose one of: gcs, gpu, kueue, local, serving"):
         manifests.render("moon", BUILT)
