@@ -30,7 +30,7 @@ def test_training_goes_on_while_its_steps_pod_is_made_again(api: Api) -> None:
         wait(900, lambda: both_training(run))
         watching = step(api, run, "train", "running")
         assert watching
-        kubectl("delete", "pod", watching.pod, "--wait=false")
+        kubectl("delete", "pod", watching.pod, "--force", "--grace-period=0")  # as with a node that is lost
         assert process.wait() == REJECTED
         done = step(api, run, "train", "done")
         assert done
