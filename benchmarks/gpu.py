@@ -34,8 +34,8 @@ PRECISIONS: tuple[Any, ...] = ("float32", "bfloat16", "float16")
 PLAIN = "plain Keras, float32"
 ROW = "{:<44}{:>10}{:>12}{:>10}{:>12}"
 NO_GPU = (
-    "gpu: skipped: TensorFlow sees no GPU. It needs CUDA's libraries, which requirements/gpu.txt installs (benchmarks/gpu.sh "
-    "has the commands), and NVIDIA's driver. --cpu tries the script without one"
+    "gpu: skipped: TensorFlow sees no GPU. It needs NVIDIA's driver, and CUDA's libraries, which requirements/gpu.txt "
+    "installs (benchmarks/gpu.sh has the commands). --cpu tries the script without one"
 )
 
 
