@@ -147,8 +147,8 @@ lock: setup  ## remake requirements/*.txt from pyproject.toml; ARGS=--upgrade fo
 	@$(call lock,pyproject.toml,runtime)
 	@$(call lock,pyproject.toml --extra dev -c requirements/runtime.txt,dev)
 	@echo setuptools | $(call lock,- -c requirements/runtime.txt,build)
-	@$(call lock,pyproject.toml --extra cpu $(for_images) --overrides requirements/cpu-instead.txt,cpu)
-	@$(call lock,pyproject.toml --extra gpu $(for_images),gpu)
+	@$(call lock,pyproject.toml --extra cpu --extra mlflow $(for_images) --overrides requirements/cpu-instead.txt,cpu)
+	@$(call lock,pyproject.toml --extra gpu --extra mlflow $(for_images),gpu)
 	@$(call lock,pyproject.toml --extra cpu --extra serve $(for_server) --overrides requirements/cpu-instead.txt,serve)
 
 clean:  ## remove .venv, build and caches; keep OUT

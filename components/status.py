@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from openpose import storage
+from openpose import storage, tracking
 from openpose.errors import InputError
 
 Manifest = TypeVar("Manifest", bound=storage.Manifest)
@@ -64,6 +64,8 @@ def step(root: storage.StoragePath, name: str) -> Iterator[Step]:
 
     def record(state: str, error: str = "") -> None:
         manifest = str(current.manifest_path) if current.manifest_path else None
+        if state != "running":
+            tracking.tags({f"{name}.state": state, f"{name}.manifest": manifest})
         _write(root, Status(name, state, start, round(time.time() - start, 1), error, manifest))
 
     record("running")
@@ -89,8 +91,13 @@ def _write(root: storage.StoragePath, status: Status) -> None:
         print(f"warning: {problem}", file=sys.stderr)
 
 
+def run() -> str:
+    """The identifier of the run on a cluster; empty elsewhere."""
+    return os.environ.get(RUN, "")
+
+
 def _folder(root: storage.StoragePath) -> storage.StoragePath:
-    return root / "status" / os.environ.get(RUN, "")
+    return root / "status" / run()
 
 
 def steps(root: storage.StoragePath) -> dict[str, Status]:

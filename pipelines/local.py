@@ -18,7 +18,7 @@ import tyro
 from components import command, revision
 from components.finish.summary import Summary, summarise
 from components.parameters import SAMPLE_REGISTRY, dag_parameters
-from openpose import progress, storage
+from openpose import progress, storage, tracking
 from openpose.coco import source as data_source
 from openpose.drawn_people import dataset
 from openpose.drawn_people.scene import Sample
@@ -131,7 +131,10 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     parameters = parameters | {"skeleton": _absolute(parameters["skeleton"])}
     arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
     if image is None:
-        outcome = in_place.run(training, arguments, out / "kfp", lock)
+        with tracking.pipeline(out.name) as end:
+            tracking.parameters(arguments)
+            outcome = in_place.run(training, arguments, out / "kfp", lock)
+            end(bool(outcome.failed))
     else:
         outcome = _run_in_docker(arguments, out, image)
     state = "FAILED" if outcome.failed else "SUCCEEDED"

@@ -9,7 +9,7 @@ import tyro
 from components import status
 from components.evaluate.parameters import AcceptanceThresholds, EvaluateParameters
 from components.evaluate.verdict import judge
-from openpose import model_files, storage
+from openpose import model_files, storage, tracking
 from openpose.errors import InputError
 from openpose.evaluation import pixel_errors
 from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
@@ -113,6 +113,10 @@ def evaluate(
         for line in pixel_errors.table(rows):
             print(line)
         print(f"verdict: {manifest.verdict}: {manifest.reason}", flush=True)
+        tracking.figures(manifest.figures, before="evaluation/")
+        verdict = {"verdict": manifest.verdict, "reason": manifest.reason}
+        tracking.tags({"data": data, "revision": revision, "kubeflow.run": status.run(), **verdict})
+        tracking.page("evaluation.html", lambda: storage.read_bytes(storage.path(manifest.report)).decode())
         return manifest
 
 

@@ -2,7 +2,7 @@
 
 from components import status
 from components.export.parameters import ExportParameters
-from openpose import storage
+from openpose import storage, tracking
 from openpose.errors import InputError
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.model_files import formats as model_formats
@@ -60,6 +60,8 @@ def export(
             from components.export.write import write
 
             manifest = write(work, Inputs(trained, judged, split, calibration), chosen)
+        tracking.tags({"files": manifest.folder})
+        tracking.page("model_card.md", lambda: storage.read_bytes(storage.path(manifest.card)).decode())
         return manifest
 
 

@@ -3,7 +3,7 @@
 import time
 
 from components import status
-from openpose import storage
+from openpose import storage, tracking
 from openpose.errors import InputError
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.evaluation.registry import Champion, ChampionEvaluation, ChampionExport, Registry
@@ -51,6 +51,7 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champ
             champion = registry.add(_entry(judged, exported, champion, made_of))
             print(f"champion in {registry.folder / champion.entry}", flush=True)
         step.manifest_path = registry.folder / champion.entry
+        tracking.tags({"registry": judged.inputs.registry, "champion": champion.entry})
         return champion
 
 

@@ -30,6 +30,7 @@ LOST = 30  # seconds until the pod of an unreachable node counts as taken away: 
 _LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")  # taints
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 _STEP_ONLY = (MACHINE, POD, "KFP_", "ARGO_")  # prefixes of environment variables the training must not inherit
+_MLFLOW_AUTH = "MLFLOW_TRACKING_AUTH"
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -162,7 +163,8 @@ def _pod(step: Object, name: str, training: Training) -> Object:
         # The first process of a process namespace ignores SIGTERM until it handles it: a training that has not begun
         # would hold up a restart for all of that time.
         "shareProcessNamespace": True,
-        "automountServiceAccountToken": False,  # a training never calls Kubernetes
+        # A training never calls Kubernetes, but an MLflow server may ask for its pods' token.
+        "automountServiceAccountToken": _value(main, _MLFLOW_AUTH).startswith("kubernetes"),
         "volumes": [volume for name, volume in volumes.items() if name in mounted],
     }
     tolerations = [each for each in like.get("tolerations", []) if each.get("key") not in _LOST_NODE]
@@ -191,6 +193,11 @@ def _container(main: Object, name: str, training: Training) -> Object:
         "securityContext": main.get("securityContext", {}) | _RESTRICTED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # puts an error's last lines into the pod's status
     }
+
+
+def _value(container: Object, name: str) -> str:
+    """The value of a variable of a container; empty if it has none."""
+    return next((str(each.get("value", "")) for each in container.get("env", []) if each["name"] == name), "")
 
 
 def _is_for_training(volume: Object) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from components import command, status
 from components.train.machine import WORKER_PROGRAM
-from openpose import retry, storage
+from openpose import retry, storage, tracking
 from openpose.errors import InputError
 from openpose.records.manifest import RecordsManifest
 from openpose.training.devices import worker_suffix
@@ -48,8 +48,12 @@ def train(
         parameters = parameters.for_data(training)
         inputs = RunInputs((training.fingerprint, validation.fingerprint), parameters, revision)
         work = storage.StepOutput(folder, RunManifest, inputs, "runs/")
+        if not worker_suffix():
+            tracking.parameters(parameters.as_dict(), "training/")
         manifest = step.cached(work)
         if manifest is not None:
+            for epoch in manifest.history:
+                tracking.figures(epoch, int(epoch["step"]))
             return manifest
         places = {"root": folder, "train_records": training.path, "valid_records": validation.path}
         values = {**places, **parameters.as_dict(), **run.as_dict(), **devices.as_dict(), "revision": revision}

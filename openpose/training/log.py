@@ -1,4 +1,4 @@
-"""The log of a training: TensorBoard's files, and the same numbers as JSON lines."""
+"""The log of a training: TensorBoard's files, and the same numbers as JSON lines and in MLflow."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
-from openpose import draw, image_file, storage
+from openpose import draw, image_file, storage, tracking
 from openpose.networks import loss
 from openpose.skeleton import Skeleton
 
@@ -70,7 +70,9 @@ class TrainLog:
                 file.write(json.dumps({"step": step, "time": round(time.time(), 3), **line}) + "\n")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Logs values by name, for TensorBoard only."""
+        """Logs values by name, for TensorBoard and MLflow."""
+        if self.writes:
+            tracking.figures(values, step)
         with self._writer.as_default(step):
             for name, value in values.items():
                 for tag in _tags(name):

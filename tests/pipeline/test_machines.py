@@ -81,6 +81,17 @@ def test_machines_fit_the_restricted_standard_and_ask_kubernetes_for_nothing() -
         assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is False
 
 
+def test_machines_log_to_mlflow_and_have_a_token_only_where_it_asks_for_one() -> None:
+    asked = [
+        {"name": "MLFLOW_RUN_ID", "value": "1"},
+        {"name": "MLFLOW_TRACKING_AUTH", "value": "kubernetes-namespaced"},
+    ]
+    main = {**MAIN, "env": [*MAIN["env"], *asked]}
+    job_set = made(step={**STEP, "spec": {**STEP["spec"], "containers": [main]}})
+    assert all(each in container(job_set)["env"] for each in asked)
+    assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is True
+
+
 def test_network_policy_lets_the_machines_talk_to_each_other() -> None:
     policies = yaml.safe_load_all((HERE.parent.parent / "manifests/base/network-policies.yaml").read_text())
     policy = next(each for each in policies if each["metadata"]["name"] == "openpose-runs")
