@@ -33,7 +33,7 @@ site := NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build
 # Each file's tests run in one worker, which makes what they share once; tests/conftest.py sorts the files.
 by_file := --dist loadfile --no-loadscope-reorder
 on_all_cores := -n auto $(by_file)
-for_images := --excludes requirements/images-without.txt -c requirements/runtime.txt
+for_images := --excludes requirements/images-without.txt -c requirements/dev.txt
 for_server := --excludes requirements/serve-without.txt -c requirements/dev.txt
 
 .DEFAULT_GOAL := help

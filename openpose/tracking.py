@@ -2,19 +2,19 @@
 
 Kubeflow Pipelines with its MLflow plugin gives each step's container MLFLOW_TRACKING_URI and MLFLOW_RUN_ID, so each
 step has a run of MLflow to itself. On one machine, `pipeline` makes one run for all steps. Without the variables
-nothing is sent. MLflow never stops a step: after the first failure there is a warning, and nothing more is sent.
+nothing is sent. MLflow never stops a step: the first failure is a warning, and after each one nothing is sent for a
+minute.
 """
 
 import functools
 import math
 import os
+import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,10 +26,11 @@ LONGEST = 500  # characters of a value, which every server takes
 # A server that does not answer may take seconds, not minutes; MLflow refuses folders (file:) without the last one.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
-_off = threading.Event()  # MLflow has failed
+PAUSE = 60.0  # seconds without another try after a failure
+_failures: list[float] = []  # when MLflow has failed, monotonic seconds
 
 
 def figures(values: Mapping[str, float | None], step: int = 0, before: str = "") -> None:
@@ -128,13 +129,14 @@ def _created(name: str) -> str:
 
 def _send(call: Callable[["MlflowClient", str], object], needs_run: bool = True) -> None:
     uri, run = os.environ.get(URI), os.environ.get(RUN, "")
-    if not uri or _off.is_set() or (needs_run and not run):
+    if not uri or (needs_run and not run) or (_failures and time.monotonic() < _failures[-1] + PAUSE):
         return
     try:
         call(_client(), run)
     except Exception as error:  # whatever it is, no step may fail by it
-        _off.set()
-        print(f"warning: nothing more goes to MLflow at {_shown(uri)}: {_reason(error)}", file=sys.stderr, flush=True)
+        if not _failures:
+            print(_without_password(f"warning: MLflow at {uri} gets no figures: {_reason(error)}"), file=sys.stderr)
+        _failures.append(time.monotonic())
 
 
 @functools.cache
@@ -152,7 +154,6 @@ def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _shown(uri: str) -> str:
-    """An address without its user and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _without_password(text: str) -> str:
+    """A text in which addresses have no user and password."""
+    return re.sub(r"//[^/@\s]+@", "//", text)

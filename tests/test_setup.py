@@ -331,7 +331,7 @@ def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
     dependencies, _ = declared()
     without = set(re.findall(r"^[\w.-]+$", (ROOT / "requirements/images-without.txt").read_text(), re.MULTILINE))
     common = {package: version for package, version in locked(name).items() if not re.fullmatch(own, package)}
-    assert common.items() <= locked("runtime").items()
+    assert common.items() <= locked("dev").items()
     assert dependencies.keys() - common.keys() == without & dependencies.keys()
     assert without <= locked("runtime").keys()
     assert len(common) < len(locked(name))
@@ -339,7 +339,7 @@ def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
 
 def test_everything_imported_is_declared() -> None:
     dependencies, _ = declared()
-    dependencies = dependencies | declared("serve")[1]
+    dependencies = dependencies | declared("serve")[1] | declared("mlflow")[1]
     distributions = packages_distributions()
     own = {"openpose", "components", "pipelines"}
     for path in (path for package in own for path in (ROOT / package).rglob("*.py")):

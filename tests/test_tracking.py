@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ mlflow = pytest.importorskip("mlflow")
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has a client of its own, and variables that end with it."""
     tracking._client.cache_clear()
-    tracking._off.clear()
+    tracking._failures.clear()
     for name in (tracking.URI, tracking.RUN, tracking.EXPERIMENT, *tracking._DEFAULTS):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -28,7 +29,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mlflow"
 
 
-def only_run(experiment: str = tracking.DEFAULT_EXPERIMENT) -> "mlflow.entities.Run":
+def only_run(experiment: str = tracking.DEFAULT_EXPERIMENT) -> Any:
     client = mlflow.MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     return run
@@ -97,5 +98,19 @@ def test_dead_server_is_one_warning_in_seconds(
         tracking.figures({"loss": 1.0}, step)
     assert time.monotonic() - start < 60
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("warning: nothing more goes to MLflow at http://localhost:")
+    assert said.startswith("warning: MLflow at http://localhost:")
+    assert "refused" in said
     assert "secret" not in said
+
+
+def test_a_server_that_comes_back_gets_the_next_figures(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PAUSE", 0.0)
+    with tracking.pipeline("out") as end:
+        with monkeypatch.context() as broken:
+            broken.setenv(tracking.RUN, "0123456789abcdef")
+            tracking.figures({"loss": 1.0}, 1)
+        tracking.figures({"loss": 0.5}, 2)
+        end(False)
+    assert only_run().data.metrics == {"loss": 0.5}
