@@ -1,4 +1,4 @@
-"""What `import openpose` offers: every format finds the same people, and `train` does what the command does."""
+"""What `import openpose` offers: every format finds the same people; tests/pipeline/test_local.py trains with it."""
 
 import os
 import signal
@@ -22,7 +22,6 @@ from openpose.skeleton import OPENPOSE18
 from tests.one_person import photo, save, true_person, write_graph
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = {"size": 64, "width": 0.2, "stages": 1, "epochs": 1, "batch_size": 4, "images_per_shard": 8, "min_ap": -1}
 HEIGHT = 128  # of the pictures that the network of three spots takes
 SPOTS = {"nose": (128, 100), "right_eye": (180, 100), "left_eye": (76, 100)}  # x, y in a picture of 256 × 256 pixels
 
@@ -170,23 +169,6 @@ def test_wrong_input_says_what_to_give(model: openpose.Model, tmp_path: Path) ->
         openpose.load(path, scales=())
     with pytest.raises(openpose.InputError, match="pixels are 'grb'; choose one of: bgr, rgb"):
         openpose.load(path, pixels="grb")  # type: ignore[arg-type]
-
-
-@pytest.mark.slow
-def test_trained_models_load_whether_accepted_or_rejected(
-    sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rejected = openpose.train(sample_folder, out=tmp_path / "out", **TINY | {"min_ap": 0.99})
-    assert "== train" in capsys.readouterr().out
-    assert rejected.verdict == "rejected"
-    assert "below the required 0.990" in rejected.reason
-    accepted = openpose.train(str(sample_folder), out=str(tmp_path / "out"), **TINY)
-    assert "nothing to do" in capsys.readouterr().out  # the network is trained already
-    assert accepted.verdict == "accepted"
-    assert accepted.report.is_file()
-    for trained, pixels in ((rejected, "rgb"), (accepted, "bgr")):
-        model = openpose.load(trained.model)
-        assert (model.pixels, model.height) == (pixels, 64)
 
 
 @pytest.mark.slow

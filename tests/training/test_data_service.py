@@ -1,8 +1,5 @@
 """Batches from other processes are those that the training would make itself."""
 
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,33 +13,25 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training import data_service
 from openpose.training.loop import TrainResult, train
 from openpose.training.parameters import RunParameters, TrainParameters
+from tests.process import Program, free_port
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+pytestmark = pytest.mark.usefixtures("tiny")
+
 PARAMETERS = TrainParameters(
     model="mobilenet_thin", width=0.2, stages=1, size=64, batch_size=4, epochs=2, learning_rate="0.003"
 )
 Manifests = dict[str, RecordsManifest]
 
 
-def start(*arguments: str) -> tuple["subprocess.Popen[str]", str]:
-    """Starts a dispatcher or worker; returns it with what it says about itself."""
-    command = [sys.executable, "-m", "openpose.data_service", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline()
-
-
 @pytest.fixture
-def service() -> Iterator[tuple[str, list["subprocess.Popen[str]"]]]:
-    with socket.create_server(("localhost", 0)) as server:
-        free_port = server.getsockname()[1]
-    dispatcher, said = start("dispatcher", "--port", str(free_port))
-    assert said == f"dispatcher at grpc://localhost:{free_port}\n"
-    worker, said = start(
-        "worker", "--dispatcher", f"localhost:{free_port}", "--port", "0", "--address", "localhost:%port%"
-    )
-    assert said
-    yield f"grpc://localhost:{free_port}", [dispatcher, worker]
+def service() -> Iterator[tuple[str, list[Program]]]:
+    address = f"localhost:{free_port()}"
+    dispatcher = Program("openpose.data_service", "dispatcher", "--port", address.partition(":")[2])
+    assert dispatcher.first_line() == f"dispatcher at grpc://{address}"
+    flags = ("--dispatcher", address, "--port", "0", "--address", "localhost:%port%")
+    worker = Program("openpose.data_service", "worker", *flags)
+    assert worker.first_line()
+    yield f"grpc://{address}", [dispatcher, worker]
     for process in (worker, dispatcher):
         process.kill()
         process.wait()
@@ -55,7 +44,7 @@ def run(manifests: Manifests, folder: Path, remote: str = "", parameters: TrainP
 
 @pytest.mark.slow
 def test_remote_data_trains_the_same_and_its_loss_is_reported(
-    service: tuple[str, list["subprocess.Popen[str]"]],
+    service: tuple[str, list[Program]],
     sample_records: Manifests,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

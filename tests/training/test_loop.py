@@ -1,6 +1,7 @@
 """Training learns, logs what users look for, and goes on as if it had never stopped."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -232,11 +233,21 @@ def test_training_killed_ten_times_ends_with_the_same_weights(
     assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith(".")] == []
 
 
+def in_mid_epoch(folder: Path) -> bool:
+    return logged(folder)[-1]["step"] % 5 in (2, 3)
+
+
 def test_sigterm_saves_and_has_its_own_exit_code(undisturbed: Path, sample_records: Manifests, tmp_path: Path) -> None:
     process = start(sample_records, tmp_path)
     wait_for(lambda: newest(tmp_path) > 0, process)
-    wait_for(lambda: logged(tmp_path)[-1]["step"] % 5 == 2, process)
+    while process.poll() is None:
+        wait_for(lambda: in_mid_epoch(tmp_path), process)
+        os.kill(process.pid, signal.SIGSTOP)  # now the epoch cannot end before the signal comes
+        if in_mid_epoch(tmp_path):
+            break
+        os.kill(process.pid, signal.SIGCONT)
     process.terminate()
+    os.kill(process.pid, signal.SIGCONT)
     assert process.wait() == 143
     assert newest(tmp_path) % 5 != 0, "saved in the middle of an epoch"
     assert start(sample_records, tmp_path).wait() == 0

@@ -1,8 +1,8 @@
 """A training in a process of its own, to be killed or to share the work.
 
 The JSON has `train` and `val` (records manifests), `folder`, `parameters`, `run`, `devices` (the number of logical CPU
-devices that share the work), `float64` and `seen` (seconds after which workers see each other's files). The final
-weights go to `<folder>/weights.npz`, written last.
+devices that share the work), `float64` and `seen` (seconds after which workers see each other's files). The network
+`mobilenet_thin` is that of tests/tiny.py. The final weights go to `<folder>/weights.npz`, written last.
 """
 
 import json
@@ -22,6 +22,7 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training import devices, step
 from openpose.training.loop import train
 from openpose.training.parameters import RunParameters, TrainParameters
+from tests import tiny
 from tests.process import Program
 
 
@@ -36,6 +37,7 @@ def start(
 def main(given: dict) -> None:
     """Trains, and saves the weights."""
     storage.ATTRIBUTE_CACHE_SECONDS = given.get("seen", storage.ATTRIBUTE_CACHE_SECONDS)
+    tiny.stand_in()
     strategy = devices.strategy()
     if given.get("devices"):
         shares = [tf.config.LogicalDeviceConfiguration() for _ in range(given["devices"])]
