@@ -38,7 +38,7 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        interpreter = Interpreter(str(file), num_threads=os.cpu_count())
+        interpreter = Interpreter(str(file), num_threads=_cores())
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{place}: not a TensorFlow Lite model ({str(error).splitlines()[0]})") from error
@@ -51,6 +51,11 @@ def open_file(file: Path, place: storage.StoragePath) -> LoadedModel:
         [None if side < 0 else int(side) for side in outputs[0]["shape_signature"]],
         facts.in_archive(file),
     )
+
+
+def _cores() -> int:
+    """The cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Runner:
