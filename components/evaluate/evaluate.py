@@ -127,19 +127,7 @@ def _subject(run: str, model: str) -> Subject:
         trained = storage.open_manifest(run, RunManifest)
         return Subject(trained.inputs.parameters.model, storage.path(trained.model), trained.model_sha256, trained)
     place = storage.path(model)
-    return Subject(f"{place.parent.name}/{place.name}", place, _checksum(place), None)
-
-
-def _checksum(place: storage.StoragePath) -> str:
-    """SHA-256 of a model's file, or of all files in its folder."""
-    names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
-    if not names:
-        raise InputError(f"{place}: no such model file")
-    sums = {}
-    for name in names:
-        with storage.open_binary(place / name if name else place) as file:
-            sums[name] = storage.stream_sha256(file)
-    return sums.get("") or storage.fingerprint(sums)
+    return Subject(f"{place.parent.name}/{place.name}", place, model_files.checksum(place), None)
 
 
 def _finish(

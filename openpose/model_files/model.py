@@ -150,3 +150,19 @@ def _stride(loaded: LoadedModel, place: storage.StoragePath, skeleton: Skeleton)
         return _STRIDE  # the network takes pictures of one size only
     _check_output(shape, place, skeleton)  # some files do not say their output's shape
     return _SIDE // shape[1]
+
+
+def checksum(place: storage.StoragePath) -> str:
+    """SHA-256 of a model's file, or of all files in its folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [""] if storage.size(place) is not None else sorted(storage.sizes(place))
+    if not names:
+        raise InputError(f"{place}: no such model file")
+    sums = {}
+    for name in names:
+        with storage.open_binary(place / name if name else place) as file:
+            sums[name] = storage.stream_sha256(file)
+    return sums.get("") or storage.fingerprint(sums)

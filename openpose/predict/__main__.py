@@ -4,14 +4,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from openpose import model_files
+from openpose import model_files, storage
 from openpose.errors import InputError, print_any_text
 from openpose.model_files.formats import Pixels
 from openpose.predict import files, in_batches
+from openpose.predict.parts import Share
 from openpose.predict.predictor import Passes, Predictor
 from openpose.predict.run import Run
 from openpose.predict.table import Kind
@@ -43,6 +44,8 @@ class Flags:
     """Write a table beside each drawn video: csv as DeepLabCut's, or h5 as SLEAP's analysis files."""
     threads: int = in_batches.THREADS
     """Threads that read, decode and write."""
+    share: str = "1/1"
+    """Do only a share of the files, such as 3/8, the third of eight; other machines do the others."""
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m openpose.predict") -> int:
@@ -68,13 +71,26 @@ def _predict(flags: Flags) -> Run:
             raise InputError(f"--{name.replace('_', '-')} is {value}; it must be 1 or more")
     if flags.table and not flags.tracking:
         raise InputError("--table has a column for each person, so it needs --tracking")
-    passes = Passes(flags.scales, flags.flip)
+    passes, share = Passes(flags.scales, flags.flip), Share.of_text(flags.share)
     jobs = files.plan(files.find(flags.image), Path(flags.out))
     model = model_files.load(flags.model, pixels=flags.pixels)
     predictor = Predictor(model, flags.height or model.height, passes=passes)
-    run = Run(predictor, flags.batch_size, flags.threads, flags.tracking, flags.table)
-    run.do(jobs)
+    run = Run(predictor, flags.batch_size, flags.threads, flags.tracking, flags.table, share)
+    run.do(jobs, _about(flags, predictor, jobs))
     return run
+
+
+def _about(flags: Flags, predictor: Predictor, jobs: list[files.Job]) -> dict[str, Any]:
+    """What the results depend on."""
+    states = [(str(job.source.absolute()), (state := job.source.stat()).st_size, state.st_mtime_ns) for job in jobs]
+    return {
+        "model": model_files.checksum(storage.path(flags.model)),
+        "pixels": predictor.model.pixels,
+        "height": predictor.height,
+        "passes": [flags.scales, flags.flip],
+        "tracking": [flags.tracking, flags.table],
+        "files": storage.fingerprint(states),
+    }
 
 
 if __name__ == "__main__":

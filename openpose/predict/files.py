@@ -63,6 +63,7 @@ class Job:
         name: stem of its results' names, relative to the output folder.
         drawn: file of the picture or video with skeletons.
         folder: of the JSON files, or None to write none.
+        number: of the file among all.
     """
 
     source: Path
@@ -70,6 +71,16 @@ class Job:
     name: str
     drawn: Path
     folder: Path | None
+    number: int = 0
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a film."""
+        return is_video(self.source)
+
+    def frame_name(self, number: int) -> str:
+        """The name of a film's picture, as OpenPose names them."""
+        return f"{self.name}_{number:012d}"
 
 
 def plan(sources: list[Path], out: Path) -> list[Job]:
@@ -82,7 +93,10 @@ def plan(sources: list[Path], out: Path) -> list[Job]:
     if _is_drawn_file(sources, out):
         jobs = [Job(sources[0], sources[0].name, sources[0].stem, out, None)]
     else:
-        jobs = [Job(source, path, name, out / _drawn_name(name, source), out) for source, path, name in _named(sources)]
+        jobs = [
+            Job(source, path, name, out / _drawn_name(name, source), out, number)
+            for number, (source, path, name) in enumerate(_named(sources))
+        ]
     originals = {source.resolve() for source in sources}
     for job in jobs:
         if job.drawn.resolve() in originals:

@@ -39,13 +39,17 @@ def coco_results(image_id: int, people: People, skeleton: Skeleton) -> list[dict
     A keypoint has its floating-point x and y and visibility 1, or 0, 0, 0 where it was not found. People who are
     followed have a `track_id`, as in PoseTrack.
     """
+    return [{"image_id": int(image_id), **person} for person in coco_people(people, skeleton)]
+
+
+def coco_people(people: People, skeleton: Skeleton) -> list[dict[str, Any]]:
+    """The people of one picture as `coco_results` has them, without the picture."""
     source = skeleton.to_source_keypoints(people.keypoints).astype(np.float64)
     source[source[..., 2] <= 0] = 0
     source[..., 2] = source[..., 2] > 0
     tracks = [{}] * len(people) if people.ids is None else [{"track_id": number} for number in people.ids.tolist()]
     return [
         {
-            "image_id": int(image_id),
             "category_id": _PERSON,
             "keypoints": keypoints.ravel().tolist(),
             "score": float(score),
@@ -72,17 +76,17 @@ class CocoPeople:
         self._images: list[dict[str, Any]] = []
         self._people: list[dict[str, Any]] = []
 
-    def add(self, image_id: int, file_name: str, size: tuple[int, int], people: People) -> None:
+    def add(self, image_id: int, file_name: str, size: tuple[int, int], people: list[dict[str, Any]]) -> None:
         """Adds a picture.
 
         Args:
             image_id: its id in COCO.
             file_name: its name.
             size: height and width, pixels.
-            people: found in it, in its pixels.
+            people: found in it, as `coco_people` has them.
         """
         self._images.append({"id": image_id, "file_name": file_name, "width": size[1], "height": size[0]})
-        self._people += coco_results(image_id, people, self._skeleton)
+        self._people += [{"image_id": image_id, **person} for person in people]
 
     def results(self) -> list[dict[str, Any]]:
         """The people as COCO's evaluation takes them, sorted by image id."""

@@ -3,31 +3,34 @@
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from openpose import draw, image_file, progress, storage
-from openpose.predict import results, table
-from openpose.predict.files import Job, coco_ids
+from openpose.predict import parts, results, table
+from openpose.predict.files import Job
 from openpose.predict.in_batches import Finder, Found, Picture, in_order
+from openpose.predict.parts import Part, Share
 from openpose.predict.predictor import Predictor
 from openpose.predict.track import Tracker
-from openpose.predict.video import Video, VideoError, VideoWriter, is_video
-
-_OF_ALL = "coco.json", "coco_results.json"  # JSON files about all pictures
+from openpose.predict.video import Video, VideoError, VideoWriter
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a job: its name in OpenPose's JSON files, and its name and id in COCO's."""
+    """A picture of a job; of a film its number."""
 
     job: Job
-    name: str
-    file_name: str
-    image_id: int
+    frame: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in OpenPose's JSON files."""
+        return self.job.name if self.frame is None else self.job.frame_name(self.frame)
 
 
 class Run:
@@ -39,45 +42,68 @@ class Run:
         threads: that read, decode and write.
         tracking: gives people in films the same id from frame to frame.
         table: kind of the table that is written beside each drawn film; None for none.
+        share: of the files, that this run does.
 
     Attributes:
-        pictures: number of pictures looked at, with each frame of a video.
+        pictures: number of pictures looked at, with each frame of a video, also by an earlier run that this one
+            continues.
         people: number of people found in them.
         failures: why files could not be used.
         warnings: what the user should know about files that could be used.
     """
 
     def __init__(
-        self, predictor: Predictor, batch: int, threads: int, tracking: bool = True, table: table.Kind | None = None
+        self,
+        predictor: Predictor,
+        batch: int,
+        threads: int,
+        tracking: bool = True,
+        table: table.Kind | None = None,
+        share: Share = Share(),
     ) -> None:
         self._predictor, self._batch, self._threads = predictor, batch, threads
-        self._tracking, self._table = tracking, table
+        self._tracking, self._table, self._share = tracking, table, share
         self._skeleton = predictor.model.skeleton
-        self._coco = results.CocoPeople(self._skeleton)
+        self._part: Part | None = None
         self._counted = "people" if self._skeleton.of_people else self._skeleton.category
-        self._last_id = self.pictures = self.people = 0
+        self.pictures = self.people = 0
         self.failures: list[str] = []
         self.warnings: list[str] = []
 
-    def do(self, jobs: list[Job]) -> None:
-        """Does all jobs, pictures first, and writes COCO's JSON last.
+    def do(self, jobs: list[Job], about: Mapping[str, Any]) -> None:
+        """Does this run's share of the jobs, pictures first, and writes COCO's JSON last if all shares are done.
+
+        Args:
+            jobs: all of them.
+            about: what the results depend on; those of an earlier run about the same are not made again.
 
         Raises:
             InputError: the model's maps hold NaN or infinity, or a result cannot be written.
         """
-        folder = jobs[0].folder
-        of_all = [folder / name for name in _OF_ALL] if folder else []
-        for path in of_all:
-            storage.remove(path)  # an earlier run's
+        folder, todo = jobs[0].folder, self._share.part(jobs)
+        if folder is None:
+            self._do(todo)
+            return
+        for name in parts.OF_ALL:
+            storage.remove(folder / name)  # an earlier run's
+        self._part = Part(folder, self._share, todo, about)
+        self.pictures, self.people = self._part.pictures, self._part.people
+        ended = False
+        try:
+            self._do([job for job in todo if not self._part.has(job)])
+            ended = True
+        finally:
+            self._part.close(ended)
+        if not parts.put_together(folder, self._share.count, jobs, self._skeleton):
+            self.warnings.append(f"other shares are not done yet; the last one writes {' and '.join(parts.OF_ALL)}")
+
+    def _do(self, jobs: list[Job]) -> None:
         with ThreadPoolExecutor(self._threads) as threads:
-            if pictures := [job for job in jobs if not is_video(job.source)]:
+            if pictures := [job for job in jobs if not job.is_video]:
                 self._do_pictures(pictures, threads)
             for job in jobs:
-                if is_video(job.source):
+                if job.is_video:
                     self._do_video(job, threads)
-        if of_all and self.pictures:
-            for path, document in zip(of_all, (self._coco.document(), self._coco.results()), strict=True):
-                storage.write_text(path, json.dumps(document, separators=(",", ":")) + "\n")
 
     def summary(self, image: str, out: str) -> str:
         """One line for the user."""
@@ -88,12 +114,7 @@ class Run:
         return f"{image}: {people}{pictures}, drawn in {out}"
 
     def _do_pictures(self, jobs: list[Job], threads: ThreadPoolExecutor) -> None:
-        ids = coco_ids(jobs)
-        self._last_id = max(ids)
-        pictures = (
-            Picture(Entry(job, job.name, job.file_name, image_id), functools.partial(image_file.read, job.source))
-            for job, image_id in zip(jobs, ids, strict=True)
-        )
+        pictures = (Picture(Entry(job), functools.partial(image_file.read, job.source)) for job in jobs)
 
         def write(found: Found[Entry]) -> Found[Entry]:
             self._write_json(found)
@@ -108,6 +129,7 @@ class Run:
 
             for found in Finder(self._predictor, self._batch, threads, fail).find(pictures, write):
                 self._count(found)
+                self._finish(found.key.job)
                 bar.update(**{self._counted: self.people})
 
     def _do_video(self, job: Job, threads: ThreadPoolExecutor) -> None:
@@ -120,6 +142,7 @@ class Run:
         except VideoError as error:
             self.failures.append(str(error))
             return
+        self._finish(job)
         if video.missing > 1:  # files may count one frame too many
             self.warnings.append(
                 f"{job.source}: ends early, after {video.read} of {video.announced} announced pictures; "
@@ -131,8 +154,7 @@ class Run:
 
         def entries() -> Iterator[Picture[Entry]]:
             for number, image in enumerate(video):
-                name = f"{job.name}_{number:012d}"  # as OpenPose names them
-                yield Picture(Entry(job, name, name, self._last_id + 1 + number), functools.partial(np.asarray, image))
+                yield Picture(Entry(job, number), functools.partial(np.asarray, image))
 
         def drawn(found: Found[Entry]) -> tuple[Found[Entry], np.ndarray]:
             self._write_json(found)
@@ -147,7 +169,6 @@ class Run:
                 if self._table:
                     rows.add(found.people)
                 bar.update(**{self._counted: self.people})
-        self._last_id += video.read
         if self._table:
             with storage.atomic_file(job.drawn.with_suffix(f".{self._table}")) as temporary:
                 rows.write(self._table, temporary, job.source)
@@ -171,6 +192,12 @@ class Run:
             storage.write_text(folder / "openpose" / f"{found.key.name}_keypoints.json", text + "\n")
 
     def _count(self, found: Found[Entry]) -> None:
-        self._coco.add(found.key.image_id, found.key.file_name, found.image.shape[:2], found.people)
+        if self._part:
+            people = results.coco_people(found.people, self._skeleton)
+            self._part.add(found.key.job, found.key.frame, found.image.shape[:2], people)
         self.pictures += 1
         self.people += len(found.people)
+
+    def _finish(self, job: Job) -> None:
+        if self._part:
+            self._part.finish(job)

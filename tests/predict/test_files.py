@@ -13,6 +13,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from openpose import image_file, skeleton
+from openpose.errors import InputError
 from openpose.model_files import inference
 from openpose.predict.__main__ import main
 from openpose.predict.files import find
@@ -360,3 +361,82 @@ def test_errors_have_no_traceback(graph: Path, tmp_path: Path) -> None:
     done = subprocess.run([*command, "--out", str(tmp_path / "o.jpg")], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: none.jpg: no such picture, video or folder\n"
+
+
+def several(folder: Path) -> Path:
+    """A folder of pictures with one person each, one of them unreadable, and a film."""
+    folder.mkdir()
+    for number in (3, 20, 100, 101):
+        save(folder / f"{number}.jpg", photo(184 + number, 200))
+    (folder / "7.jpg").write_bytes(b"no picture")
+    write_video(folder / "film.mp4", count=3)
+    return folder
+
+
+def test_shares_find_together_what_one_run_finds(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, whole, shared = several(tmp_path / "in"), tmp_path / "whole", tmp_path / "shared"
+    assert command(graph, source, whole) == 1
+    for number in (2, 3, 1):
+        capsys.readouterr()
+        code = command(graph, source, shared, f"--share={number}/3")
+        said = capsys.readouterr().err
+        assert code == int("7.jpg: " in said)
+        assert ("other shares are not done yet; the last one writes coco.json and" in said) == (number != 1)
+        assert (shared / "coco.json").exists() == (number == 1)
+    parts = [f"parts/{number}-of-3.jsonl" for number in (1, 2, 3)]
+    assert files(shared) == sorted([*files(whole), *parts])
+    for name in files(whole):
+        assert (shared / name).read_bytes() == (whole / name).read_bytes(), name
+    # A share that is repeated finds its pictures done, and the files about all are written again.
+    assert command(graph, source, shared, "--share=3/3") == 0
+    assert (shared / "coco.json").read_bytes() == (whole / "coco.json").read_bytes()
+
+
+def test_interrupted_run_goes_on(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, whole, out = several(tmp_path / "in"), tmp_path / "whole", tmp_path / "out"
+    command(graph, source, whole)
+    written: list[Path] = []
+    write = image_file.write
+
+    def full(path: Path, image: np.ndarray) -> None:
+        if len(written) == 2:
+            raise InputError(f"{path}: no space left")
+        written.append(path)
+        write(path, image)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(image_file, "write", full)
+        assert command(graph, source, out, "--threads=1") == 1
+    assert not (out / "coco.json").exists()
+    first, second = written
+    second.unlink()  # as somebody may do
+    before = first.stat().st_mtime_ns
+    assert command(graph, source, out) == 1  # because of the unreadable one
+    assert first.stat().st_mtime_ns == before
+    assert files(out) == files(whole)
+    for name in COCO_FILES:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_other_settings_and_other_pictures_are_looked_at_anew(graph: Path, tmp_path: Path) -> None:
+    source, out = several(tmp_path / "in"), tmp_path / "out"
+    share = "--share=1/2"
+
+    def drawn(*flags: str) -> int:
+        command(graph, source, out, share, *flags)
+        return (out / "100.jpg").stat().st_mtime_ns
+
+    first = drawn()
+    assert drawn() == first
+    higher = drawn("--height=192")
+    assert higher > first
+    save(source / "3.jpg", photo(100, 90))
+    assert drawn("--height=192") > higher
+
+
+@pytest.mark.parametrize("share", ["0/3", "4/3", "3", "1/0", "a/b"])
+def test_share_that_does_not_exist(graph: Path, tmp_path: Path, share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(graph, save(tmp_path / "photo.jpg"), tmp_path / "out", f"--share={share}") == 1
+    assert f"error: --share is '{share}'; it must be like 3/8" in capsys.readouterr().err
