@@ -12,8 +12,6 @@ from openpose.errors import InputError
 def finish(root: str, state: str, message: str = "") -> Summary:
     """Sums up the run, writes the summary to `<root>/summaries/<run>.json`, and prints it on a cluster.
 
-    There it also deletes the machines of a failed or stopped run.
-
     Args:
         root: Storage root: a folder that all steps see, or gs://bucket/prefix.
         state: The run's state as Kubeflow names it, such as SUCCEEDED, COMPLETE or FAILED.
@@ -28,8 +26,4 @@ def finish(root: str, state: str, message: str = "") -> Summary:
     if status.RUN in os.environ:  # elsewhere `pipelines.local` prints it
         print(summary.markdown())
         print(f"{MARK}{json.dumps(summary.document())}", flush=True)
-        if summary.verdict == "failed":
-            from components.train import group  # here because Kubernetes' client takes a second to import
-
-            group.end_run(os.environ[status.RUN])
     return summary

@@ -19,6 +19,8 @@ from openpose.errors import InputError
 from openpose.training import sigterm
 
 POLL = 2.0  # seconds between two looks at a group
+LOOK = 20.0  # seconds between two looks at a run
+ENDED = ("Succeeded", "Failed", "Error")  # phases of a workflow
 AWAY = 600.0  # seconds that Kubernetes may not answer
 HISTORY = 5  # seconds to wait for what happened to pods in the past
 LONGEST_PAUSE = 10.0  # seconds between two attempts while it does not
@@ -82,41 +84,31 @@ class Cluster:
     def delete(self, name: str) -> None:
         """Tries once to delete a JobSet; it stays until its pods are gone."""
         with suppress(ApiException, HTTPError):
-            self._delete(name)
+            self._custom.delete_namespaced_custom_object(
+                namespace=self._namespace, name=name, propagation_policy="Foreground", _request_timeout=10, **_JOBSETS
+            )
 
-    def delete_all(self, run: str) -> list[str]:
-        """Deletes the JobSets of a run; returns their names, none where JobSet is not installed. Tries once.
+    def delete_after(self, name: str, workflow: str) -> None:
+        """Deletes a JobSet as soon as a workflow has ended; waits until then.
 
         Raises:
-            ApiException, HTTPError: Kubernetes refuses or does not answer.
+            InputError: Kubernetes refuses, or does not answer for long.
+            Interrupted: SIGTERM came.
         """
-        try:
-            answer = self._custom.list_namespaced_custom_object(
-                namespace=self._namespace, label_selector=f"{pods.RUN}={run}", _request_timeout=10, **_JOBSETS
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return []
-            raise
-        names = [job_set["metadata"]["name"] for job_set in answer["items"]]
-        for name in names:
-            self._delete(name)
-        return names
+        while not self._has_ended(workflow):
+            self.pause(LOOK)
+        print(f"machines: the run has ended, so the JobSet {name} is deleted", flush=True)
+        self.delete(name)
 
-    def _delete(self, name: str) -> None:
-        self._custom.delete_namespaced_custom_object(
-            namespace=self._namespace, name=name, propagation_policy="Foreground", _request_timeout=10, **_JOBSETS
-        )
-
-    def is_ending(self, workflow: str) -> bool:
-        """Whether a workflow was told to end or deleted; Kubeflow's terminated runs have no time left."""
+    def _has_ended(self, workflow: str) -> bool:
+        """Whether a workflow has ended, was told to or was deleted; a terminated run of Kubeflow has no time left."""
         try:
             found = self._ask(self._custom.get_namespaced_custom_object, name=workflow, **_WORKFLOWS)
         except NotFound:
             return True
-        spec = found["spec"]
+        spec, phase = found["spec"], found.get("status", {}).get("phase")
         told = spec.get("activeDeadlineSeconds") == 0 or "shutdown" in spec
-        return told or "deletionTimestamp" in found["metadata"]
+        return told or phase in ENDED or "deletionTimestamp" in found["metadata"]
 
     def pods_of(self, name: str) -> tuple[dict[int, Object], str]:
         """The newest pod of each machine of a JobSet, by the machine's number, and the list's version."""

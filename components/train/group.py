@@ -2,12 +2,11 @@
 
 The step itself does not train, so its pod needs little. It creates the JobSet of `components/train/pods.py`, which
 starts all machines again from the last checkpoint when one fails, and prints the first machine's log as its own. When
-Kubernetes makes the step's pod again, it finds the JobSet and goes on watching. The JobSet ends with the training, with
-a failed or stopped run, whose last step deletes it, and at the latest with the run's workflow, which owns it.
+Kubernetes makes the step's pod again, it finds the JobSet and goes on watching. The JobSet ends with the training or
+with its run: the first machine sees that a run was stopped or has failed, and the run's workflow owns the JobSet.
 """
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -15,9 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
-from urllib3.exceptions import HTTPError
 
 from components.train import pods
 from components.train.cluster import Cluster, NotFound
@@ -28,7 +25,6 @@ from openpose import progress
 from openpose.errors import InputError
 from openpose.training import sigterm
 
-WORKFLOW = "workflows.argoproj.io/workflow"  # Argo's label on the pods of a workflow
 LEAVE = 900.0  # seconds that the pods of a deleted JobSet have to end; on a lost node they may never do
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -44,7 +40,7 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
     Raises:
         InputError: this is not a step on a cluster, it may not start pods, the pods find no room, the training cannot
             use its parameters or data, or machines failed too often.
-        Interrupted: SIGTERM came; if the run was stopped, the pods write a checkpoint and end.
+        Interrupted: SIGTERM came; the machines go on until Kubernetes makes the step's pod again, or the run ends.
     """
     try:
         config.load_incluster_config()
@@ -59,28 +55,18 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
         Group(cluster, pod, Training(command, machines, gpus, machine)).run()
 
 
-def end_run(run: str) -> None:
-    """Deletes the JobSets of a run that has ended; does nothing outside of a cluster.
+def end_with_run(name: str, workflow: str) -> None:
+    """Waits for the end of a run, and deletes its JobSet if that is still there then.
 
-    Kubeflow's launcher ends a stopped step at once, so the step itself has no time to.
+    A machine of the training calls this, because Kubeflow gives the stopped step no time to.
+
+    Args:
+        name: of the JobSet.
+        workflow: of the run.
     """
-    with suppress(ConfigException, OSError):
-        config.load_incluster_config()
-        delete_all(Cluster(client.ApiClient(), NAMESPACE.read_text(), threading.Event()), run)
-
-
-def delete_all(cluster: Cluster, run: str) -> None:
-    """Deletes all JobSets of a run, and prints their names, or why that cannot be done."""
-    try:
-        for name in cluster.delete_all(run):
-            print(f"machines: the JobSet {name} was deleted, as its run has ended", flush=True)
-    except (ApiException, HTTPError) as error:
-        reason = getattr(error, "reason", None) or error
-        print(
-            f"warning: machines of this run may still train (Kubernetes: {reason}); this ends them: kubectl delete "
-            f"jobset -l {pods.RUN}={run}",
-            file=sys.stderr,
-        )
+    config.load_incluster_config()
+    cluster = Cluster(client.ApiClient(), NAMESPACE.read_text(), threading.Event())
+    cluster.delete_after(name, workflow)
 
 
 class Group:
@@ -102,12 +88,6 @@ class Group:
         self._start_or_find(pods.job_set(step, name, self.training))
         try:
             Watch(self.cluster, name, self.training).until_end()
-        except sigterm.Interrupted:
-            # Kubernetes makes the step's pod again, unless the run was stopped.
-            workflow = step["metadata"]["labels"].get(WORKFLOW)
-            if workflow is None or self.cluster.is_ending(workflow):
-                self.cluster.delete(name)
-            raise
         except InputError:
             self.cluster.delete(name)
             raise

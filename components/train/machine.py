@@ -6,6 +6,7 @@ from typing import Any
 
 MACHINE = "OPENPOSE_MACHINE"  # environment variable of the step: a `Machine` as JSON
 POD = "OPENPOSE_POD"  # environment variable of the step: the name of its own pod
+JOB_SET, WORKFLOW = "OPENPOSE_JOB_SET", "OPENPOSE_WORKFLOW"  # those of each machine: names of its JobSet, of its run's
 NAME_LABEL = "app.kubernetes.io/name"  # by which the network policy tells our pods from other teams'
 STEP, TRAIN = "openpose-step", "openpose-train"  # its values: the steps' pods, and those of several machines
 WORKER_PROGRAM = "python -m components.train.worker"  # runs on each machine

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.train.machine import MACHINE, NAME_LABEL, POD, REFUSED, STOPPED, TRAIN, Machine
+from components.train.machine import JOB_SET, MACHINE, NAME_LABEL, POD, REFUSED, STOPPED, TRAIN, WORKFLOW, Machine
 from openpose import storage
 from openpose.training import devices
 
 RUN = "pipeline/runid"  # Kubeflow's label on the pods of a run
+WORKFLOW_LABEL = "workflows.argoproj.io/workflow"  # Argo's
 INDEX = "batch.kubernetes.io/job-completion-index"
 GROUP = "jobset.sigs.k8s.io/jobset-name"
 ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
@@ -30,7 +31,6 @@ LOST = 30  # seconds until the pod of an unreachable node counts as taken away: 
 _LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")  # taints
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 _STEP_ONLY = (MACHINE, POD, "KFP_", "ARGO_")  # prefixes of environment variables the training must not inherit
-_MLFLOW_AUTH = "MLFLOW_TRACKING_AUTH"
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -157,14 +157,13 @@ def _pod(step: Object, name: str, training: Training) -> Object:
     mounts = [mount for mount in main.get("volumeMounts", []) if mount["name"] in volumes]
     mounted = {mount["name"] for mount in mounts}
     spec = {
-        "containers": [_container(main, name, training) | {"volumeMounts": mounts}],
+        "containers": [_container(step, main, name, training) | {"volumeMounts": mounts}],
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE,
         # The first process of a process namespace ignores SIGTERM until it handles it: a training that has not begun
         # would hold up a restart for all of that time.
         "shareProcessNamespace": True,
-        # A training never calls Kubernetes, but an MLflow server may ask for its pods' token.
-        "automountServiceAccountToken": _value(main, _MLFLOW_AUTH).startswith("kubernetes"),
+        "automountServiceAccountToken": True,  # the first machine looks whether the run has ended
         "volumes": [volume for name, volume in volumes.items() if name in mounted],
     }
     tolerations = [each for each in like.get("tolerations", []) if each.get("key") not in _LOST_NODE]
@@ -181,23 +180,18 @@ def _briefly(taint: str) -> Object:
     return {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST}
 
 
-def _container(main: Object, name: str, training: Training) -> Object:
+def _container(step: Object, main: Object, name: str, training: Training) -> Object:
     """The container of each pod, like the step's `main` container."""
     return {
         "name": CONTAINER,
         "image": main["image"],
         "imagePullPolicy": main.get("imagePullPolicy", "IfNotPresent"),
         "command": list(training.command),
-        "env": _variables(main, name, training),
+        "env": _variables(step, main, name, training),
         "resources": training.machine.resources(training.gpus),
         "securityContext": main.get("securityContext", {}) | _RESTRICTED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # puts an error's last lines into the pod's status
     }
-
-
-def _value(container: Object, name: str) -> str:
-    """The value of a variable of a container; empty if it has none."""
-    return next((str(each.get("value", "")) for each in container.get("env", []) if each["name"] == name), "")
 
 
 def _is_for_training(volume: Object) -> bool:
@@ -205,8 +199,8 @@ def _is_for_training(volume: Object) -> bool:
     return "projected" not in volume and volume.get("emptyDir", {"medium": "Memory"}).get("medium") == "Memory"
 
 
-def _variables(main: Object, name: str, training: Training) -> list[Object]:
-    """The step's own variables, and those by which the machines find each other."""
+def _variables(step: Object, main: Object, name: str, training: Training) -> list[Object]:
+    """The step's own variables, and those by which the machines find each other and their run."""
     own = [variable for variable in main.get("env", []) if not variable["name"].startswith(_STEP_ONLY)]
     addresses = [f"{name}-{WORKER}-0-{number}.{name}:{PORT}" for number in range(training.machines)]
     cluster = json.dumps({"worker": addresses})
@@ -219,4 +213,6 @@ def _variables(main: Object, name: str, training: Training) -> list[Object]:
         {"name": _INDEX_VARIABLE, "valueFrom": index},
         {"name": "TF_CONFIG", "value": f'{{"cluster": {cluster}, "task": {task}}}'},
         {"name": devices.PATIENCE_VARIABLE, "value": patience},
+        {"name": JOB_SET, "value": name},
+        {"name": WORKFLOW, "value": step["metadata"]["labels"].get(WORKFLOW_LABEL, "")},
     ]

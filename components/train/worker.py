@@ -10,18 +10,22 @@
 
 import os
 import sys
+import threading
 import traceback
 
 from components import command
-from components.train.machine import REFUSED, STOPPED, WORKER_PROGRAM
+from components.train.machine import JOB_SET, REFUSED, STOPPED, WORKER_PROGRAM, WORKFLOW
 from components.train.train import train
 from openpose.training import sigterm
+from openpose.training.devices import worker_suffix
 
 WAIT = 180.0  # seconds, longer than a machine may take to end or Kubernetes to notice that a node is lost
 
 
 def main() -> int:
     """Runs the command line; returns the exit code."""
+    if os.environ.get(WORKFLOW) and not worker_suffix():
+        threading.Thread(target=_end_with_run, daemon=True).start()
     try:
         return REFUSED if command.run(train, WORKER_PROGRAM) == 1 else 0
     except sigterm.Interrupted:
@@ -34,6 +38,16 @@ def main() -> int:
     with sigterm.deferred() as stop:
         print("another machine was lost; waiting for what Kubernetes says of it", file=sys.stderr, flush=True)
         return STOPPED if stop.wait(WAIT) else 1
+
+
+def _end_with_run() -> None:
+    """Has this training deleted when its run ends."""
+    from components.train import group  # here because Kubernetes' client takes a second to import
+
+    try:
+        group.end_with_run(os.environ[JOB_SET], os.environ[WORKFLOW])
+    except Exception as error:  # the training goes on
+        print(f"warning: this training may outlive its run: {error}", file=sys.stderr, flush=True)
 
 
 def _is_of_another_machine(error: Exception) -> bool:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from components.train import group, pods
+from components.train import pods
 from components.train.cluster import Cluster
 from components.train.group import Group
 from components.train.machine import REFUSED, TRAIN, Machine
@@ -127,7 +127,7 @@ def _step_pod(name: str, image: str) -> dict[str, Any]:
         "kind": "Pod",
         "metadata": {
             "name": name,
-            "labels": {pods.RUN: name, group.WORKFLOW: name},
+            "labels": {pods.RUN: name, pods.WORKFLOW_LABEL: name},
             "ownerReferences": [owner],
         },
         "spec": {
@@ -319,8 +319,11 @@ def test_nothing_is_left_when_the_run_is_stopped(api: client.ApiClient, step: st
     stop = threading.Event()
     with beside(started(api, step, "time.sleep(3600)", stop=stop).run) as ended:
         wait(STARTED, lambda: running(step))
-        kubectl("patch", "workflow", step, "--type=merge", "-p", '{"spec": {"activeDeadlineSeconds": 0}}')
-        stop.set()
+        (job_set,) = left(step)["jobsets"]
+        machine = Cluster(api, NAMESPACE, threading.Event())  # the first one, which looks whether its run goes on
+        with beside(lambda: machine.delete_after(job_set.partition("/")[2], step)):
+            stop.set()
+            kubectl("patch", "workflow", step, "--type=merge", "-p", '{"spec": {"activeDeadlineSeconds": 0}}')
     assert isinstance(ended[0], sigterm.Interrupted)
     wait(pods.GRACE + 60, lambda: not left(step))
 

@@ -30,7 +30,6 @@ class Server:
         suspended: number of requests during which a queue holds the JobSet back.
         ending: number of attempts to create the JobSet during which an earlier one is being deleted.
         away: number of requests that get no answer.
-        undeletable: a JobSet may not be deleted.
         job_sets: the present JobSets.
         made: all JobSets that it received.
         deletions: kind of event and machine of each pod that was deleted, in this order.
@@ -45,7 +44,6 @@ class Server:
     suspended: int = 0
     ending: int = 0
     away: int = 0
-    undeletable: bool = False
     job_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: list[dict[str, Any]] = field(default_factory=list)
     deletions: list[tuple[str, int]] = field(default_factory=list)
@@ -62,8 +60,6 @@ class Server:
         if method == "POST":
             return self._make(body)
         if method == "DELETE":
-            if self.undeletable:
-                return 403, {}
             return 200, self.job_sets.pop(name, {})
         if kind == "workflows":
             return 200, self.workflow
@@ -81,10 +77,6 @@ class Server:
         if kind == "pods":
             self.looks += 1
             return 200, {"items": self._look(of), "metadata": {"resourceVersion": str(self.looks)}}
-        if not name:
-            wanted = query["labelSelector"].partition("=")[2]
-            found = [one for one in self.job_sets.values() if one["metadata"]["labels"][pods.RUN] == wanted]
-            return (self.refused, {}) if self.refused else (200, {"items": found})
         if name not in self.job_sets:
             return 404, {"message": f'jobsets.jobset.x-k8s.io "{name}" not found'}
         return 200, self._job_set(name)

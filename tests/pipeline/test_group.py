@@ -234,57 +234,47 @@ def test_one_that_is_being_deleted_is_waited_for(kubernetes: Server, train: Call
     assert len(kubernetes.made) == 1
 
 
-@pytest.mark.parametrize(
-    ("workflow", "stays"),
-    [
-        ({"metadata": {}, "spec": {}}, True),
-        ({"metadata": {}, "spec": {"activeDeadlineSeconds": 0}}, False),
-        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}, False),
-    ],
-)
-def test_machines_outlive_a_step_that_is_stopped_but_not_their_run(
-    workflow: dict[str, Any],
-    stays: bool,
-    kubernetes: Server,
-    train: Callable[..., None],
-    capsys: pytest.CaptureFixture[str],
+def test_machines_outlive_a_step_that_is_stopped(
+    kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kubernetes.attempts, kubernetes.workflow, stop = [[{0: RUNS, 1: RUNS}]], workflow, threading.Event()
+    kubernetes.attempts, stop = [[{0: RUNS, 1: RUNS}]], threading.Event()
     threading.Timer(0.3, stop.set).start()
     with pytest.raises(sigterm.Interrupted) as ended:
         train(stop=stop)
     assert ended.value.code == 143
-    assert bool(kubernetes.job_sets) == stays
-    if stays:
-        kubernetes.attempts = [[{0: DONE, 1: DONE}]]
-        train()
-        assert "is there already; this step goes on watching it" in capsys.readouterr().out
-        assert len(kubernetes.made) == 1
+    assert kubernetes.job_sets
+    kubernetes.attempts = [[{0: DONE, 1: DONE}]]
+    train()
+    assert "is there already; this step goes on watching it" in capsys.readouterr().out
+    assert len(kubernetes.made) == 1
 
 
-def test_machines_of_a_stopped_run_are_deleted_and_no_others(
-    kubernetes: Server, capsys: pytest.CaptureFixture[str]
+GOES_ON: dict[str, Any] = {"metadata": {}, "spec": {}, "status": {"phase": "Running"}}
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"metadata": {}, "spec": {"activeDeadlineSeconds": 0}},
+        {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}},
+        {"metadata": {}, "spec": {}, "status": {"phase": "Failed"}},
+    ],
+    ids=["terminated", "deleted", "failed"],
+)
+def test_training_ends_with_its_run(
+    ended: dict[str, Any], kubernetes: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step = {**STEP, "metadata": {**STEP["metadata"], "labels": {**STEP["metadata"]["labels"], pods.RUN: "another"}}}
+    monkeypatch.setattr(cluster, "LOOK", 0.05)
     training = pods.Training(["train"], 2, 0, Machine("1", "1Gi", "", 1))
-    kubernetes.job_sets = {
-        name: pods.job_set(of, name, training) for of, name in ((STEP, "a"), (STEP, "b"), (step, "c"))
-    }
-    there = Cluster(client.ApiClient(client.Configuration(host=kubernetes.address)), "here", threading.Event())
-    group.delete_all(there, STEP["metadata"]["labels"][pods.RUN])
-    assert list(kubernetes.job_sets) == ["c"]
-    assert capsys.readouterr().out.count("was deleted, as its run has ended") == 2
-    kubernetes.undeletable = True
-    group.delete_all(there, "another")
-    said = capsys.readouterr()
-    assert "was deleted" not in said.out
-    assert "may still train" in said.err
-    kubernetes.refused = 404
-    group.delete_all(there, "another")
-    assert capsys.readouterr().err == "", "a cluster without JobSet"
-    kubernetes.refused = 403
-    group.delete_all(there, "another")
-    assert (
-        "may still train (Kubernetes: Forbidden); this ends them: kubectl delete jobset -l pipeline/runid=another"
-        in (capsys.readouterr().err)
-    )
+    kubernetes.job_sets = {name: pods.job_set(STEP, name, training) for name in ("a", "b")}
+    kubernetes.workflow, stop = GOES_ON, threading.Event()
+    there = Cluster(client.ApiClient(client.Configuration(host=kubernetes.address)), "here", stop)
+    threading.Timer(0.3, stop.set).start()
+    with pytest.raises(sigterm.Interrupted):
+        there.delete_after("a", "run")
+    assert set(kubernetes.job_sets) == {"a", "b"}, "while the run goes on"
+    stop.clear()
+    kubernetes.workflow = ended
+    there.delete_after("a", "run")
+    assert set(kubernetes.job_sets) == {"b"}
+    assert "the run has ended, so the JobSet a is deleted" in capsys.readouterr().out

@@ -73,23 +73,25 @@ def test_machine_is_like_the_step_but_for_what_is_kubeflows_and_what_it_asks_for
     assert "nvidia.com/gpu" not in container(made(gpus=0))["resources"]["limits"]
 
 
-def test_machines_fit_the_restricted_standard_and_ask_kubernetes_for_nothing() -> None:
+def test_machines_fit_the_restricted_standard() -> None:
     bare = {**STEP, "spec": {**STEP["spec"], "containers": [{"name": "main", "image": "x"}]}}
     for step in (STEP, bare):
-        job_set = made(step=step)
-        assert container(job_set)["securityContext"] == MAIN["securityContext"]
-        assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is False
+        assert container(made(step=step))["securityContext"] == MAIN["securityContext"]
 
 
-def test_machines_log_to_mlflow_and_have_a_token_only_where_it_asks_for_one() -> None:
-    asked = [
-        {"name": "MLFLOW_RUN_ID", "value": "1"},
-        {"name": "MLFLOW_TRACKING_AUTH", "value": "kubernetes-namespaced"},
-    ]
+def test_machines_know_their_run_and_may_ask_kubernetes_for_it() -> None:
+    job_set = made()
+    variables = {each["name"]: each.get("value") for each in container(job_set)["env"]}
+    assert variables["OPENPOSE_JOB_SET"] == job_set["metadata"]["name"]
+    assert variables["OPENPOSE_WORKFLOW"] == STEP["metadata"]["labels"]["workflows.argoproj.io/workflow"]
+    assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_machines_log_to_mlflow_as_the_step_would() -> None:
+    asked = [{"name": "MLFLOW_RUN_ID", "value": "1"}]
     main = {**MAIN, "env": [*MAIN["env"], *asked]}
     job_set = made(step={**STEP, "spec": {**STEP["spec"], "containers": [main]}})
-    assert all(each in container(job_set)["env"] for each in asked)
-    assert job(job_set)["template"]["spec"]["automountServiceAccountToken"] is True
+    assert asked[0] in container(job_set)["env"]
 
 
 def test_network_policy_lets_the_machines_talk_to_each_other() -> None:
@@ -103,7 +105,7 @@ def test_role_has_what_the_step_asks_kubernetes_for() -> None:
     roles = yaml.safe_load_all((HERE.parent.parent / "manifests/base/roles.yaml").read_text())
     rules = next(each for each in roles if each["metadata"]["name"] == "openpose-runner")["rules"]
     granted = {resource: set(rule["verbs"]) for rule in rules for resource in rule["resources"]}
-    assert granted["jobsets"] == {"create", "get", "list", "delete"}
+    assert granted["jobsets"] == {"create", "get", "delete"}
     assert granted["events"] == {"list"}
     assert {"get", "list", "watch"} <= granted["pods"]
     assert "get" in granted["workflows"]
