@@ -15,6 +15,7 @@ from openpose import model_files, skeleton, storage
 from openpose.evaluation.valid_score import ValidScore
 from openpose.predict.predictor import Predictor
 from openpose.records.manifest import RecordsManifest
+from openpose.training.parameters import TrainParameters
 
 OPENPOSE = skeleton.get("openpose18")
 WHY_GPU = "skipped: without a GPU it takes half an hour; --cpu runs it anyway"
@@ -52,7 +53,7 @@ def records(
 def trained(root: Path, made: dict[str, RecordsManifest], **parameters: Any) -> str:
     """Trains on the records with the train step; returns the model's path."""
     manifests = {split: str(manifest.path) for split, manifest in made.items()}
-    run = train(root=str(root), train_records=manifests["train"], valid_records=manifests["val"], **parameters)
+    run = train(str(root), manifests["train"], manifests["val"], TrainParameters(**parameters))
     assert run is not None
     return run.model
 

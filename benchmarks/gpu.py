@@ -30,7 +30,6 @@ from openpose.training.parameters import TrainParameters
 from openpose.training.step import Trainer
 
 SECONDS = 570  # for all parts; gpu.sh ends the whole after 600
-PRECISIONS: tuple[Any, ...] = ("float32", "bfloat16", "float16")
 PLAIN = "plain Keras, float32"
 ROW = "{:<44}{:>10}{:>12}{:>10}{:>12}"
 NO_GPU = (
@@ -46,14 +45,16 @@ class Size(NamedTuple):
         rounds: repetitions of each measurement.
         pictures: drawn pictures of the input.
         epochs: of the training that memorises pictures.
+        precisions: of the training step.
     """
 
     rounds: int
     pictures: int
     epochs: int
+    precisions: tuple[Any, ...]
 
 
-ON_GPU, TRY = Size(30, 256, 11), Size(2, 24, 1)
+ON_GPU, TRY = Size(30, 256, 11, ("float32", "bfloat16", "float16")), Size(2, 24, 1, ("float32",))
 
 
 def main() -> int:
@@ -112,7 +113,7 @@ def steps(size: Size) -> None:
     """Rows of the training step, each with its memory; the ratios are to plain Keras in float32."""
     batch = train_step.any_batch()
     made: dict[str, Callable[[], Any]] = {PLAIN: train_step.plain_step(batch)}
-    for precision in PRECISIONS:
+    for precision in size.precisions:
         for xla in (False, True):
             name = f"step, {precision}{', XLA' if xla else ''}"
             made[name] = step_of(batch, TrainParameters(**_OF_STEP, precision=precision), xla)
@@ -179,7 +180,7 @@ def drawn(root: Path, pictures: int) -> dict[str, RecordsManifest]:
 def repeats(size: Size) -> None:
     """Whether the same steps give the same weights twice, in each precision."""
     batch = train_step.any_batch()
-    for precision in PRECISIONS:
+    for precision in size.precisions:
         first, second = (weights_after(size.rounds, batch, precision) for _ in range(2))
         largest = max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
         same = "the same weights" if largest == 0 else f"weights differ by up to {largest:.1e}"
