@@ -183,6 +183,10 @@ def test_image_holds_what_the_steps_need_and_no_more(client: docker.DockerClient
     ]
 
 
+def test_image_can_log_to_mlflow(client: docker.DockerClient, image: str) -> None:
+    inside(client, image, "python", "-c", "from mlflow import MlflowClient; MlflowClient('http://localhost:1')")
+
+
 ASK = """
 import subprocess, time, urllib.request
 
