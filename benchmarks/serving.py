@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,11 +123,15 @@ def server(model: Path, height: int) -> Iterator[tuple["subprocess.Popen[bytes]"
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "openpose.serving", f"--model={model}", f"--height={height}", f"--port={port}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with (
+        tempfile.TemporaryFile("w+") as said,  # several lines for each request
+        subprocess.Popen(command, stdout=said, stderr=said) as process,
+    ):
         address = f"http://localhost:{port}/"
         while not _answers(address):
             if process.poll() is not None:
-                raise SystemExit(f"the server has ended with exit code {process.returncode}")
+                said.seek(0)
+                raise SystemExit(f"the server has ended:\n{said.read()}")
             time.sleep(0.2)
         yield process, address
         process.kill()

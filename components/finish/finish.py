@@ -1,7 +1,6 @@
 """The last step, which runs also after a failure: sums up the run."""
 
 import json
-import os
 
 from components import status
 from components.finish.summary import MARK, Summary, summarise
@@ -20,10 +19,10 @@ def finish(root: str, state: str, message: str = "") -> Summary:
     try:
         folder = storage.open_root(root)
         summary = summarise(folder, state, message)
-        storage.write_json(folder / "summaries" / f"{os.environ.get(status.RUN) or 'last'}.json", summary.document())
+        storage.write_json(folder / "summaries" / f"{status.run() or 'last'}.json", summary.document())
     except InputError as error:  # this step reports it instead of failing too
         summary = summarise(None, state, message or str(error))
-    if status.RUN in os.environ:  # elsewhere `pipelines.local` prints it
+    if status.run():  # elsewhere `pipelines.local` prints it
         print(summary.markdown())
         print(f"{MARK}{json.dumps(summary.document())}", flush=True)
     return summary

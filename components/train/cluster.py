@@ -81,12 +81,14 @@ class Cluster:
         """
         return self._ask(self._custom.get_namespaced_custom_object, name=name, **_JOBSETS)
 
-    def delete(self, name: str) -> None:
-        """Tries once to delete a JobSet; it stays until its pods are gone."""
+    def delete(self, name: str) -> bool:
+        """Tries once to delete a JobSet, which stays until its pods are gone; returns whether Kubernetes accepted."""
         with suppress(ApiException, HTTPError):
             self._custom.delete_namespaced_custom_object(
                 namespace=self._namespace, name=name, propagation_policy="Foreground", _request_timeout=10, **_JOBSETS
             )
+            return True
+        return False
 
     def delete_after(self, name: str, workflow: str) -> None:
         """Deletes a JobSet as soon as a workflow has ended; waits until then.
@@ -98,7 +100,8 @@ class Cluster:
         while not self._has_ended(workflow):
             self.pause(LOOK)
         print(f"machines: the run has ended, so the JobSet {name} is deleted", flush=True)
-        self.delete(name)
+        while not self.delete(name):
+            self.pause(LOOK)
 
     def _has_ended(self, workflow: str) -> bool:
         """Whether a workflow has ended, was told to or was deleted; a terminated run of Kubeflow has no time left."""

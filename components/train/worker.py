@@ -11,6 +11,7 @@
 import os
 import sys
 import threading
+import time
 import traceback
 
 from components import command
@@ -19,6 +20,7 @@ from components.train.train import train
 from openpose.training import sigterm
 from openpose.training.devices import worker_suffix
 
+AGAIN = 600.0  # seconds until it asks Kubernetes again, which did not answer
 WAIT = 180.0  # seconds, longer than a machine may take to end or Kubernetes to notice that a node is lost
 
 
@@ -44,10 +46,12 @@ def _end_with_run() -> None:
     """Has this training deleted when its run ends."""
     from components.train import group  # here because Kubernetes' client takes a second to import
 
-    try:
-        group.end_with_run(os.environ[JOB_SET], os.environ[WORKFLOW])
-    except Exception as error:  # the training goes on
-        print(f"warning: this training may outlive its run: {error}", file=sys.stderr, flush=True)
+    while True:
+        try:
+            return group.end_with_run(os.environ[JOB_SET], os.environ[WORKFLOW])
+        except Exception as error:  # the training goes on
+            print(f"warning: this training may outlive its run: {error}", file=sys.stderr, flush=True)
+            time.sleep(AGAIN)
 
 
 def _is_of_another_machine(error: Exception) -> bool:

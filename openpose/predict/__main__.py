@@ -82,12 +82,13 @@ def _predict(flags: Flags) -> Run:
 
 def _about(flags: Flags, predictor: Predictor, jobs: list[files.Job]) -> dict[str, Any]:
     """What the results depend on."""
-    states = [(str(job.source.absolute()), (state := job.source.stat()).st_size, state.st_mtime_ns) for job in jobs]
+    # Not their whole paths: machines that share the files may have them in different places.
+    states = [(job.file_name, (state := job.source.stat()).st_size, state.st_mtime_ns) for job in jobs]
     return {
         "model": model_files.checksum(storage.path(flags.model)),
         "pixels": predictor.model.pixels,
         "height": predictor.height,
-        "passes": [flags.scales, flags.flip],
+        "passes": [list(flags.scales), flags.flip],
         "tracking": [flags.tracking, flags.table],
         "files": storage.fingerprint(states),
     }

@@ -6,7 +6,7 @@ each file that is done. When all shares are done, the last one puts them togethe
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -61,16 +61,16 @@ class Part:
         folder: of all output.
         share: whose lines they are.
         jobs: the share's files.
-        about: the model, its settings and the files. Lines that were written about others are dropped.
+        about: the model, its settings and the files, as in JSON. Lines about others are dropped.
 
     Attributes:
         pictures: number of pictures and frames in the files that are done.
         people: number of people found in them.
     """
 
-    def __init__(self, folder: Path, share: Share, jobs: Sequence[Job], about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, share: Share, jobs: Sequence[Job], about: Line) -> None:
         self._path = folder / FOLDER / f"{share}.jsonl"
-        self._first = {"about": json.loads(json.dumps(about))}
+        self._first = {"about": about}
         lines = self._earlier()
         drawn = {job.number for job in jobs if job.drawn.exists()}
         self._done = drawn & {line["done"] for line in lines if "done" in line}

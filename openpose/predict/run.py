@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +22,7 @@ from openpose.predict.video import Video, VideoError, VideoWriter
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a job; of a film its number."""
+    """A picture of a job: its file, or one picture of a film, by its number."""
 
     job: Job
     frame: int | None = None
@@ -70,7 +70,7 @@ class Run:
         self.failures: list[str] = []
         self.warnings: list[str] = []
 
-    def do(self, jobs: list[Job], about: Mapping[str, Any]) -> None:
+    def do(self, jobs: list[Job], about: dict[str, Any]) -> None:
         """Does this run's share of the jobs, pictures first, and writes COCO's JSON last if all shares are done.
 
         Args:
@@ -95,7 +95,10 @@ class Run:
         finally:
             self._part.close(ended)
         if not parts.put_together(folder, self._share.count, jobs, self._skeleton):
-            self.warnings.append(f"other shares are not done yet; the last one writes {' and '.join(parts.OF_ALL)}")
+            self.warnings.append(
+                f"other shares are not done yet, or with another model, other flags or files; when all are done alike, "
+                f"the last one writes {' and '.join(parts.OF_ALL)}"
+            )
 
     def _do(self, jobs: list[Job]) -> None:
         with ThreadPoolExecutor(self._threads) as threads:
