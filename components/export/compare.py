@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from openpose import model_files, storage
+from openpose.codec.decode import People
 from openpose.errors import InputError
 from openpose.evaluation import score
 from openpose.model_files import saved_model
@@ -23,9 +24,11 @@ from openpose.skeleton import Skeleton
 
 JPEG = "jpeg"  # the SavedModel's other signature
 JPEG_BOUNDS = (0.5, 0.01)  # it resizes pictures with TensorFlow, which rounds some pixels differently
+PEOPLE_BOUND = 0.02  # of the difference in AP on few pictures; a file prepares pictures with its own rounding
 _TIMED = 5  # repetitions
 
 Run = Callable[[bytes, np.ndarray], Maps]  # from a picture, encoded and as RGB
+Timed = Callable[[bytes, np.ndarray], Any]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Figures:
         bytes: size.
         sha256: of each of its files, by name.
         largest: largest difference between its maps and the Keras model's, relative to the largest value of the Keras
-            model's maps, or to 1 if that is smaller, because true maps are within -1…1.
-        mean: mean difference, relative to the same value.
+            model's maps, or to 1 if that is smaller, because true maps are within -1…1; None if it returns people.
+        mean: mean difference, relative to the same value; None if it returns people.
         ap: COCO AP on the pictures; None if they have no labelled person.
         images_per_second: on this machine, one picture at a time, without decoding.
     """
@@ -48,8 +51,8 @@ class Figures:
     file: str
     bytes: int
     sha256: dict[str, str]
-    largest: float
-    mean: float
+    largest: float | None
+    mean: float | None
     ap: float | None
     images_per_second: float
 
@@ -60,19 +63,26 @@ class Figures:
     def line(self) -> str:
         """The figures in one line, for the log."""
         ap = "undefined" if self.ap is None else f"{self.ap:.3f}"
-        return (
-            f"{self.title:<24} {self.bytes / 1e6:7.2f} MB  COCO AP {ap}  difference at most {self.largest:.1e}, "
-            f"mean {self.mean:.1e}  {self.images_per_second:.1f} images/s"
-        )
+        difference = "" if self.largest is None else f"  difference at most {self.largest:.1e}, mean {self.mean:.1e}"
+        speed = f"{self.images_per_second:.1f} images/s"
+        return f"{self.title:<25} {self.bytes / 1e6:7.2f} MB  COCO AP {ap}{difference}  {speed}"
 
     def check(self, largest: float, mean: float) -> None:
         """Raises InputError when a difference is above its bound, or NaN."""
         for what, found, bound in (("largest", self.largest, largest), ("mean", self.mean, mean)):
-            if not found <= bound:
+            if found is None or not found <= bound:
                 raise InputError(
                     f"{self.file}: the {what} difference between its maps and the Keras model's is {found:.1e}, but "
                     f"{self.title} may have at most {bound:.1e}; nothing is exported. Leave it out with `formats`"
                 )
+
+    def check_people(self, expected: float | None) -> None:
+        """Raises InputError when the AP of a file that returns people is not about that of the Keras model."""
+        if self.ap is not None and expected is not None and not abs(self.ap - expected) <= PEOPLE_BOUND:
+            raise InputError(
+                f"{self.file}: the people that it returns have COCO AP {self.ap:.3f}, but those in the Keras model's "
+                f"maps have {expected:.3f}; nothing is exported. Leave the format out with `formats`"
+            )
 
 
 @dataclass(frozen=True)
@@ -148,27 +158,55 @@ class Comparison:
             run = _run_on_jpeg(path, self._skeleton, self.stride)
         else:
             run = _run_on_image(Predictor(model_files.load(path, self._skeleton), self._height))
-        sizes = storage.sizes(path) if path.is_dir() else {"": path.stat().st_size}
-        sums = {(Path(format.file) / file).as_posix(): storage.sha256(path / file) for file in sorted(sizes)}
         title = f"{format.title}, from JPEG" if name == JPEG else format.title
         found = map(run, self._pictures.encoded, self._pictures.images)
-        figures = self._measure(title, format.file, sum(sizes.values()), sums, run, found)
+        figures = self._measure(title, format.file, *_files(path), run, found)
         figures.check(*(JPEG_BOUNDS if name == JPEG else (format.largest, format.mean)))
+        return figures
+
+    def people(self, name: str, folder: Path, pixels: str) -> Figures:
+        """The figures of the file of a format that returns people.
+
+        Args:
+            name: one of `FORMATS`.
+            folder: that holds the file.
+            pixels: the channel order that it takes.
+
+        Raises:
+            InputError: its AP is not about that of the Keras model.
+        """
+        format = FORMATS[name]
+        find, order = format.open_people(folder), -1 if pixels == "bgr" else 1
+
+        def run(encoded: bytes, image: np.ndarray) -> People:
+            keypoints, scores, (count,) = find(np.ascontiguousarray(image[None, ..., ::order]))
+            return People(keypoints[0, :count], scores[0, :count])
+
+        ap = self._average_precision(map(run, self._pictures.encoded, self._pictures.images))
+        title, file = f"{format.title}, keypoints", folder / format.people
+        figures = Figures(title, format.people, *_files(file), None, None, ap, self._speed(run))
+        figures.check_people(self._average_precision(map(self._keras.people_in, self._maps)))
         return figures
 
     def _measure(
         self, title: str, file: str, size: int, sums: dict[str, str], run: Run, found: Iterable[Maps]
     ) -> Figures:
         largest, total, count = 0.0, 0.0, 0
-        detections: list[dict[str, Any]] = []
-        for number, maps, expected in zip(self._pictures.ids, found, self._maps, strict=True):
+        people = []
+        for maps, expected in zip(found, self._maps, strict=True):
             difference = np.abs(_joined(maps) - _joined(expected)) / self._unit
             largest, total, count = max(largest, difference.max()), total + difference.sum(), count + difference.size
-            detections += coco_results(number, self._keras.people_in(maps), self._skeleton)
-        ap = score.average_precision(self._pictures.truth, detections, self._skeleton)["AP"]
+            people.append(self._keras.people_in(maps))
+        ap = self._average_precision(people)
         return Figures(title, file, size, sums, float(largest), float(total / count), ap, self._speed(run))
 
-    def _speed(self, run: Run) -> float:
+    def _average_precision(self, found: Iterable[People]) -> float | None:
+        detections: list[dict[str, Any]] = []
+        for number, people in zip(self._pictures.ids, found, strict=True):
+            detections += coco_results(number, people, self._skeleton)
+        return score.average_precision(self._pictures.truth, detections, self._skeleton)["AP"]
+
+    def _speed(self, run: Timed) -> float:
         encoded, image = self._pictures.encoded[0], self._pictures.images[0]
         run(encoded, image)
         times = []
@@ -177,6 +215,13 @@ class Comparison:
             run(encoded, image)
             times.append(time.perf_counter() - start)
         return 1 / statistics.median(times)
+
+
+def _files(path: Path) -> tuple[int, dict[str, str]]:
+    """Size of a file or folder, and the SHA-256 of each of its files by name."""
+    sizes = storage.sizes(path) if path.is_dir() else {"": path.stat().st_size}
+    sums = {(Path(path.name) / file).as_posix(): storage.sha256(path / file) for file in sorted(sizes)}
+    return sum(sizes.values()), sums
 
 
 def _joined(maps: Maps) -> np.ndarray:

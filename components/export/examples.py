@@ -13,6 +13,16 @@ picture = cv2.resize(picture, (width, {height}))[None].astype(np.float32)
 """
 _SPLIT = "heatmap, vectmap = maps[..., :{heatmaps}], maps[..., {heatmaps}:]\nprint(heatmap.shape, vectmap.shape)\n"
 
+_PEOPLE = """\
+import cv2
+import numpy as np
+{imports}
+
+pictures = np.stack([cv2.imread("photo.jpg"){swap}])  # {order}; one picture, or several of one size
+{code}for person, score in zip(keypoints[0, : count[0]], scores[0]):
+    print(score, person)  # x and y in pixels and a score for each part; zeros where it was not found
+"""
+
 JPEG = """\
 import tensorflow as tf
 
@@ -26,7 +36,8 @@ def example(name: str, file: str, pixels: str, height: int, stride: int, heatmap
     """A program that runs an exported file.
 
     Args:
-        name: of the format, or `jpeg` for the SavedModel's other signature.
+        name: of the format; with `_people` after it for the file that returns people; or `jpeg` for that signature of
+            the SavedModel.
         file: name of the file.
         pixels: the channel order that it takes.
         height: of the picture after resizing, pixels.
@@ -35,7 +46,9 @@ def example(name: str, file: str, pixels: str, height: int, stride: int, heatmap
     """
     if name == "jpeg":
         return (JPEG + _SPLIT).format(file=file, heatmaps=heatmaps)
-    imports, code = FORMATS[name].example
+    format, returns_people = name.removesuffix("_people"), name.endswith("_people")
+    imports, code = FORMATS[format].people_example if returns_people else FORMATS[format].example
     values = {"file": file, "order": pixels.upper(), "height": height, "stride": stride, "heatmaps": heatmaps}
     swap = "[..., ::-1]" if pixels == "rgb" else ""
-    return (_READ + code + _SPLIT).format(imports=imports, swap=swap, **values)
+    program = _PEOPLE.replace("{code}", code) if returns_people else _READ + code + _SPLIT
+    return program.format(imports=imports, swap=swap, **values)

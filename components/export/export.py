@@ -50,6 +50,8 @@ def export(
             pixels=parameters.pixels,
             formats=list(chosen),
             images=parameters.images,
+            max_people=parameters.max_people,
+            max_peaks=parameters.max_peaks,
             revision=revision,
         )
         work = storage.StepOutput(folder, ModelManifest, inputs, "models/")

@@ -46,7 +46,13 @@ class Inputs:
 
 
 def describe(
-    inputs: Inputs, measured: dict[str, Figures], skeleton: Skeleton, pixels: str, stride: int, images: int
+    inputs: Inputs,
+    measured: dict[str, Figures],
+    skeleton: Skeleton,
+    pixels: str,
+    stride: int,
+    images: int,
+    limits: dict[str, Any],
 ) -> dict[str, Any]:
     """The card for programs, `model_card.json`.
 
@@ -57,11 +63,13 @@ def describe(
         pixels: the channel order that the files take.
         stride: input pixels per cell.
         images: number of validation pictures on which the formats were compared.
+        limits: and thresholds of the decoder in the files that contain one.
     """
     run, parameters = inputs.run, inputs.run.inputs.parameters.filled()
     return {
         "network": parameters.model,
         **_maps(skeleton, pixels, stride, parameters.predict_height),
+        "limits": limits,
         "data": {
             "train_records": run.inputs.records[0],
             "valid_records": run.inputs.records[1],

@@ -18,3 +18,7 @@ class ExportParameters(Parameters):
     all of them."""
     images: Annotated[int, Limits(least=1), CommandOnly] = 50
     """Number of validation pictures on which each format is compared with the Keras model."""
+    max_people: Annotated[int, Limits(least=1, auto=0), CommandOnly] = 0
+    """Most people that the files that return people give for a picture; 0 takes 100, and more of small skeletons."""
+    max_peaks: Annotated[int, Limits(least=1, auto=0), CommandOnly] = 0
+    """Most peaks of each part that these files join to people; 0 takes 100, and more of small skeletons."""

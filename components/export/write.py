@@ -8,7 +8,7 @@ from components.export import compare, model_card
 from components.export.compare import Comparison, Figures
 from components.export.model_card import Inputs
 from openpose import progress, storage
-from openpose.model_files import keras_file, saved_model
+from openpose.model_files import keras_file, people_graph, preparation, saved_model
 from openpose.model_files.formats import Format
 from openpose.model_files.inference import Source
 from openpose.model_files.manifest import ModelManifest
@@ -29,13 +29,15 @@ def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[
         with storage.local_copy(trained) as file:
             model = keras_file.read(file, trained)
         calibration = _calibration(inputs.calibration, skeleton, height, comparison.stride)
-        source = Source(model, pixels, skeleton.text(), comparison.stride, height, calibration)
+        most = work.inputs.max_people, work.inputs.max_peaks
+        source = Source(model, pixels, skeleton.text(), comparison.stride, height, calibration, *most)
         measured = _write_formats(source, chosen, comparison, temporary)
         names = ["model_card.json", "model_card.md"]
         if not skeleton.is_known:  # clients of tf-pose read only the graph, but whoever has no TensorFlow finds it here
             storage.write_json(temporary / "graph.json", source.facts.document())
             names.append("graph.json")
-        card = model_card.describe(inputs, measured, skeleton, pixels, comparison.stride, len(pictures))
+        limits = people_graph.limits(source)
+        card = model_card.describe(inputs, measured, skeleton, pixels, comparison.stride, len(pictures), limits)
         storage.write_json(temporary / "model_card.json", card)
         storage.write_text(temporary / "model_card.md", model_card.markdown(card))
         sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
@@ -43,7 +45,8 @@ def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[
     print(f"model in {work.folder}; its card is model_card.md", flush=True)
     return work.finish(
         graph=str(work.folder / "graph.pb"),
-        files={name: str(work.folder / format.file) for name, format in chosen.items()},
+        files={name: str(work.folder / format.file) for name, format in chosen.items()}
+        | {f"{name}_people": str(work.folder / format.people) for name, format in chosen.items() if format.people},
         description=str(work.folder / "model_card.json"),
         card=str(work.folder / "model_card.md"),
         sha256=sums,
@@ -61,6 +64,9 @@ def _write_formats(
             format.write(source, folder / format.file)
             for signature in (name, compare.JPEG) if name == "saved_model" else (name,):
                 measured[signature] = comparison.format(signature, folder)
+            if format.people:
+                format.write_people(source, folder)
+                measured[f"{name}_people"] = comparison.people(name, folder, source.pixels)
             bar.update(1)
     for figures in measured.values():
         print(figures.line(), flush=True)
@@ -73,4 +79,5 @@ def _calibration(split: RecordsManifest | None, skeleton: Skeleton, height: int,
         return []
     examples = read.examples(split, skeleton).take(CALIBRATION_IMAGES).as_numpy_iterator()
     encoded = (example["encoded"] for example in examples)
-    return [saved_model.prepare(picture, "rgb", stride, height)[0].numpy()[None] for picture in encoded]
+    pictures = (saved_model.decoded(content, "rgb")[None] for content in encoded)
+    return [preparation.prepared(picture, stride, height)[0].numpy() for picture in pictures]

@@ -43,6 +43,27 @@ class DecodeParameters:
     min_score: float = 0.15  #: mean of a person's heatmap values and limb scores
     doubtful_size: float = 8.0  #: cells; people as large as this (longer side of their box) rank at half their score
 
+    def filled(self, skeleton: Skeleton) -> "FilledParameters":
+        """The same with numbers in place of None, as they are for this skeleton."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        defaults = {
+            "peak_share": peak_share(skeleton),
+            "max_peaks": max_peaks(skeleton),
+            "max_length_ratio": length_ratio(skeleton),
+            "min_parts": skeleton.min_parts,
+        }
+        return FilledParameters(**(defaults | given))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilledParameters(DecodeParameters):
+    """`DecodeParameters` in which nothing is None."""
+
+    peak_share: float
+    max_peaks: int
+    max_length_ratio: float
+    min_parts: int
+
 
 @dataclass(frozen=True)
 class People:
@@ -151,6 +172,7 @@ def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParame
         skeleton: of the heatmap.
         parameters: upsampling, threshold and limit.
     """
+    filled = parameters.filled(skeleton)
     (h, w), num_parts, factor = heatmap.shape[:2], skeleton.num_parts, parameters.upsampling
     coarse = np.ascontiguousarray(heatmap[..., :num_parts], np.float32)
     fine = channels.resize(coarse, (w * factor, h * factor), cv2.INTER_CUBIC)
@@ -158,21 +180,20 @@ def find_peaks(heatmap: np.ndarray, skeleton: Skeleton, parameters: DecodeParame
     peak = (fine > before) & (fine >= after) & (fine > parameters.peak_threshold)
     y, x, part = np.unravel_index(np.flatnonzero(peak), fine.shape)
     score = fine[y, x, part]
-    y, x, part, score = (values[_high(score, part, skeleton, parameters)] for values in (y, x, part, score))
+    y, x, part, score = (values[_high(score, part, filled.peak_share, num_parts)] for values in (y, x, part, score))
     order = np.lexsort((x, y, -score, part))
     rank = np.arange(len(part)) - np.searchsorted(part[order], part[order])
-    order = order[rank < (parameters.max_peaks or max_peaks(skeleton))]
+    order = order[rank < filled.max_peaks]
     y, x, part = y[order], x[order], part[order]
     xy = np.stack([x + _vertex(fine, y, x, part, 0, 1), y + _vertex(fine, y, x, part, 1, 0)], -1)
     xy = ((xy + 0.5) / factor - 0.5).astype(np.float32)
     return Peaks(xy, score[order], part)
 
 
-def _high(score: np.ndarray, part: np.ndarray, skeleton: Skeleton, parameters: DecodeParameters) -> np.ndarray:
-    """Which peaks have the wanted share of the highest one of their part: bool [N]."""
-    highest = np.zeros(skeleton.num_parts, np.float32)
+def _high(score: np.ndarray, part: np.ndarray, share: float, num_parts: int) -> np.ndarray:
+    """Which peaks have this share of the highest one of their part: bool [N]."""
+    highest = np.zeros(num_parts, np.float32)
     np.maximum.at(highest, part, score)
-    share = peak_share(skeleton) if parameters.peak_share is None else parameters.peak_share
     return score >= share * highest[part]
 
 
@@ -218,9 +239,10 @@ def group(peaks: Peaks, vectmap: np.ndarray, skeleton: Skeleton, parameters: Dec
     """
     if not skeleton.limbs:
         return _lone(peaks, skeleton, parameters)
+    filled = parameters.filled(skeleton)
     candidates = _score_limbs(_pairs(peaks, skeleton), peaks, np.asarray(vectmap, np.float32), parameters)
-    limbs = _best_first(_without_overlong(candidates, peaks, skeleton, parameters))
-    return _people(_assemble(limbs, peaks, skeleton, parameters), limbs, peaks, skeleton, parameters)
+    limbs = _best_first(_without_overlong(candidates, peaks, skeleton, filled))
+    return _people(_assemble(limbs, peaks, skeleton, parameters), limbs, peaks, skeleton, filled)
 
 
 def _lone(peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters) -> People:
@@ -303,7 +325,7 @@ SHORT = 2.0
 
 
 def _without_overlong(
-    candidates: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    candidates: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: FilledParameters
 ) -> _Connections:
     """Drops candidates that are much longer than other candidates of their peaks.
 
@@ -316,8 +338,7 @@ def _without_overlong(
         shortest = np.full((skeleton.num_limbs, len(peaks.part)), np.inf, np.float32)
         np.minimum.at(shortest, (candidates.limb, end), length)
         limit *= np.maximum(shortest[candidates.limb, end], SHORT)
-    ratio = length_ratio(skeleton) if parameters.max_length_ratio is None else parameters.max_length_ratio
-    return candidates[length <= ratio * np.sqrt(limit)]
+    return candidates[length <= parameters.max_length_ratio * np.sqrt(limit)]
 
 
 def length_ratio(skeleton: Skeleton) -> float:
@@ -419,7 +440,7 @@ def _has_limb(piece: np.ndarray, part: np.ndarray, skeleton: Skeleton) -> np.nda
 
 
 def _people(
-    owner: np.ndarray, limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: DecodeParameters
+    owner: np.ndarray, limbs: _Connections, peaks: Peaks, skeleton: Skeleton, parameters: FilledParameters
 ) -> People:
     """Groups of peaks as people, best first; weak ones are dropped."""
     roots, person = np.unique(owner, return_inverse=True)
@@ -429,8 +450,7 @@ def _people(
     limb_total = np.bincount(person[limbs.first[inside]], limbs.score[inside], len(roots))
     count = np.bincount(person, minlength=len(roots))
     mean = (keypoints[..., 2].sum(-1) + limb_total) / (2 * count)
-    least = skeleton.min_parts if parameters.min_parts is None else parameters.min_parts
-    kept = np.flatnonzero((count >= least) & (mean >= parameters.min_score))
+    kept = np.flatnonzero((count >= parameters.min_parts) & (mean >= parameters.min_score))
     keypoints, count = keypoints[kept], count[kept]
     size = _sizes(keypoints)
     certainty = size / (size + parameters.doubtful_size)  # small people are less often found correctly

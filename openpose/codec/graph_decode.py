@@ -2,7 +2,8 @@
 
 It uses only operations that TensorFlow, ONNX Runtime and TensorFlow Lite all have. Sizes depend on the data, so a
 picture with few peaks takes little time. TensorFlow Lite's operations may fail on empty tensors, so each list that
-depends on the data ends with one entry that stands for nothing.
+depends on the data ends with one entry that stands for nothing. It says `tf.equal`, because in the plain graph that a
+SavedModel is made in, `==` asks whether two tensors are one.
 
 Letters of the shapes: h × w cells, K parts, L limbs, k peaks per part, N = K k peaks, M pairs of peaks, F pieces of
 people. Peak i of part p has the index p k + i; those of a part are in falling order of height, and some stand for
@@ -16,10 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from openpose.codec import decode
-from openpose.codec.decode import DecodeParameters
+from openpose.codec.decode import FilledParameters
 from openpose.skeleton import Skeleton
 
 _FAR = 1e30  # beyond every distance and score
+_LARGE = 1e6  # beyond every value of a map
 
 
 class Found(NamedTuple):
@@ -71,12 +73,12 @@ class GraphDecoder:
 
     Attributes:
         skeleton: of the maps.
-        parameters: thresholds and limits.
+        parameters: thresholds and limits, filled for the skeleton.
         max_people: the best of them are returned.
     """
 
     skeleton: Skeleton
-    parameters: DecodeParameters
+    parameters: FilledParameters
     max_people: int
 
     def decode(self, heatmap: tf.Tensor, vectmap: tf.Tensor) -> Found:
@@ -86,7 +88,8 @@ class GraphDecoder:
             heatmap: float32 [h, w, K + 1]; background, the last channel, is not used.
             vectmap: float32 [h, w, 2 L].
         """
-        peaks = self._peaks(heatmap[..., : self.skeleton.num_parts])
+        heatmap, vectmap = _finite(heatmap[..., : self.skeleton.num_parts]), _finite(vectmap)
+        peaks = self._peaks(heatmap)
         if not self.skeleton.limbs:
             return self._lone(peaks)
         limbs = self._limbs(peaks, vectmap)
@@ -97,16 +100,15 @@ class GraphDecoder:
     def _peaks(self, heatmap: tf.Tensor) -> _Peaks:
         """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell."""
         fine = _upsampled(heatmap, self.parameters.upsampling)
-        where = _listed(_is_peak(fine) & (fine > self.parameters.peak_threshold))
+        where = _listed((fine >= _highest_around(fine)) & (fine > self.parameters.peak_threshold))
         y, x, part = tf.unstack(where, axis=-1)
-        height = tf.where(_all_but_last(y), tf.gather_nd(fine, where), 0.0)
-        of_part = tf.where(part == tf.range(self.skeleton.num_parts)[:, None], height, 0.0)  # [K, all peaks]
+        is_peak = _all_but_last(y) & _is_first(fine, where)
+        height = tf.where(is_peak, tf.gather_nd(fine, where), 0.0)
+        of_part = tf.where(tf.equal(part, tf.range(self.skeleton.num_parts)[:, None]), height, 0.0)  # [K, all peaks]
         most = tf.reduce_max(tf.reduce_sum(tf.cast(of_part > 0, tf.int32), -1))
-        each = tf.clip_by_value(most, 1, self.parameters.max_peaks or decode.max_peaks(self.skeleton))
+        each = tf.clip_by_value(most, 1, self.parameters.max_peaks)
         score, order = tf.math.top_k(of_part, each)
-        share = self.parameters.peak_share
-        share = decode.peak_share(self.skeleton) if share is None else share
-        exists = tf.reshape((score > 0) & (score >= share * score[:, :1]), [-1])
+        exists = tf.reshape((score > 0) & (score >= self.parameters.peak_share * score[:, :1]), [-1])
         order = tf.reshape(order, [-1])
         y, x, part = (tf.gather(axis, order) for axis in (y, x, part))
         xy = tf.stack([_refined(fine, y, x, part, 1), _refined(fine, y, x, part, 0)], -1)
@@ -115,7 +117,7 @@ class GraphDecoder:
         return _Peaks(xy, tf.where(exists, tf.reshape(score, [-1]), 0.0), exists, part, each)
 
     def _one_hot(self, peaks: _Peaks) -> tf.Tensor:
-        return tf.cast(peaks.part[:, None] == tf.range(self.skeleton.num_parts), tf.float32)
+        return tf.cast(tf.equal(peaks.part[:, None], tf.range(self.skeleton.num_parts)), tf.float32)
 
     def _lone(self, peaks: _Peaks) -> Found:
         """Each peak as a find of its own, where no limbs join them."""
@@ -172,9 +174,7 @@ class GraphDecoder:
             own = limb * count + end
             shortest = tf.math.unsorted_segment_min(tf.where(valid, length, _FAR), own, self.skeleton.num_limbs * count)
             limit *= tf.maximum(tf.gather(shortest, own), decode.SHORT)
-        ratio = self.parameters.max_length_ratio
-        ratio = decode.length_ratio(self.skeleton) if ratio is None else ratio
-        return length <= ratio * tf.sqrt(limit)
+        return length <= self.parameters.max_length_ratio * tf.sqrt(limit)
 
     def _near_pieces(self, groups: _Groups, peaks: _Peaks) -> _Pairs:
         """Pairs of groups that may be one person though no limb joins them, the nearest first."""
@@ -182,7 +182,7 @@ class GraphDecoder:
         used = peaks.exists & ((tf.gather(size, groups.owner) > 1) | (peaks.score >= self.parameters.lone_threshold))
         roots, piece = _pieces(used, groups.owner)
         has = tf.gather(groups.parts, roots)
-        apart = tf.matmul(has, has, transpose_b=True) == 0
+        apart = tf.equal(tf.matmul(has, has, transpose_b=True), 0)
         apart &= _all_but_last(roots)
         may_grow = tf.reduce_any(apart, -1) & _all_but_last(roots)
         used &= tf.gather(may_grow, piece)
@@ -202,14 +202,14 @@ class GraphDecoder:
     def _people(self, groups: _Groups, limbs: _Pairs, peaks: _Peaks) -> Found:
         """Groups of peaks as people, best first; weak ones are dropped."""
         size = _segment_sum(tf.cast(peaks.exists, tf.float32), groups.owner, tf.size(groups.owner))
-        least = self.skeleton.min_parts if self.parameters.min_parts is None else self.parameters.min_parts
-        roots, person = _pieces(peaks.exists & (tf.gather(size, groups.owner) >= least), groups.owner)
+        enough = tf.gather(size, groups.owner) >= self.parameters.min_parts
+        roots, person = _pieces(peaks.exists & enough, groups.owner)
         count, parts = tf.size(roots), self.skeleton.num_parts
         keypoint = tf.concat([peaks.xy, peaks.score[:, None]], -1)
         keypoints = _segment_sum(keypoint, person * parts + peaks.part, count * parts)
         keypoints = tf.reshape(keypoints, [-1, parts, 3])
         one, other = (tf.gather(groups.owner, end) for end in (limbs.first, limbs.second))
-        inside = tf.where((one == other) & limbs.exists, limbs.score, 0.0)
+        inside = tf.where(tf.equal(one, other) & limbs.exists, limbs.score, 0.0)
         limb_total = _segment_sum(inside, tf.gather(person, limbs.first), count)
         found = tf.maximum(tf.gather(size, roots), 1.0)
         mean = (tf.reduce_sum(keypoints[..., 2], -1) + limb_total) / (2 * found)
@@ -234,6 +234,16 @@ class GraphDecoder:
         )
 
 
+def _finite(maps: tf.Tensor) -> tf.Tensor:
+    """Maps with 0 in place of NaN and infinity.
+
+    tf2onnx multiplies by 0 instead of choosing, and NaN stays NaN, unless the condition compares a value with itself.
+    """
+    bounded = tf.clip_by_value(maps, -_LARGE, _LARGE)
+    bounded = tf.where(tf.not_equal(bounded, bounded), 0.0, bounded)
+    return tf.where(tf.abs(bounded) < _LARGE, bounded, 0.0)
+
+
 def _listed(mask: tf.Tensor) -> tf.Tensor:
     """Where a mask is true, int32 [M + 1, rank]; the last row stands for nothing."""
     return tf.pad(tf.cast(tf.where(mask), tf.int32), [[0, 1], [0, 0]])
@@ -255,25 +265,23 @@ def _segment_sum(values: tf.Tensor, segment: tf.Tensor, count: tf.Tensor) -> tf.
 
 def _upsampled(maps: tf.Tensor, factor: int) -> tf.Tensor:
     """Maps [factor h, factor w, K], interpolated cubically as OpenCV does it; the border is repeated."""
+    count = maps.shape[-1]
     for axis in (1, 0):
         before, after = (tf.gather(maps, [end], axis=axis) for end in (0, tf.shape(maps)[axis] - 1))
-        padded = tf.concat([before, before, maps, after, after], axis)
-        size = tf.shape(maps)[axis]
-        phases = [_interpolated(padded, axis, size, (phase + 0.5) / factor - 0.5) for phase in range(factor)]
-        shape = [size * factor, -1, maps.shape[-1]] if axis == 0 else [-1, size * factor, maps.shape[-1]]
+        padded = tf.concat([before, before, maps, after, after], axis)[None]
+        phases = [_convolved(padded, axis, (phase + 0.5) / factor - 0.5)[0] for phase in range(factor)]
+        h, w = tf.unstack(tf.shape(maps)[:2])
+        shape = [h, w * factor, count] if axis == 1 else [h * factor, w, count]
         maps = tf.reshape(tf.stack(phases, axis + 1), shape)
     return maps
 
 
-def _interpolated(padded: tf.Tensor, axis: int, size: tf.Tensor, offset: float) -> tf.Tensor:
+def _convolved(padded: tf.Tensor, axis: int, offset: float) -> tf.Tensor:
     """Cubic interpolation at a fixed offset from each cell; `padded` has two more cells at both ends of the axis."""
-    first = int(np.floor(offset)) + 1
-    total = None
-    for tap, weight in enumerate(cubic_weights(offset - np.floor(offset))):
-        cells = slice(first + tap, first + tap + size)
-        part = weight * (padded[cells] if axis == 0 else padded[:, cells])
-        total = part if total is None else total + part
-    return total
+    first, weights = int(np.floor(offset)) + 1, np.zeros(5, np.float32)
+    weights[first : first + 4] = cubic_weights(offset - np.floor(offset))
+    kernel = weights.reshape([1, 5, 1, 1] if axis == 1 else [5, 1, 1, 1]).repeat(padded.shape[-1], 2)
+    return tf.nn.depthwise_conv2d(padded, kernel, [1, 1, 1, 1], "VALID")
 
 
 def cubic_weights(share: Any) -> list[Any]:
@@ -285,12 +293,24 @@ def cubic_weights(share: Any) -> list[Any]:
     return [outer, inner, next_inner, 1 - outer - inner - next_inner]
 
 
-def _is_peak(maps: tf.Tensor) -> tf.Tensor:
-    """3×3 local maxima of maps [h, w, K]; of equal neighbours the first one in reading order."""
-    padded = tf.pad(maps, [[1, 1], [1, 1], [0, 0]], constant_values=-_FAR)
-    left, right = padded[1:-1, :-2], padded[1:-1, 2:]
-    rows = tf.maximum(tf.maximum(padded[:, :-2], padded[:, 2:]), padded[:, 1:-1])
-    return (maps > tf.maximum(rows[:-2], left)) & (maps >= tf.maximum(rows[2:], right))
+def _highest_around(maps: tf.Tensor) -> tf.Tensor:
+    """The highest value of each 3×3 neighbourhood of maps [h, w, K]."""
+    rows = tf.pad(maps, [[1, 1], [0, 0], [0, 0]], constant_values=-_FAR)
+    rows = tf.maximum(tf.maximum(rows[:-2], rows[1:-1]), rows[2:])
+    columns = tf.pad(rows, [[0, 0], [1, 1], [0, 0]], constant_values=-_FAR)
+    return tf.maximum(tf.maximum(columns[:, :-2], columns[:, 1:-1]), columns[:, 2:])
+
+
+def _is_first(maps: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Which of the local maxima at `where`, int32 [M, 3], are higher than their neighbours before in reading order."""
+    cell, size = where[:, :2], tf.shape(maps)[:2]
+    first = tf.ones_like(where[:, 0], tf.bool)
+    for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
+        beside = cell + np.array(step, np.int32)
+        inside = tf.reduce_all((beside >= 0) & (beside < size), -1)
+        height = tf.gather_nd(maps, tf.concat([tf.clip_by_value(beside, 0, size - 1), where[:, 2:]], -1))
+        first &= ~inside | (height < tf.gather_nd(maps, where))
+    return first
 
 
 def _refined(maps: tf.Tensor, y: tf.Tensor, x: tf.Tensor, part: tf.Tensor, axis: int) -> tf.Tensor:
@@ -341,10 +361,10 @@ def _join(groups: _Groups, pairs: _Pairs) -> _Groups:
     def round(owner: tf.Tensor, parts: tf.Tensor, go_on: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         a, b = tf.gather(owner, pairs.first), tf.gather(owner, pairs.second)
         common = tf.reduce_sum(tf.gather(parts, a) * tf.gather(parts, b), -1)
-        free = pairs.exists & (a != b) & (common == 0)
+        free = pairs.exists & tf.not_equal(a, b) & tf.equal(common, 0)
         waiting = tf.where(free, rank, last + 1)
         best = tf.math.unsorted_segment_min(tf.concat([waiting, waiting], 0), tf.concat([a, b], 0), tf.size(owner))
-        chosen = free & (tf.gather(best, a) == rank) & (tf.gather(best, b) == rank)
+        chosen = free & tf.equal(tf.gather(best, a), rank) & tf.equal(tf.gather(best, b), rank)
         own = tf.minimum(best, last)  # of each group; groups without pairs have a large number
         joins = (best <= last) & tf.gather(chosen, own)
         root, partner = tf.gather(a, own), tf.gather(a, own) + tf.gather(b, own) - peak
@@ -364,7 +384,7 @@ def _pieces(used: tf.Tensor, owner: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         int32 [F + 1], the owner of each group; the last one stands for nothing.
         int32 [N], the number of each peak's group; F for a peak that is not used.
     """
-    is_root = used & (owner == tf.range(tf.size(owner)))
+    is_root = used & tf.equal(owner, tf.range(tf.size(owner)))
     number = tf.cumsum(tf.cast(is_root, tf.int32))
     roots = _listed(is_root)[:, 0]
     return roots, tf.where(used, tf.gather(number, owner) - 1, tf.size(roots) - 1)

@@ -22,28 +22,36 @@ class Facts:
         pixels: the channel order that it takes, `rgb` or `bgr`; "" when the file does not say.
         skeleton: of its maps, as `Skeleton.text` gives it: a name, or JSON; "" when the file does not say.
         height: of the pictures that it was trained on, pixels; None when the file does not say.
+        people: of the people that it returns, as `people_graph.facts` gives it; "" when it returns maps.
     """
 
     pixels: str = ""
     skeleton: str = ""
     height: int | None = None
+    people: str = ""
 
     def texts(self) -> dict[str, str]:
         """The known facts by name, as every format can hold them."""
-        named = {"pixels": self.pixels, "skeleton": self.skeleton, "height": str(self.height or "")}
+        named = {
+            "pixels": self.pixels,
+            "skeleton": self.skeleton,
+            "height": str(self.height or ""),
+            "people": self.people,
+        }
         return {name: text for name, text in named.items() if text}
 
     def document(self) -> dict[str, Any]:
         """The facts as a JSON document beside a file, for other programs."""
         skeleton = json.loads(self.skeleton) if self.skeleton.startswith("{") else self.skeleton
-        return {"pixels": self.pixels, "height": self.height, "skeleton": skeleton}
+        people = {"people": json.loads(self.people)} if self.people else {}
+        return {"pixels": self.pixels, "height": self.height, "skeleton": skeleton, **people}
 
     @classmethod
     def read(cls, texts: Mapping[str, str]) -> Facts:
         """The facts of a file that holds these texts; those of other programs are left out."""
         height = texts.get("height", "")
         known = int(height) if height.isdecimal() else 0
-        return cls(texts.get("pixels", ""), texts.get("skeleton", ""), known or None)
+        return cls(texts.get("pixels", ""), texts.get("skeleton", ""), known or None, texts.get("people", ""))
 
 
 def add(file: Path | io.BytesIO, facts: Facts) -> None:

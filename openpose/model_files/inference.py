@@ -32,6 +32,8 @@ class Source:
         stride: input pixels per cell.
         height: of the pictures that it was trained on, pixels.
         calibration: typical pictures RGB [N, H, W, 3], 0–255, from which int8 files take the ranges of their tensors.
+        max_people: that files return for a picture; 0 takes `graph_decode.max_people` of the skeleton.
+        max_peaks: of each part that these files join to people; 0 takes `decode.max_peaks` of the skeleton.
     """
 
     model: keras.Model
@@ -40,6 +42,8 @@ class Source:
     stride: int = 8
     height: int = HEIGHT
     calibration: Sequence[np.ndarray] = ()
+    max_people: int = 0
+    max_peaks: int = 0
 
     @property
     def facts(self) -> Facts:

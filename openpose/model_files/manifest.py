@@ -15,6 +15,8 @@ class ModelInputs:
         pixels: order of the channels that the files take.
         formats: names of the formats.
         images: validation pictures on which the formats are compared.
+        max_people: that a file returns for a picture; 0 takes the skeleton's.
+        max_peaks: of each part that such a file joins to people; 0 takes the skeleton's.
         revision: of the code.
     """
 
@@ -23,6 +25,8 @@ class ModelInputs:
     pixels: str
     formats: list[str]
     images: int
+    max_people: int = 0
+    max_peaks: int = 0
     revision: str = ""
 
 
@@ -32,7 +36,7 @@ class ModelManifest(storage.Manifest):
 
     Attributes:
         graph: the frozen graph, which is always written.
-        files: each format's file or folder.
+        files: each format's file or folder; with `_people` after the format's name that which returns people.
         description: the model card for programs (JSON).
         card: the model card for people (Markdown).
         sha256: checksum of each file, by its name in the folder.

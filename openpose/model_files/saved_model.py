@@ -1,6 +1,6 @@
 """SavedModels: folders that TensorFlow and TensorFlow Serving load.
 
-Ours hold constants instead of variables, so that the same network always gives the same bytes. They have two
+Ours hold constants instead of variables, so that the same network always gives the same bytes. They have three
 signatures:
 
     serving_default  image: float32 [N, H, W, 3], 0–255; H and W multiples of the stride
@@ -8,30 +8,42 @@ signatures:
     jpeg             encoded: string [], the bytes of one JPEG or PNG picture
                      -> maps: float32 [1, h, w, maps]; scale: float32 [2], x and y: size of the network's input
                         without padding, relative to the picture's size
+    people           pictures: uint8 [N, H, W, 3] of any size
+                     -> keypoints, scores, count: see `people_graph.people`
 
-`assets.extra/openpose.json` describes a skeleton that has no name here, for programs that do not read the graph.
+`assets.extra/openpose.json` describes the skeleton and the people, for programs that do not read the graph.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.image_file import MAX_ASPECT, PADDING_GREY
-from openpose.model_files import frozen_graph
-from openpose.model_files.formats import SAVED_MODEL, Example
+from openpose.model_files import frozen_graph, people_graph, preparation
+from openpose.model_files.formats import SAVED_MODEL, Example, FindPeople
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, shape_text
 
-MAPS_SIGNATURE, JPEG_SIGNATURE = "serving_default", "jpeg"
+MAPS_SIGNATURE, JPEG_SIGNATURE, PEOPLE_SIGNATURE = "serving_default", "jpeg", "people"
 EXAMPLE = Example(
     "import tensorflow as tf",
     """\
 model = tf.saved_model.load("{file}")
 maps = model.signatures["serving_default"](image=tf.constant(picture))["maps"].numpy()
+""",
+)
+PEOPLE_EXAMPLE = Example(
+    "import tensorflow as tf",
+    """\
+model = tf.saved_model.load("{file}")
+found = model.signatures["people"](pictures=tf.constant(pictures))
+keypoints, scores, count = (found[name].numpy() for name in ("keypoints", "scores", "count"))
 """,
 )
 
@@ -81,30 +93,46 @@ def _described(signatures: dict[str, tf.types.experimental.ConcreteFunction]) ->
     return "; ".join(texts) or "none"
 
 
+def open_people(folder: Path) -> FindPeople:
+    """Loads the signature `people`."""
+    with storage.without_wildcards(folder) as name:
+        loaded = tf.saved_model.load(str(name))
+
+    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = loaded.signatures[PEOPLE_SIGNATURE](pictures=tf.constant(pictures))
+        return found["keypoints"].numpy(), found["scores"].numpy(), found["count"].numpy()
+
+    return run
+
+
 def write(source: Source, folder: Path) -> None:
     """Writes a network as a SavedModel to a new folder."""
     # Not the portable graph: without oneDNN, TensorFlow's kernel for CPUs refuses a dilated depthwise convolution.
     network, graph = source.graph_for_tensorflow, tf.Graph()
+    about = people_graph.facts(source)
     with graph.as_default():
+        # Each signature feeds one of three tensors, and what comes before that tensor is not run.
         encoded = tf.compat.v1.placeholder(tf.string, [], name="encoded")
-        picture, scale = prepare(encoded, source.pixels, source.stride, source.height)
-        # `serving_default` feeds this tensor directly, so nothing is decoded.
-        image = tf.compat.v1.placeholder_with_default(picture[None], PICTURES.shape, name=GRAPH_INPUT)
+        given = decoded(encoded, source.pixels)[None]
+        pictures = tf.compat.v1.placeholder_with_default(given, people_graph.PICTURES.shape, people_graph.PICTURES.name)
+        prepared, scale = preparation.prepared(pictures, source.stride, source.height)
+        image = tf.compat.v1.placeholder_with_default(prepared, PICTURES.shape, name=GRAPH_INPUT)
         output = f"{GRAPH_OUTPUT}:0"
         (maps,) = tf.graph_util.import_graph_def(network, {GRAPH_INPUT: image}, [output], name="network")
-        for name, text in source.facts.texts().items():
+        people = people_graph.people(maps, scale, source)
+        for name, text in about.texts().items():
             tf.constant(text, name=frozen_graph.FACT.format(name))
         signatures = {
             MAPS_SIGNATURE: _signature({"image": image}, {"maps": maps}),
-            JPEG_SIGNATURE: _signature({"encoded": encoded}, {"maps": maps, "scale": scale}),
+            JPEG_SIGNATURE: _signature({"encoded": encoded}, {"maps": maps, "scale": scale[::-1]}),
+            PEOPLE_SIGNATURE: _signature({"pictures": pictures}, people),
         }
     builder = tf.compat.v1.saved_model.Builder(str(folder))
     with tf.compat.v1.Session(graph=graph) as session:
         builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], signatures, strip_default_attrs=True)
     builder.save()
-    _sort_maps(folder / SAVED_MODEL)
-    if source.skeleton.startswith("{"):
-        storage.write_json(folder / "assets.extra" / "openpose.json", source.facts.document())
+    _normalize(folder / SAVED_MODEL)
+    storage.write_json(folder / "assets.extra" / "openpose.json", about.document())
 
 
 def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> meta_graph_pb2.SignatureDef:
@@ -117,35 +145,36 @@ def _signature(inputs: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> m
     return signature
 
 
-def _sort_maps(file: Path) -> None:
-    """Sorts the protobuf maps in the file by key, because TensorFlow writes them in any order."""
+def _normalize(file: Path) -> None:
+    """Renames functions and sorts the protobuf maps in the file, so that the same network always gives the same bytes.
+
+    TensorFlow numbers functions through a process, and writes maps in any order.
+    """
     document = saved_model_pb2.SavedModel()
     document.ParseFromString(file.read_bytes())
+    graph_def = document.meta_graphs[0].graph_def
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    names: dict[str, str] = {}
+
+    def rename(nodes: Iterable[Any]) -> None:
+        for reference in (value.func for node in nodes for _, value in sorted(node.attr.items())):
+            if reference.name in functions:
+                if reference.name not in names:
+                    names[reference.name] = f"function{len(names)}"
+                    rename(functions[reference.name].node_def)
+                reference.name = names[reference.name]
+
+    rename(graph_def.node)
+    del graph_def.library.function[:]
+    for old, new in names.items():
+        functions[old].signature.name = new
+        for argument in functions[old].signature.input_arg:  # some that are not used contain the function's name
+            argument.name = argument.name.replace(old, new)
+        graph_def.library.function.append(functions[old])
     file.write_bytes(document.SerializeToString(deterministic=True))
 
 
-def prepare(encoded: tf.Tensor, pixels: str, stride: int, height: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Prepares a picture as `openpose.image_file` does, in TensorFlow operations.
-
-    Args:
-        encoded: string [], JPEG or PNG.
-        pixels: the channel order of the result.
-        stride: the result is padded at the right and at the bottom to multiples of this.
-        height: of the result without padding; very wide pictures become smaller.
-
-    Returns:
-        float32 [H, W, 3], 0–255, and float32 [2], x and y: its size without padding, relative to the picture's size.
-    """
+def decoded(encoded: tf.Tensor, pixels: str) -> tf.Tensor:
+    """The picture, uint8 [H, W, 3], in a JPEG or PNG file, with its channels in an order."""
     picture = tf.io.decode_jpeg(encoded, channels=3)
-    size = tf.cast(tf.shape(picture)[:2], tf.float32)
-    factor = tf.minimum(height / size[0], MAX_ASPECT * height / size[1])
-    resized_size = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
-    # Not tf.cond: it numbers its functions through a process, so that the bytes would differ.
-    smaller, larger = (tf.image.resize(picture, resized_size, method) for method in ("area", "bicubic"))
-    resized = tf.where(factor < 1, smaller, larger)
-    whole = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-    if pixels == "bgr":
-        whole = tf.reverse(whole, [-1])
-    bottom, right = tf.unstack(-resized_size % stride)
-    padded = tf.pad(whole, [[0, bottom], [0, right], [0, 0]], constant_values=float(PADDING_GREY))
-    return padded, tf.cast(resized_size, tf.float32)[::-1] / size[::-1]
+    return tf.reverse(picture, [-1]) if pixels == "bgr" else picture

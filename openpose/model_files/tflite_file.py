@@ -1,7 +1,8 @@
 """TensorFlow Lite, `.tflite`, run by LiteRT: in float32, with weights in float16, or in int8 throughout.
 
 Our files take `image` float32 [N, H, W, 3], 0–255, and give `maps` float32 [N, H / stride, W / stride, maps], in int8
-too. As TensorFlow Lite's metadata do, a zip archive ends the file; its `openpose.json` holds the network's facts.
+too; or they take `pictures` and give people, see `people_graph`. As TensorFlow Lite's metadata do, a zip archive ends
+the file; its `openpose.json` holds the network's facts.
 """
 
 import io
@@ -15,8 +16,8 @@ import tensorflow as tf
 
 from openpose import storage
 from openpose.errors import InputError
-from openpose.model_files import facts
-from openpose.model_files.formats import Example
+from openpose.model_files import facts, people_graph
+from openpose.model_files.formats import Example, FindPeople
 from openpose.model_files.inference import GRAPH_INPUT, GRAPH_OUTPUT, PICTURES, Source
 from openpose.model_files.loaded import LoadedModel, check_one_to_one, shape_text
 
@@ -25,6 +26,14 @@ EXAMPLE = Example(
     """\
 runner = Interpreter("{file}", num_threads=4).get_signature_runner()
 maps = runner(image=picture)["maps"]
+""",
+)
+PEOPLE_EXAMPLE = Example(
+    "from ai_edge_litert.interpreter import Interpreter",
+    """\
+runner = Interpreter("{file}", num_threads=4).get_signature_runner()
+found = runner(pictures=pictures)
+keypoints, scores, count = found["keypoints"], found["scores"], found["count"]
 """,
 )
 
@@ -113,6 +122,29 @@ def write(source: Source, path: Path, numbers: str = "float32") -> None:
         step = -1 if source.pixels == "bgr" else 1
         converter.representative_dataset = lambda: ([picture[..., ::step]] for picture in source.calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    _write(converter, source.facts, path)
+
+
+def write_people(source: Source, path: Path) -> None:
+    """Writes a TensorFlow Lite model that returns people."""
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([people_graph.traced(source)], tf.Module())
+    _write(converter, people_graph.facts(source), path)
+
+
+def _write(converter: tf.lite.TFLiteConverter, about: facts.Facts, path: Path) -> None:
     content = io.BytesIO(converter.convert())
-    facts.add(content, source.facts)
+    facts.add(content, about)
     storage.write_bytes(path, content.getvalue())
+
+
+def open_people(file: Path) -> FindPeople:
+    """Loads a file that returns people."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(file), num_threads=_cores()).get_signature_runner()
+
+    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = runner(pictures=pictures)
+        return found["keypoints"], found["scores"], found["count"]
+
+    return run

@@ -24,7 +24,7 @@ Decode = Callable[[np.ndarray, np.ndarray], decode.People]
 @functools.cache
 def graph(of: Skeleton, parameters: DecodeParameters = DecodeParameters(), most: int = 0) -> Decode:
     """The graph's decoder as a function like `decode.decode`."""
-    made = GraphDecoder(of, parameters, most or max_people(of))
+    made = GraphDecoder(of, parameters.filled(of), most or max_people(of))
     specs = [tf.TensorSpec([None, None, count]) for count in (of.num_heatmaps, of.num_vectmaps)]
     run = tf.function(made.decode, input_signature=specs, autograph=False)
 

@@ -33,9 +33,11 @@ from tests import manifests
 
 OPENPOSE = skeleton.get("openpose18")
 SIZE = 64
-TITLES = ["frozen graph", "SavedModel", "SavedModel, from JPEG", "ONNX"] + [
-    f"TFLite {numbers}" for numbers in ("float32", "float16", "int8")
+TITLES = [
+    *("frozen graph", "SavedModel", "SavedModel, from JPEG", "SavedModel, keypoints", "ONNX", "ONNX, keypoints"),
+    *("TFLite float32", "TFLite float32, keypoints", "TFLite float16", "TFLite int8"),
 ]
+PEOPLE = {f"{name}_people": format for name, format in formats.FORMATS.items() if format.people}
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +103,18 @@ def exported(steps: dict[str, Any]) -> ModelManifest:
 @pytest.mark.slow
 def test_every_format_is_there_with_its_checksum_and_was_compared(exported: ModelManifest) -> None:
     folder = Path(exported.folder)
-    assert set(exported.files) == set(formats.FORMATS)
+    assert set(exported.files) == {*formats.FORMATS, *PEOPLE}
     for name, digest in exported.sha256.items():
         assert storage.sha256(folder / name) == digest
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert files == {*exported.sha256, "manifest.json"}
     card = json.loads((folder / "model_card.json").read_text())
-    assert list(card["formats"]) == ["keras", "graph", "saved_model", "jpeg", *list(formats.FORMATS)[2:]]
+    assert set(card["formats"]) == {"keras", "jpeg", *formats.FORMATS, *PEOPLE}
+    for name, format in PEOPLE.items():
+        figures = card["formats"][name]
+        assert figures["file"] == format.people
+        assert abs(figures["ap"] - card["formats"]["keras"]["ap"]) <= compare.PEOPLE_BOUND
+        assert figures["bytes"] < card["formats"][name.removesuffix("_people")]["bytes"] + 500_000
     for name, format in formats.FORMATS.items():
         figures = card["formats"][name]
         assert 0 <= figures["mean"] <= figures["largest"] <= format.largest, name
@@ -135,12 +142,12 @@ import json, sys, numpy
 for number, program in enumerate(json.load(sys.stdin)):
     names = {}
     exec(program, names)
-    numpy.save(f"found{number}.npy", names["maps"])
+    numpy.save(f"found{number}.npy", names["maps"] if "maps" in names else names["keypoints"])
 """
 
 
-def maps_of_examples(manifest: ModelManifest, titles: Sequence[str]) -> dict[str, np.ndarray]:
-    """The maps that each format's program from the card gives for a photograph next to the files."""
+def found_by_examples(manifest: ModelManifest, titles: Sequence[str]) -> dict[str, np.ndarray]:
+    """The maps or keypoints that each format's program from the card finds in a photograph next to the files."""
     folder = Path(manifest.folder)
     programs = re.findall(r"### (.*?)\n\n```python\n(.*?)```", Path(manifest.card).read_text(), re.DOTALL)
     assert [name for name, _ in programs] == titles
@@ -160,15 +167,17 @@ def maps_of_examples(manifest: ModelManifest, titles: Sequence[str]) -> dict[str
 
 @pytest.mark.slow
 def test_examples_of_the_card_run(exported: ModelManifest, steps: dict[str, Any]) -> None:
-    found = maps_of_examples(exported, TITLES)
+    found = found_by_examples(exported, TITLES)
     assert found["SavedModel, from JPEG"].shape == (1, 8, 7, 57)  # padded; the other formats crop
     expected = found["frozen graph"]
     assert expected.shape == (1, 8, 6, 57)
     for title, largest in (("SavedModel", 1e-4), ("ONNX", 1e-4), ("TFLite float32", 1e-4), ("TFLite float16", 0.05)):
         np.testing.assert_allclose(found[title], expected, atol=largest, err_msg=title)
     assert np.abs(found["TFLite int8"] - expected).mean() < 0.05
+    for title in (f"{format.title}, keypoints" for format in PEOPLE.values()):
+        assert found[title].shape == (1, 100, 18, 3)
     other_order = export(**steps, parameters=ExportParameters(images=1, pixels="rgb", formats="onnx"))
-    turned = maps_of_examples(other_order, ["frozen graph", "ONNX"])["ONNX"]
+    turned = found_by_examples(other_order, ["frozen graph", "ONNX", "ONNX, keypoints"])["ONNX"]
     np.testing.assert_allclose(turned, expected, atol=1e-4)
 
 
@@ -213,7 +222,7 @@ def test_difference_above_the_bound_leaves_nothing(steps: dict[str, Any], monkey
 @pytest.mark.slow
 def test_only_the_formats_that_are_asked_for(steps: dict[str, Any]) -> None:
     manifest = export(**steps, parameters=ExportParameters(images=1, formats="onnx"))
-    assert set(manifest.files) == {"graph", "onnx"}
+    assert set(manifest.files) == {"graph", "onnx", "onnx_people"}
     assert not (Path(manifest.folder) / "saved_model").exists()
     with pytest.raises(InputError, match="no format is called 'coreml'; choose from graph, saved_model, onnx"):
         export(**steps, parameters=ExportParameters(formats="onnx,coreml"))

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from openpose import image_file, model_files, networks, skeleton, storage
 from openpose.errors import InputError
-from openpose.model_files import formats, keras_file, saved_model
+from openpose.model_files import formats, keras_file, preparation, saved_model
 from openpose.model_files.facts import Facts
 from openpose.model_files.formats import FORMATS, SAVED_MODEL
 from openpose.model_files.inference import Source
@@ -142,15 +142,17 @@ def test_jpeg_signature_prepares_pictures_as_predict_does(size: tuple[int, int],
     picture = cv2.resize(pictures(1, (5, 7))[0], size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     encoded = cv2.imencode(kind, picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     image = tf.io.decode_jpeg(encoded, channels=3).numpy()
-    prepared, scale = (tensor.numpy() for tensor in saved_model.prepare(tf.constant(encoded), "rgb", 8, 64))
+    decoded = saved_model.decoded(tf.constant(encoded), "rgb")
+    (prepared,), scale = (tensor.numpy() for tensor in preparation.prepared(decoded[None], 8, 64))
     resized = image_file.resize(image, image_file.network_size(image, 64))
     height, width = resized.shape[:2]
     assert prepared.shape == (-(-height // 8) * 8, -(-width // 8) * 8, 3)
-    np.testing.assert_allclose(scale, (width / size[1], height / size[0]), rtol=1e-6)
-    assert np.abs(prepared[:height, :width] - resized).mean() < 2
+    np.testing.assert_allclose(scale, (height / size[0], width / size[1]), rtol=1e-6)
+    difference = np.abs(prepared[:height, :width] - resized)
+    assert difference.max() <= 1
+    assert difference.mean() < 0.02
     assert (prepared[height:] == image_file.PADDING_GREY).all()
-    turned, _ = saved_model.prepare(tf.constant(encoded), "bgr", 8, 64)
-    np.testing.assert_array_equal(turned, prepared[..., ::-1])
+    np.testing.assert_array_equal(saved_model.decoded(tf.constant(encoded), "bgr"), decoded[..., ::-1])
 
 
 @pytest.mark.slow
@@ -350,6 +352,7 @@ def test_file_holds_the_whole_skeleton_of_other_keypoints(name: str, keypoints: 
     assert (heatmap.shape[-1], vectmap.shape[-1]) == (keypoints + 1, 2 * mouse.num_limbs)
     if name == "saved_model":
         beside = storage.read_json(file / "assets.extra" / "openpose.json")
+        assert beside.pop("people")["parts"] == list(mouse.parts)
         assert beside == {"pixels": "rgb", "height": 64, "skeleton": mouse.described()}
 
 
