@@ -1,7 +1,8 @@
 # The front door: `make run` does the whole job, `make test` checks everything, `make` alone prints help.
 
 # Set on make's command line, as in `make run EPOCHS=5`; environment variables with these names are ignored.
-MODEL :=   ## network, such as mobilenet_thin; of make serve: a model
+MODEL :=   ## network, such as mobilenet_thin; of make serve and make predict: a model
+PICTURES := ## of make predict: a folder, a zip archive or gs://bucket/prefix
 WIDTH :=   ## width of the network; 1 is the published one
 SIZE :=    ## side of the training input in pixels
 EPOCHS :=  ## passes over the training pictures
@@ -37,7 +38,7 @@ for_images := --excludes requirements/images-without.txt -c requirements/dev.txt
 for_server := --excludes requirements/serve-without.txt -c requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
+.PHONY: help run setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain predict schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -75,6 +76,10 @@ submit: setup  ## run the pipeline on Kubeflow Pipelines and follow it to the en
 
 retrain: override ARGS += --param only_new=true
 retrain: submit  ## like submit, but end at once when nothing is new since the champion
+
+predict: setup  ## find people in PICTURES on Kubeflow Pipelines, with MODEL or the newest accepted model
+	@$(python) -m pipelines.submit --dag predicting --param "pictures=$${PICTURES:?give PICTURES=, a folder, a zip archive or gs://…}" \
+	  $${MODEL:+--param "model=$$MODEL"} $(namespace) $${SETTINGS:+--settings "$$SETTINGS"} $(ARGS)
 
 schedule: setup  ## run the pipeline at the times of CRON; replaces an earlier schedule
 	@$(python) -m pipelines.schedule create "$${CRON:?give CRON=, such as \"0 3 * * *\" for 3:00 every day}" $(asked) $(ARGS)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from components.coco_download.champion_check import NOTHING_NEW
-from components.finish.summary import FAILED, MARK, Summary, exit_code
+from components.finish.summary import DONE, FAILED, MARK, Summary, exit_code
 from openpose import progress
 from pipelines.kfp_api import Api
 from pipelines.pod_logs import PodLogs
@@ -37,7 +37,12 @@ _ADDED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # Task -> the verdict of a run in which it ran; the first that fits counts.
-_OUTCOMES = {"register": "accepted", "explain-rejection": "rejected", "coco-download": NOTHING_NEW}
+_OUTCOMES = {
+    "register": "accepted",
+    "explain-rejection": "rejected",
+    "coco-download": NOTHING_NEW,
+    "collect-predictions": DONE,
+}
 _DRIVER_DIED = re.compile(r"^F\d{4} .* failed: (.+)$", re.MULTILINE)
 
 
@@ -195,7 +200,8 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
         if summary and summary.exit_code != FAILED:
             return End(summary.verdict, _result(summary), summary.markdown())
         if not summary and (known := verdict(run)):  # the model's figures are on the run's page
-            text = f"{known}; the summary of the last step cannot be read, see the run's page"
+            why = "where its result is, says" if known == DONE else "the summary of the last step cannot be read, see"
+            text = f"{known}; {why} the run's page"
             return _without_summary(known, text)
     text = _failure(summary, found, logs.read)
     if summary and summary.error:

@@ -15,7 +15,7 @@ import tyro
 from cronsim import CronSim, CronSimError
 
 from openpose.errors import InputError, reports_errors
-from pipelines import kfp_api, submit
+from pipelines import kfp_api, submit, training
 from pipelines.follow import OVER
 from pipelines.kfp_api import Api
 
@@ -26,7 +26,7 @@ class Create(submit.Request):
 
     cron: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CRON")]
     """Time as: minute hour day month weekday, such as '0 3 * * *' for 3:00 every day."""
-    name: str = submit.PIPELINE
+    name: str = training.DAG.name
     """Name of the schedule."""
 
 
@@ -36,7 +36,7 @@ class Remove:
 
     namespace: str = ""
     """Namespace of the user, in a Kubeflow with several users."""
-    name: str = submit.PIPELINE
+    name: str = training.DAG.name
     """Name of the schedule."""
 
 

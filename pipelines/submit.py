@@ -1,4 +1,4 @@
-"""Runs the DAG on a cluster: `python -m pipelines.submit`, or `make submit`.
+"""Runs a DAG on a cluster: `python -m pipelines.submit`, or `make submit`; `--dag predicting`, or `make predict`.
 
 The command compiles the DAG for the cluster's settings, uploads it as a version named by git revision and content,
 starts it and follows it to its end. Without a source, it trains on the drawn sample. Exit code: 0 accepted or nothing
@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 import yaml
@@ -25,16 +25,17 @@ from components.command import converted, read_yaml
 from openpose import storage
 from openpose.drawn_people.source import SAMPLE
 from openpose.errors import InputError, reports_errors
+from openpose.parameters import REQUIRED
 from pipelines import images as built_images
-from pipelines import kfp_api, local
+from pipelines import kfp_api, local, predicting, training
 from pipelines import settings as cluster_settings
+from pipelines.dag import Dag
 from pipelines.follow import ENDED, follow
 from pipelines.kfp_api import Api
 from pipelines.settings import Settings
-from pipelines.training import PARAMETERS, compile_to
 
-PIPELINE = "openpose-training"
 LEFT_RUNNING = 130
+DAGS = {"training": training.DAG, "predicting": predicting.DAG}
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ class Plan:
     """The content of a request to the cluster.
 
     Attributes:
+        dag: that is run.
         version: name of the pipeline's version.
         content: the compiled pipeline.
         run: the API request that starts a run, without the identifiers of version and experiment.
     """
 
+    dag: Dag
     version: str
     content: bytes
     run: dict[str, Any]
@@ -78,6 +81,8 @@ class Request:
 class Options(Request):
     """Runs the pipeline on the cluster that KF_PIPELINES_ENDPOINT or kubectl's context names."""
 
+    dag: Literal["training", "predicting"] = "training"
+    """What to run: training, or predicting, which finds people in many pictures."""
     name: str = ""
     """Name of the run; by default the version and the time."""
     hours: float = 168.0
@@ -107,10 +112,10 @@ def submit(options: Options) -> int:
     """
     if options.verdict:
         options.verdict.unlink(missing_ok=True)  # of an earlier run
-    plan = planned(options)
+    plan = planned(options, DAGS[options.dag])
     plan.run["display_name"] = options.name or f"{plan.version} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     if options.dry_run:
-        about = {"pipeline": PIPELINE, "version": plan.version, "experiment": options.experiment, "run": plan.run}
+        about = {"pipeline": plan.dag.name, "version": plan.version, "experiment": options.experiment, "run": plan.run}
         print(f"# {json.dumps(about)}\n{plan.content.decode()}", end="")
         return 0
     api = kfp_api.connect(options.namespace)
@@ -133,11 +138,12 @@ def submit(options: Options) -> int:
     return end.code
 
 
-def planned(request: Request, **defaults: Any) -> Plan:
+def planned(request: Request, dag: Dag = training.DAG, **defaults: Any) -> Plan:
     """Compiles the pipeline and checks the parameters of a request.
 
     Args:
         request: to plan.
+        dag: that is run.
         defaults: of parameters, instead of the DAG's.
 
     Raises:
@@ -145,41 +151,41 @@ def planned(request: Request, **defaults: Any) -> Plan:
     """
     settings = cluster_settings.read(request.settings)
     commit = "" if request.version else _commit(request.allow_dirty)
-    values = parameters(request.params_file, request.param, settings)
+    values = parameters(request.params_file, request.param, settings, dag)
     run: dict[str, Any] = {"runtime_config": {"parameters": defaults | values}}
     if settings.service_account:
         run["service_account"] = settings.service_account
-    content = _compiled(settings, _images(request.images, settings))
-    return Plan(request.version or _version(commit, request.settings, content), content, run)
+    content = _compiled(dag, settings, _images(request.images, settings))
+    return Plan(dag, request.version or _version(commit, request.settings, content), content, run)
 
 
 def sendable(api: Api, plan: Plan, experiment: str) -> dict[str, Any]:
     """The request that starts a run; creates its pipeline, version and experiment if they do not exist."""
-    pipeline = api.pipeline(PIPELINE, "Trains OpenPose and exports it.")
-    version = ensure_version(api, pipeline, plan.version, plan.content)
+    pipeline = api.pipeline(plan.dag.name, plan.dag.words)
+    version = ensure_version(api, pipeline, plan)
     return plan.run | {
         "pipeline_version_reference": {"pipeline_id": pipeline, "pipeline_version_id": version},
         "experiment_id": api.experiment(experiment),
     }
 
 
-def ensure_version(api: Api, pipeline: str, name: str, content: bytes) -> str:
-    """Finds a version by name, or uploads it; returns its identifier.
+def ensure_version(api: Api, pipeline: str, plan: Plan) -> str:
+    """Finds a plan's version of a pipeline by name, or uploads it; returns its identifier.
 
     Raises:
         InputError: the version exists with other content.
     """
 
     def find() -> str | None:
-        found = api.version(pipeline, name)
-        if found and not _same(found["pipeline_spec"], content):
+        found = api.version(pipeline, plan.version)
+        if found and not _same(found["pipeline_spec"], plan.content):
             raise InputError(
-                f"version {name} of {PIPELINE} already exists with other content (other images, settings or KFP); "
-                "commit your changes, or give another name with --version"
+                f"version {plan.version} of {plan.dag.name} already exists with other content (other images, settings "
+                "or KFP); commit your changes, or give another name with --version"
             )
         return found["pipeline_version_id"] if found else None
 
-    return kfp_api.found_or_made(find, lambda: api.upload_version(pipeline, name, content))
+    return kfp_api.found_or_made(find, lambda: api.upload_version(pipeline, plan.version, plan.content))
 
 
 def _same(spec: dict[str, Any], content: bytes) -> bool:
@@ -202,23 +208,26 @@ def _plain(value: Any) -> Any:
     return str(float(value)) if isinstance(value, int | float) else value
 
 
-def parameters(file: Path | None, given: Sequence[str], settings: Settings) -> dict[str, Any]:
+def parameters(file: Path | None, given: Sequence[str], settings: Settings, dag: Dag = training.DAG) -> dict[str, Any]:
     """The run's parameters: those of a file, overridden by texts NAME=VALUE.
 
-    Without a source, it adds those of the drawn sample.
+    To a training without a source, it adds those of the drawn sample.
 
     Raises:
         InputError: a parameter is unknown, is missing or has another type.
     """
-    values = read_yaml(file, PARAMETERS) if file else {}
+    values = read_yaml(file, dag.parameters) if file else {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
         values[name.replace("-", "_")] = value
-    if "source" not in values | settings.parameters:
+    if "source" in dag.parameters and "source" not in values | settings.parameters:
         values = {"source": SAMPLE} | local.SAMPLE | values
-    values = converted(values, PARAMETERS)
+    values = converted(values, dag.parameters)
+    for name, each in dag.parameters.items():
+        if each.default is REQUIRED and name != "root" and name not in values | settings.parameters:
+            raise InputError(f"`{name}` is missing; give --param {name}=…: {each.words}")
     if not (values | settings.parameters).get("root"):
         raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")
     return values
@@ -255,10 +264,10 @@ def _images(file: Path, settings: Settings) -> dict[str, Any]:
     return images
 
 
-def _compiled(settings: Settings, images: dict[str, Any]) -> bytes:
+def _compiled(dag: Dag, settings: Settings, images: dict[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "training.yaml"
-        compile_to(file, settings, images)
+        file = Path(folder) / "dag.yaml"
+        dag.compile_to(file, settings, images)
         return file.read_bytes()
 
 

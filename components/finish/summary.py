@@ -18,6 +18,7 @@ from openpose.training.manifest import RunManifest
 
 MARK = "openpose-summary: "  # begins the line with the summary's JSON in the last step's log
 ACCEPTED, FAILED, REJECTED = 0, 1, 3  # exit codes
+DONE = "done"  # the verdict of a run that judges no model
 
 # KFP's names for a failed run. At the exit handler, the state of a good run is SUCCEEDED, COMPLETE or still RUNNING.
 _FAILED_STATES = ("FAILED", "CANCELED", "CANCELLED")
@@ -28,7 +29,8 @@ Opened = TypeVar("Opened")
 
 def exit_code(verdict: str) -> int:
     """The exit code of a command that ran the DAG, from the run's verdict."""
-    return {"accepted": ACCEPTED, NOTHING_NEW: ACCEPTED, "rejected": REJECTED}.get(verdict, FAILED)
+    good = dict.fromkeys(("accepted", NOTHING_NEW, DONE), ACCEPTED)
+    return {**good, "rejected": REJECTED}.get(verdict, FAILED)
 
 
 @dataclass(frozen=True)

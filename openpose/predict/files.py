@@ -3,9 +3,9 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from openpose import image_file, storage
 from openpose.errors import InputError
@@ -104,12 +104,12 @@ def plan(sources: list[Path], out: Path) -> list[Job]:
     return jobs
 
 
-def coco_ids(jobs: list[Job]) -> list[int]:
+def coco_ids(names: Sequence[str]) -> list[int]:
     """COCO's image ids: the numbers in the files' names if each name is a different number, or else 1, 2, 3, …"""
-    stems = [job.source.stem for job in jobs]
+    stems = [PurePath(name).stem for name in names]
     if all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
         return [int(stem) for stem in stems]
-    return list(range(1, len(jobs) + 1))
+    return list(range(1, len(names) + 1))
 
 
 def _is_drawn_file(sources: list[Path], out: Path) -> bool:

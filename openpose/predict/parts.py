@@ -161,7 +161,7 @@ def _order(line: Line) -> tuple[bool, int, int]:
 def _named(found: Sequence[Line], jobs: Sequence[Job]) -> Iterator[tuple[int, str]]:
     """The id and the name of each picture in COCO's files; frames of films are counted on after the pictures."""
     pictures = [job for job in jobs if not job.is_video]
-    ids = dict(zip((job.number for job in pictures), coco_ids(pictures), strict=True))
+    ids = dict(zip((job.number for job in pictures), coco_ids([job.source.name for job in pictures]), strict=True))
     last = max(ids.values(), default=0)
     for line in found:
         job = jobs[line["file"]]

@@ -82,6 +82,21 @@ def test_model_is_fetched_by_run_and_by_champion(sample_run: tuple[str, str], tm
     assert files == {path.name: path.read_bytes() for path in same.iterdir()}
 
 
+def test_workers_find_the_people_in_many_pictures(sample_run: tuple[str, str]) -> None:
+    arguments = [f"ARGS=--settings {runs.SETTINGS} --allow-dirty --param root={ROOT_OF_TESTS} --param registry=tests"]
+    said = make("predict", f"PICTURES={ROOT_OF_TESTS}/sample/val2017.zip", *arguments)
+    assert "done; where its result is, says the run's page" in said
+    program = (
+        "import glob, json; "
+        f"(one,) = glob.glob({ROOT_OF_TESTS!r} + '/predictions/*/manifest.json'); "
+        "made = json.load(open(one)); "
+        "print(len(json.load(open(made['data']))['images']), made['counts']['pictures'], made['counts']['failed'])"
+    )
+    images_in_data, pictures, failed = volume(program).split()
+    assert images_in_data == pictures != "0"
+    assert failed == "0"
+
+
 def test_disk_use_is_printed_each_time(sample_run: tuple[str, str]) -> None:
     for _ in range(3):  # the log of a pod that ends within seconds is easily missed
         lines = make("prune", f"ARGS=--root {ROOT_OF_TESTS}").splitlines()

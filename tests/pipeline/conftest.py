@@ -7,25 +7,27 @@ from typing import Any
 
 import pytest
 
-from pipelines import follow, kfp_api, submit, training
+from pipelines import follow, kfp_api
+from pipelines.dag import Dag
 from pipelines.settings import Settings
 from tests.pipeline.kfp_server import SUMMARY, Server, ended, serving
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once() -> Iterator[None]:
-    """Compiles the DAG only once for the same settings and images, which takes seconds."""
+    """Compiles a DAG only once for the same settings and images, which takes seconds."""
     made: dict[str, bytes] = {}
+    compile_to = Dag.compile_to
 
-    def compile_to(out: Path, settings: Settings, images: dict[str, Any]) -> None:
-        key = repr((settings, images))
+    def once(dag: Dag, out: Path, settings: Settings, images: dict[str, Any]) -> None:
+        key = repr((dag.name, settings, images))
         if key not in made:
-            training.compile_to(out, settings, images)
+            compile_to(dag, out, settings, images)
             made[key] = out.read_bytes()
         out.write_bytes(made[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(submit, "compile_to", compile_to)
+        patch.setattr(Dag, "compile_to", once)
         yield
 
 

@@ -109,6 +109,16 @@ def test_verdict_needs_no_log(
     assert f"{said}; the summary of the last step cannot be read, see the run's page" in capsys.readouterr().out
 
 
+def test_pictures_instead_of_a_training(server: Server, call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--dag", "predicting") == FAILED
+    said = capsys.readouterr().err
+    assert "`pictures` is missing; give --param pictures=…: Pictures to look at: a folder with all below it" in said
+    server.tasks, server.logs = ["plan-prediction", "predict", "collect-predictions"], {}
+    assert call("--dag", "predicting", "--param", "pictures=gs://bucket/photos") == ACCEPTED
+    assert "done; where its result is, says the run's page" in capsys.readouterr().out
+    assert server.started[-1]["runtime_config"]["parameters"] == {"pictures": "gs://bucket/photos"}
+
+
 def test_verdict_in_a_file_is_never_that_of_an_earlier_run(server: Server, call: Any, tmp_path: Path) -> None:
     file = tmp_path / "verdict"
     assert call("--verdict", str(file)) == ACCEPTED

@@ -19,7 +19,8 @@ from components.train.machine import Machine
 from components.train.train import train
 from openpose.errors import InputError
 from openpose.parameters import REQUIRED
-from pipelines import settings, training
+from pipelines import predicting, settings, training
+from pipelines.dag import Dag
 
 GOLDEN = Path(__file__).parent / "golden"
 REFERENCE = "registry.example.com/openpose@sha256:" + 64 * "0"
@@ -31,10 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("compiled")
 
 
-def compiled_for(name: str, folder: Path) -> list[dict[str, Any]]:
-    path = folder / f"{name}.yaml"
+def compiled_for(name: str, folder: Path, dag: Dag = training.DAG) -> list[dict[str, Any]]:
+    path = folder / f"{dag.name}-{name}.yaml"
     if not path.exists():
-        training.compile_to(path, settings.read(name), IMAGES)
+        dag.compile_to(path, settings.read(name), IMAGES)
     return load(path)
 
 
@@ -70,7 +71,16 @@ def pods(compiled: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], dict
 @pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines"])
 def test_compiled_dag_is_the_golden_one(name: str, folder: Path) -> None:
     """After an intended change, copy the file that the message names over the golden file."""
-    assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"{name}.yaml"
+    assert compiled_for(name, folder) == load(GOLDEN / f"{name}.yaml"), folder / f"openpose-training-{name}.yaml"
+
+
+@pytest.mark.slow
+def test_other_dag_is_the_golden_one_and_takes_what_it_knows_of_the_settings(folder: Path) -> None:
+    made = compiled_for("gpu", folder, predicting.DAG)
+    assert made == load(GOLDEN / "predicting.yaml"), folder / "openpose-predicting-gpu.yaml"
+    inputs = made[0]["root"]["inputDefinitions"]["parameters"]
+    assert inputs["root"]["defaultValue"] == "/data/openpose"
+    assert set(inputs) == set(predicting.PARAMETERS)
 
 
 def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, Any]]) -> None:
@@ -167,7 +177,7 @@ def test_only_what_kubeflow_can_tell_apart_is_cached(compiled: list[dict[str, An
 def test_secret_is_named_and_its_value_is_nowhere(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("secrets: {mirror: {password: MIRROR_PASSWORD}}\npull_secrets: [registry]\n")
-    training.compile_to(tmp_path / "out.yaml", settings.read(str(file)), IMAGES)
+    training.DAG.compile_to(tmp_path / "out.yaml", settings.read(str(file)), IMAGES)
     for step, (_, placed) in pods(load(tmp_path / "out.yaml")).items():
         (secret,) = placed["secretAsEnv"]
         assert secret["keyToEnv"] == [{"secretKey": "password", "envVar": "MIRROR_PASSWORD"}], step
