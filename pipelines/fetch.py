@@ -138,7 +138,7 @@ def _champion(source: Source, root: str, registry: str) -> str:
     content = source.read(place)
     if content is None:
         raise InputError(f"{place}: no model was accepted there; give another REGISTRY with ARGS=--registry, or RUN=")
-    return str(json.loads(content)["folder"])
+    return _below(root, str(json.loads(content)["folder"]))
 
 
 def _of_run(source: Source, root: str, run: str) -> str:
@@ -151,7 +151,12 @@ def _of_run(source: Source, root: str, run: str) -> str:
     graph = json.loads(content)["graph"]
     if graph is None:
         raise InputError(f"{place}: this run exported no model; its verdict: {json.loads(content)['verdict']}")
-    return str(graph).rpartition("/")[0]
+    return _below(root, str(graph).rpartition("/")[0])
+
+
+def _below(root: str, folder: str) -> str:
+    """A model's folder below this root, also where the root was written under another path: copied, or moved."""
+    return "/".join([root, *folder.rstrip("/").split("/")[-2:]])
 
 
 @reports_errors

@@ -124,11 +124,11 @@ def test_nobody_in_a_black_picture(folder: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nobody_in_maps_that_hold_no_numbers(value: float, tmp_path: Path) -> None:
+def test_nobody_in_maps_that_hold_no_numbers(tmp_path: Path) -> None:
     made = source()
     kernel, bias = made.model.get_layer("maps").get_weights()
-    made.model.get_layer("maps").set_weights([kernel, bias + value])
+    spoilt = np.where(np.arange(len(bias)) % 2, np.inf, np.nan).astype(np.float32)
+    made.model.get_layer("maps").set_weights([kernel, bias + spoilt])
     written(made, tmp_path)
     images, _ = pictures(2, 64, 96)
     for name in NAMES:

@@ -45,14 +45,16 @@ def fill(root: storage.StoragePath, seen_as: str) -> None:
 
 
 @pytest.mark.parametrize("which", [[], ["--run", "run-1"]])
-@pytest.mark.parametrize("kind", ["volume", "bucket"])
+@pytest.mark.parametrize("kind", ["volume", "bucket", "copy of a volume"])
 def test_all_files_come_here(
     which: list[str], kind: str, volume: Path, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = "/data/openpose" if kind == "volume" else bucket
-    fill(storage.path(f"{volume}{root}" if kind == "volume" else root), root)
+    in_bucket = kind == "bucket"
+    root = bucket if in_bucket else "/data/openpose"
+    seen_as = "/mnt/other/place" if kind.startswith("copy") else root  # when it was written
+    fill(storage.path(root if in_bucket else f"{volume}{root}"), seen_as)
     out = tmp_path / "here"
-    assert main(["--out", str(out), *which, *([] if kind == "volume" else ["--root", root])]) == 0
+    assert main(["--out", str(out), *which, *(["--root", root] if in_bucket else [])]) == 0
     assert sorted(storage.sizes(out)) == [
         "models/abc/graph.pb",
         "models/abc/manifest.json",
