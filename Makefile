@@ -77,7 +77,7 @@ submit: setup  ## run the pipeline on Kubeflow Pipelines and follow it to the en
 retrain: override ARGS += --param only_new=true
 retrain: submit  ## like submit, but end at once when nothing is new since the champion
 
-predict: setup  ## find people in PICTURES on Kubeflow Pipelines, with MODEL or the newest accepted model
+predict: setup  ## find people in PICTURES on a cluster, with MODEL or the newest accepted model
 	@$(python) -m pipelines.submit --dag predicting --param "pictures=$${PICTURES:?give PICTURES=, a folder, a zip archive or gs://…}" \
 	  $${MODEL:+--param "model=$$MODEL"} $(namespace) $${SETTINGS:+--settings "$$SETTINGS"} $(ARGS)
 

@@ -145,27 +145,27 @@ def _scattered(context: Any, node: Any, name: str, arguments: Any) -> None:
 
     Not ScatterND: several threads of ONNX Runtime then write the same element at once, and some values are lost.
     """
-    from onnx import TensorProto, helper
     from tf2onnx import utils
 
     def made(kind: str, *inputs: str, **attributes: Any) -> str:
         return context.make_node(kind, list(inputs), attr=attributes).output[0]
 
-    def axes(*numbers: int) -> str:
-        return context.make_const(utils.make_name("axes"), np.array(numbers, np.int64)).output[0]
+    def constant(*numbers: int, kind: Any = np.int64) -> str:
+        return context.make_const(utils.make_name("constant"), np.array(numbers, kind)).output[0]
 
     data, segment, count = node.input
     kind, rank, shape = context.get_dtype(data), context.get_rank(data), context.get_shape(node.output[0])
     number = utils.map_onnx_to_numpy_type(kind)
     is_sum = node.type == "UnsortedSegmentSum"
     largest = np.finfo(number).max if np.issubdtype(number, np.floating) else np.iinfo(number).max
-    index = made("Cast", segment, to=TensorProto.INT64)
-    sides = made("Unsqueeze", made("Cast", count, to=TensorProto.INT64), axes(0))
+    whole = utils.map_numpy_to_onnx_dtype(np.int64)
+    index = made("Cast", segment, to=whole)
+    sides = made("Unsqueeze", made("Cast", count, to=whole), constant(0))
     if rank > 1:
-        inner = made("Slice", made("Shape", data), axes(1), axes(rank))
+        inner = made("Slice", made("Shape", data), constant(1), constant(rank))
         sides = made("Concat", sides, inner, axis=0)
-        index = made("Expand", made("Unsqueeze", index, axes(*range(1, rank))), made("Shape", data))
-    start = made("ConstantOfShape", sides, value=helper.make_tensor("value", kind, [1], [0 if is_sum else largest]))
+        index = made("Expand", made("Unsqueeze", index, constant(*range(1, rank))), made("Shape", data))
+    start = made("Expand", constant(0 if is_sum else largest, kind=number), sides)
     context.remove_node(node.name)
     context.make_node(
         "ScatterElements",
