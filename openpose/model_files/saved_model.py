@@ -14,6 +14,7 @@ signatures:
 `assets.extra/openpose.json` describes the skeleton and the people, for programs that do not read the graph.
 """
 
+import operator
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ def _normalize(file: Path) -> None:
     document = saved_model_pb2.SavedModel()
     document.ParseFromString(file.read_bytes())
     graph_def = document.meta_graphs[0].graph_def
-    functions = {function.signature.name: function for function in graph_def.library.function}
+    listed = operator.attrgetter("library.function")(graph_def)
+    functions = {function.signature.name: function for function in listed}
     names: dict[str, str] = {}
 
     def rename(nodes: Iterable[Any]) -> None:
@@ -165,12 +167,12 @@ def _normalize(file: Path) -> None:
                 reference.name = names[reference.name]
 
     rename(graph_def.node)
-    del graph_def.library.function[:]
+    del listed[:]
     for old, new in names.items():
         functions[old].signature.name = new
         for argument in functions[old].signature.input_arg:  # some that are not used contain the function's name
             argument.name = argument.name.replace(old, new)
-        graph_def.library.function.append(functions[old])
+        listed.append(functions[old])
     file.write_bytes(document.SerializeToString(deterministic=True))
 
 
