@@ -1,8 +1,8 @@
 """How fast each network is in each exported format: the table of docs/speed.md.
 
 `python -m benchmarks.speed` exports every network with random weights, and runs each file in a process of its own on
-one core and on two, one picture of 368×368 at a time. It prints milliseconds for the maps and for people (today's way:
-maps, decoded with NumPy; in files that return people: all in one), the memory of the process beyond one that has only
+one core and on two, one picture of 368×368 at a time. It prints milliseconds for the maps and for people (maps
+that NumPy decodes; in files that return people: all in one), the memory of the process beyond one that has only
 imported the runtimes, and the size of the file. `--write docs/speed.md` writes the page; it takes an hour. The
 reference is the frozen graph of the same network on the same cores; the figure is the worst ratio of a float32 file to
 it.

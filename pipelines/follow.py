@@ -200,8 +200,9 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
         if summary and summary.exit_code != FAILED:
             return End(summary.verdict, _result(summary), summary.markdown())
         if not summary and (known := verdict(run)):  # the model's figures are on the run's page
-            why = "where its result is, says" if known == DONE else "the summary of the last step cannot be read, see"
-            text = f"{known}; {why} the run's page"
+            text = f"{known}; the summary of the last step cannot be read, see the run's page"
+            if known == DONE:
+                text = f"{known}; the run's page says where the result is"
             return _without_summary(known, text)
     text = _failure(summary, found, logs.read)
     if summary and summary.error:

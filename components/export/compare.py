@@ -70,7 +70,7 @@ class Figures:
     def check(self, largest: float, mean: float) -> None:
         """Raises InputError when a difference is above its bound, or NaN."""
         for what, found, bound in (("largest", self.largest, largest), ("mean", self.mean, mean)):
-            if found is None or not found <= bound:
+            if found is not None and not found <= bound:
                 raise InputError(
                     f"{self.file}: the {what} difference between its maps and the Keras model's is {found:.1e}, but "
                     f"{self.title} may have at most {bound:.1e}; nothing is exported. Leave it out with `formats`"

@@ -187,7 +187,7 @@ def collect(folder: str) -> PredictionManifest:
         raise InputError(f"{made.pictures}: none of the {len(names)} pictures can be used; the first: {failed[0]}")
     what = "people" if skeleton.of_people else skeleton.category
     counts = {"pictures": len(names) - len(failed), what: people, "failed": len(failed)}
-    print(f"{what}: {people} found in {counts['pictures']} pictures; {len(failed)} pictures left out; see {folder}")
+    print(f"{what}: {people} found in {counts['pictures']} pictures, {len(failed)} left out; see {folder}")
     return output.finish(counts=counts, results=str(place / RESULTS), data=str(place / DATA), failed=failed[:SHOWN])
 
 

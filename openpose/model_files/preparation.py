@@ -22,11 +22,11 @@ def prepared(pictures: tf.Tensor, stride: int, height: int) -> tuple[tf.Tensor, 
         pictures' size.
     """
     before = tf.shape(pictures)[1:3]
-    after = network_size(before, height)
-    return padded(resized(pictures, after), stride), tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
+    after = _network_size(before, height)
+    return _padded(_resized(pictures, after), stride), tf.cast(after, tf.float32) / tf.cast(before, tf.float32)
 
 
-def network_size(size: tf.Tensor, height: int) -> tf.Tensor:
+def _network_size(size: tf.Tensor, height: int) -> tf.Tensor:
     """Height and width of pictures after resizing, int32 [2], as `image_file.network_size` has them.
 
     Args:
@@ -48,7 +48,7 @@ def _share(product: tf.Tensor, divisor: tf.Tensor) -> tf.Tensor:
     return whole + tf.cast(up, tf.int32)
 
 
-def resized(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+def _resized(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Pictures uint8 [N, H, W, 3] in another size, float32 of whole numbers 0–255, as `image_file.resize` makes them.
 
     Args:
@@ -89,7 +89,7 @@ def _cubic(share: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
     return tf.gather(weights, tf.minimum(tf.range(taps), 3), axis=1)
 
 
-def padded(pictures: tf.Tensor, stride: int) -> tf.Tensor:
+def _padded(pictures: tf.Tensor, stride: int) -> tf.Tensor:
     """Pictures with grey at the right and at the bottom, so that their sides are multiples of the stride."""
     # Not -side % stride: ONNX's remainder of a negative number is negative.
     n, h, w = tf.unstack(tf.shape(pictures)[:3])

@@ -85,7 +85,7 @@ def test_model_is_fetched_by_run_and_by_champion(sample_run: tuple[str, str], tm
 def test_workers_find_the_people_in_many_pictures(sample_run: tuple[str, str]) -> None:
     arguments = [f"ARGS=--settings {runs.SETTINGS} --allow-dirty --param root={ROOT_OF_TESTS} --param registry=tests"]
     said = make("predict", f"PICTURES={ROOT_OF_TESTS}/sample/val2017.zip", *arguments)
-    assert "done; where its result is, says the run's page" in said
+    assert "done; the run's page says where the result is" in said
     program = (
         "import glob, json; "
         f"(one,) = glob.glob({ROOT_OF_TESTS!r} + '/predictions/*/manifest.json'); "

@@ -55,7 +55,7 @@ def test_workers_find_what_one_finds(
 ) -> None:
     alone = predict(str(tmp_path / "alone"), str(photos), model)
     said = capsys.readouterr().out
-    assert "thing: 13 found in 7 pictures; 1 pictures left out" in said
+    assert "thing: 13 found in 7 pictures, 1 left out" in said
     assert "left out: right/broken.jpg: not a picture that can be read" in said
     assert alone.counts == {"pictures": 7, "thing": 13, "failed": 1}
     folder = plan(str(tmp_path / "shared"), str(photos), model, "openpose", PredictParameters())
@@ -145,8 +145,7 @@ def test_what_cannot_be_looked_at_is_said(photos: Path, model: str, tmp_path: Pa
         predict(str(tmp_path), str(empty), model)
 
 
-def test_memory_does_not_hold_the_people_of_all_pictures(tmp_path: Path) -> None:
-    """The result is written chunk by chunk; its documents are as JSON libraries read them."""
+def test_result_is_written_chunk_by_chunk(tmp_path: Path) -> None:
     people = [{"category_id": 1, "keypoints": [1.0, 2.0, 1.0] * 2, "score": 0.5}]
     rows: list[dict[str, Any]] = [{"name": f"{n}.jpg", "height": 4, "width": 6, "people": people} for n in range(4)]
     for number in range(2):

@@ -115,7 +115,7 @@ def test_pictures_instead_of_a_training(server: Server, call: Any, capsys: pytes
     assert "`pictures` is missing; give --param pictures=…: Pictures to look at: a folder with all below it" in said
     server.tasks, server.logs = ["plan-prediction", "predict", "collect-predictions"], {}
     assert call("--dag", "predicting", "--param", "pictures=gs://bucket/photos") == ACCEPTED
-    assert "done; where its result is, says the run's page" in capsys.readouterr().out
+    assert "done; the run's page says where the result is" in capsys.readouterr().out
     assert server.started[-1]["runtime_config"]["parameters"] == {"pictures": "gs://bucket/photos"}
 
 
