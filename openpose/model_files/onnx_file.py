@@ -95,7 +95,7 @@ def write(source: Source, path: Path) -> None:
     network = source.graph
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(network, name="")
-        model = _converted(graph, {f"{GRAPH_INPUT}:0": "image"}, {f"{GRAPH_OUTPUT}:0": "maps"})
+        model = _converted(graph, {f"{GRAPH_INPUT}:0": "image"}, {f"{GRAPH_OUTPUT}:0": "maps"}, OPTIMIZERS)
     for tensor, sides in (
         (model.graph.input[0], ("height", "width")),
         (model.graph.output[0], ("height_cells", "width_cells")),
@@ -114,14 +114,15 @@ def write_people(source: Source, path: Path) -> None:
     frozen = tf_loader.from_function(traced, list(inputs), list(outputs))
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(frozen, name="")
-        model = _converted(graph, inputs, outputs)
+        # Half of the conversion would be optimizers, after which ONNX Runtime is no quicker: it has its own.
+        model = _converted(graph, inputs, outputs, optimizers=())
     _name_sides(model.graph.input[0], "batch", "height", "width")
     for tensor in model.graph.output:
         _name_sides(tensor, "batch")
     _write(model, people_graph.facts(source), path)
 
 
-def _converted(graph: tf.Graph, inputs: dict[str, str], outputs: dict[str, str]) -> Any:
+def _converted(graph: tf.Graph, inputs: dict[str, str], outputs: dict[str, str], optimizers: tuple[str, ...]) -> Any:
     """A TensorFlow graph as an ONNX ModelProto; the inputs and outputs get the names in the values."""
     from tf2onnx import optimizer, tfonnx
 
@@ -132,7 +133,7 @@ def _converted(graph: tf.Graph, inputs: dict[str, str], outputs: dict[str, str])
         output_names=list(outputs),
         custom_op_handlers=dict.fromkeys(("UnsortedSegmentSum", "UnsortedSegmentMin"), (_scattered, [])),
     )
-    wanted = {name: kind for name, kind in optimizer._get_optimizers().items() if name in OPTIMIZERS}
+    wanted = {name: kind for name, kind in optimizer._get_optimizers().items() if name in optimizers}
     # It would copy the graph before each step to catch errors, which takes most of the time.
     model = optimizer.optimize_graph(converted, catch_errors=False, optimizers=wanted).make_model("OpenPose")
     _pad_explicitly(model.graph)
