@@ -2,7 +2,7 @@
 
 # Set on make's command line, as in `make run EPOCHS=5`; environment variables with these names are ignored.
 MODEL :=   ## network, such as mobilenet_thin; of make serve and make predict: a model
-PICTURES := ## of make predict: a folder, a zip archive or gs://bucket/prefix
+PICTURES := ## of make predict: a folder, a zip archive or a bucket
 WIDTH :=   ## width of the network; 1 is the published one
 SIZE :=    ## side of the training input in pixels
 EPOCHS :=  ## passes over the training pictures
@@ -20,12 +20,12 @@ PLATFORM := ## of make images: such as linux/amd64; several with commas need PUS
 VARIANT := ## of make images: cpu, gpu or serve builds only that one
 RUN :=     ## a run on a cluster, as listed by make runs
 STEP :=    ## one step of it
-SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, or a file like these
+SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, s3, or a file like these
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 VERDICT := ## of make submit: file that gets the verdict, such as accepted or rejected
 NAMESPACE := ## of a cluster: kubeflow (default), or yours in a Kubeflow with profiles
-OVERLAY := ## folder of manifests/overlays: local, gpu, gcs or kueue
+OVERLAY := ## folder of manifests/overlays: local, gpu, gcs, s3 or kueue
 ARGS :=    ## other flags of the command; for make images flags of docker build
 PYTHON :=  ## Python 3.11, 3.12 or 3.13 for .venv; by default the newest found
 

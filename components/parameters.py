@@ -18,10 +18,10 @@ class RunRequest(Parameters):
     """The input of one run of the DAG, its storage root, and when it may stop early."""
 
     source: str
-    """The data set: coco2017; sample, a drawn data set; or a folder or address (http://, https://, gs://, file://) with
-    COCO's official file names."""
+    """The data set: coco2017; sample, a drawn data set; or a folder or address (http://, https://, gs://, s3://,
+    file://) with COCO's official file names."""
     root: str
-    """Storage root: a folder that all steps see, or gs://bucket/prefix."""
+    """Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix."""
     workers: Annotated[int, Limits(least=1)] = 2
     """Number of workers that write the training split's records in parallel."""
     only_new: bool = False

@@ -38,7 +38,8 @@ class Options:
     settings: str = "pvc"
     """Settings of the cluster: a .yaml file, or the name of one in pipelines/clusters."""
     root: str = ""
-    """Storage root: gs://bucket/prefix, or a folder of the volume; by default that of the settings."""
+    """Storage root: a bucket (gs://bucket/prefix, s3://bucket/prefix), or a folder of the volume; by default that of
+    the settings."""
     namespace: str = ""
     """Namespace of the volume; by default KF_PIPELINES_NAMESPACE, or kubeflow."""
 

@@ -30,8 +30,8 @@ class Options:
     """Lists old results that no champion and no run in progress needs, and the disk use of each kind."""
 
     root: str = ""
-    """Storage root: gs://bucket/prefix, a folder here, or a folder of the cluster's volume; by default that of the
-    settings."""
+    """Storage root: a bucket (gs://bucket/prefix, s3://bucket/prefix), a folder here, or a folder of the cluster's
+    volume; by default that of the settings."""
     days: float = 30.0
     """Keep everything that changed within so many days."""
     delete: tyro.conf.FlagCreatePairsOff[bool] = False

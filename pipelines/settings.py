@@ -1,6 +1,6 @@
 """Settings of a cluster: a small YAML file that becomes part of the compiled pipeline.
 
-    claim: openpose             # PersistentVolumeClaim, mounted at /data in every pod; "" for a gs:// root
+    claim: openpose             # PersistentVolumeClaim, mounted at /data in every pod; "" for a bucket
     service_account: openpose   # of the pods
     train: {cpu: "8", memory: 32Gi, accelerator: nvidia.com/gpu, shm: 8Gi}
     parameters: {root: /data/openpose, gpus: 4}
@@ -76,7 +76,7 @@ class Settings:
     """Settings of a cluster.
 
     Attributes:
-        claim: PersistentVolumeClaim with the storage root, mounted at /data; empty for a gs:// root.
+        claim: PersistentVolumeClaim with the storage root, mounted at /data; empty for a bucket.
         service_account: of the pods; empty for Kubeflow Pipelines' own.
         retries: number of restarts of a lost pod, the first after 30 s, the others after twice the last pause.
         secrets: environment variables from secrets: name of the secret -> {its key: the variable}.
@@ -167,7 +167,7 @@ def storage_root(given: str, settings: Settings) -> tuple[str, bool]:
     """
     root = (given or str(settings.parameters.get("root", ""))).rstrip("/")
     if not root:
-        raise InputError("the settings name no storage root; give one with --root gs://bucket/prefix")
+        raise InputError("the settings name no storage root; give one with --root gs://bucket/prefix or s3://…")
     return root, bool(settings.claim) and f"{root}/".startswith(f"{MOUNT}/")
 
 

@@ -229,7 +229,9 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings, dag:
         if each.default is REQUIRED and name != "root" and name not in values | settings.parameters:
             raise InputError(f"`{name}` is missing; give --param {name}=…: {each.words}")
     if not (values | settings.parameters).get("root"):
-        raise InputError("`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix")
+        raise InputError(
+            "`root`, the storage root for all pods, is missing; give --param root=gs://bucket/prefix or s3://…"
+        )
     return values
 
 

@@ -9,8 +9,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from gcp_storage_emulator.server import create_server
+from moto.server import ThreadedMotoServer
 
 from openpose import skeleton, storage
 from openpose.coco import index
@@ -87,10 +89,39 @@ def bucket_server() -> Iterator[str]:
     storage.forget_client()
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The name of a bucket on a server with S3's interface, which this process and its children use from now on."""
+    server = ThreadedMotoServer("localhost", 0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        host, port = server.get_host_and_port()
+        patch.setenv("AWS_ENDPOINT_URL_S3", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        storage.forget_client()
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="openpose-test")
+        yield "openpose-test"
+    server.stop()
+    storage.forget_client()
+
+
 @pytest.fixture
-def bucket(bucket_server: str) -> str:
-    """An empty storage root in a bucket, as text."""
+def gs_bucket(bucket_server: str) -> str:
+    """An empty storage root in a bucket of Google's, as text."""
     return f"gs://{bucket_server}/{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str) -> str:
+    """An empty storage root in a bucket of S3, as text."""
+    return f"s3://{s3_server}/{secrets.token_hex(4)}"
+
+
+@pytest.fixture(params=["gs", "s3"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """An empty storage root in a bucket of each store, as text."""
+    return request.getfixturevalue(f"{request.param}_bucket")
 
 
 @pytest.fixture(scope="session")

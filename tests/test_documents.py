@@ -38,8 +38,8 @@ BLOCKS = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
 SPANS = re.compile(r"`([^`\n]+)`")
 FLAGS = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
-LANGUAGES = {"sh", "text", "yaml", "python", "mermaid"}
-OTHER_PROGRAMS = {"export", "gcloud", "git", "kubectl"}
+LANGUAGES = {"sh", "text", "yaml", "json", "python", "mermaid"}
+OTHER_PROGRAMS = {"aws", "eksctl", "export", "gcloud", "git", "kubectl"}
 OTHER_FLAGS = {"--network", "--build-arg", "--sbom", "--audience", "--no-deps"}  # of docker build, kubectl and pip
 # Commands whose flags the documents name, without those that stand in a code block.
 COMMANDS = (

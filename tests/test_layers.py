@@ -151,3 +151,4 @@ def test_only_storage_knows_buckets() -> None:
         if wing(module) != "storage":
             assert "cloudpathlib" not in path.read_text(), path
             assert "google.cloud" not in path.read_text(), path
+            assert "boto" not in path.read_text(), path

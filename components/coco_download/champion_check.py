@@ -22,7 +22,7 @@ def is_made_already(root: str, data: DataManifest, made_of: str, registry: str) 
     """Checks whether the data set's champion was made of the same inputs; records it for the run's summary.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         data: The data set's manifest.
         made_of: This run's fingerprint, from the function `made_of`.
         registry: Name of the champions' registry.

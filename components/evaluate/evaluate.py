@@ -62,7 +62,7 @@ def evaluate(
     """Measures a model on the whole validation split, judges it, and reports on it.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         valid_records: Manifest of the validation split's records.
         run: Manifest of the training run that made the model.
         model: Instead of run: the model's file, from this project or from tf-pose-estimation.

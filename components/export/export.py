@@ -23,7 +23,7 @@ def export(
     """Writes the model in the formats that programs load, and compares each with the trained model.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         run: Manifest of the training run.
         evaluation: Manifest of its evaluation.
         valid_records: Manifest of the validation split's records.

@@ -12,7 +12,7 @@ def finish(root: str, state: str, message: str = "") -> Summary:
     """Sums up the run, writes the summary to `<root>/summaries/<run>.json`, and prints it on a cluster.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         state: The run's state as Kubeflow names it, such as SUCCEEDED, COMPLETE or FAILED.
         message: Kubeflow's error message, if any.
     """

@@ -12,9 +12,9 @@ class PredictRequest(Parameters):
     """The input of one run, its model and its storage root."""
 
     pictures: str
-    """Pictures to look at: a folder with all below it, a zip archive, or gs://bucket/prefix."""
+    """Pictures to look at: a folder with all below it, a zip archive, gs://bucket/prefix or s3://bucket/prefix."""
     root: str
-    """Storage root: a folder that all steps see, or gs://bucket/prefix."""
+    """Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix."""
     model: str = ""
     """Model: a file, or a SavedModel's folder, also in a bucket; empty for the registry's newest accepted one."""
     registry: str = EvaluateParameters.registry

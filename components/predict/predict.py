@@ -41,8 +41,9 @@ def predict(
     """Finds people in all pictures of a folder, a zip archive or a bucket, on this machine.
 
     Args:
-        root: Storage root: a folder, or gs://bucket/prefix.
-        pictures: Pictures to look at: a folder with all below it, a zip archive, or gs://bucket/prefix.
+        root: Storage root: a folder, gs://bucket/prefix or s3://bucket/prefix.
+        pictures: Pictures to look at: a folder with all below it, a zip archive, gs://bucket/prefix or
+            s3://bucket/prefix.
         model: Model: a file, or a SavedModel's folder, also in a bucket; empty for the registry's newest accepted one.
         registry: Registry whose newest accepted model is taken.
         parameters: how the network runs, and what is written.

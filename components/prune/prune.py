@@ -55,7 +55,7 @@ def prune(root: str, days: float = 30.0, delete: bool = False) -> None:
     use, and everything that changed within the given days. A later run makes again what it needs.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         days: Keep everything that changed within so many days; at least 1.
         delete: Remove what is listed.
 

@@ -17,7 +17,7 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champ
     evaluation's tolerance, the champion stays.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         evaluation: Manifest of the evaluation that accepted the model.
         model: Manifest of its export.
         made_of: Fingerprint of code, parameters and data, by which a later run notices that it would repeat this one.

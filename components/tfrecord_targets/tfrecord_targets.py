@@ -32,7 +32,7 @@ def tfrecord_targets(
     """Writes one worker's share of a split's TFRecord shards.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
         parameters: of the records.
@@ -77,7 +77,7 @@ def collect_records(
     """Collects the manifest of a split's records after all workers have finished.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         split: train or val.
         data: The data set's manifest; by default the newest one under the root.
         parameters: of the records.

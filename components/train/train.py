@@ -27,7 +27,7 @@ def train(
     """Trains a network, or resumes the same training from its newest checkpoint.
 
     Args:
-        root: Storage root: a folder that all steps see, or gs://bucket/prefix.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         train_records: Manifest of the training split's records.
         valid_records: Manifest of the validation split's records.
         parameters: those that decide the result.

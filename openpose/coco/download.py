@@ -30,7 +30,7 @@ from openpose.retry import TemporaryError
 class Download:
     """A file to download."""
 
-    url: str  #: http(s)://, gs:// or file://
+    url: str  #: http(s)://, gs://, s3:// or file://
     name: str  #: final file name below the folder
     bytes: int | None = None  #: published size, if known
     md5: str | None = None  #: published MD5, hexadecimal, if known
@@ -181,7 +181,9 @@ class _File:
         with self._clear_errors():
             if self.part is None:
                 # A published checksum must be compared before an object is replaced, so the bytes come through here.
-                copied = isinstance(self.reader.source, BucketFile) and self.download.md5 is None
+                source = self.reader.source
+                beside = isinstance(source, BucketFile) and source.is_beside(self.place)
+                copied = beside and self.download.md5 is None
                 return self._fetched(self._copy() if copied else self._twice(self._upload), found=False)
             with self.part.locked(self.reader.deadline):
                 found = self._found()  # another process may have held the lock

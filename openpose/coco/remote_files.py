@@ -88,16 +88,16 @@ def at(url: str) -> RemoteFile:
     """The remote file at an address.
 
     Raises:
-        InputError: the address has another scheme than http, https, gs or file.
+        InputError: the address has another scheme than http, https, gs, s3 or file.
     """
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https"):
         return HttpFile(url)
-    if scheme == "gs":
+    if url.startswith(storage.BUCKETS):
         return BucketFile(url)
     if scheme == "file":
         return LocalFile(url)
-    raise InputError(f"{public(url)}: give an address that begins with http://, https://, gs:// or file://")
+    raise InputError(f"{public(url)}: give an address that begins with http://, https://, gs://, s3:// or file://")
 
 
 def public(url: str) -> str:
@@ -230,14 +230,14 @@ def reason(error: BaseException) -> str:
 
 
 class BucketFile:
-    """An object in a bucket; google-cloud-storage itself retries for two minutes. The generation is its ETag."""
+    """An object in a bucket; the stores' libraries retry for a minute or two themselves."""
 
     def __init__(self, url: str) -> None:
         self.place = storage.path(url)
 
     def version(self) -> Version:
         """See `RemoteFile`."""
-        return _object_version(storage.bucket_object(self.place, storage.BUCKET_PATIENCE))
+        return _object_version(storage.bucket_object(self.place, storage.SHORT_PATIENCE))
 
     @contextmanager
     def open(self, start: int, known: Version) -> Iterator[Stream]:
@@ -254,15 +254,19 @@ class BucketFile:
                 reader.seek(position)
                 yield from iter(lambda: reader.read(CHUNK), b"")
 
+    def is_beside(self, place: storage.StoragePath) -> bool:
+        """Whether a place is in a bucket of the same store."""
+        return type(place) is type(self.place)
+
     def copy_to(self, place: storage.StoragePath) -> Version:
-        """Copies the object to another place in a bucket, without sending it through this machine; its version."""
+        """Copies the object to a place beside it, without sending it through this machine; its version."""
         found = storage.bucket_object(self.place)
-        found.copy_to(place)
+        storage.copy_object(found, place)
         return _object_version(found)
 
 
 def _object_version(found: storage.BucketObject) -> Version:
-    return Version(found.size, found.generation, None, found.md5, found.crc32c)
+    return Version(found.size, found.version, None, found.md5, found.crc32c)
 
 
 class LocalFile:

@@ -17,7 +17,8 @@ from openpose.errors import InputError
 
 COCO2017 = "coco2017"
 _SOURCES = (
-    f"{COCO2017}, a folder in COCO's layout or of a tool, or an address (http://, https://, gs://, file://) of one"
+    f"{COCO2017}, a folder in COCO's layout or of a tool, or an address (http://, https://, gs://, s3://, file://) of "
+    "such a folder"
 )
 _COCO = "http://images.cocodataset.org"
 #: The official archives as published: address, bytes, MD5.
@@ -40,7 +41,7 @@ def bring(source: str, root: storage.StoragePath, names: Names, val_share: float
 
     Args:
         source: `coco2017`, `sample`, a folder or a file of another tool, or an address that begins with http(s)://,
-            gs:// or file://.
+            gs://, s3:// or file://.
         root: the storage root.
         names: of the files.
         val_share: share of the images to hold out where another tool keeps no validation split; 0 for the usual one.
@@ -102,7 +103,7 @@ def _local_place(source: str) -> Path | None:
     if parts.scheme == "file":
         place = Path(url2pathname(parts.path))
     elif "://" in source:
-        if parts.scheme not in ("http", "https", "gs"):
+        if parts.scheme not in ("http", "https", "gs", "s3"):
             raise InputError(f"{remote_files.public(source)}: `source` is {_SOURCES}")
         return None
     else:
@@ -176,7 +177,7 @@ def _downloads_of_mirror(base: str, names: Names, target: storage.StoragePath) -
     server = remote_files.public(base)
 
     def url(name: str) -> str:
-        return f"{base}/{name if base.startswith('gs://') else quote(name)}"
+        return f"{base}/{name if base.startswith(storage.BUCKETS) else quote(name)}"
 
     def exists(name: str) -> bool:
         if ".." in Path(name).parts or Path(name).is_absolute():

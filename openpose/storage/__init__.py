@@ -13,11 +13,10 @@ from openpose.storage.atomic import (
 from openpose.storage.documents import OMITTED, from_json, to_json
 from openpose.storage.files import (
     ATTRIBUTE_CACHE_SECONDS,
-    BUCKET_PATIENCE,
-    BucketObject,
     RangeReader,
     bucket_object,
     changes,
+    copy_object,
     download,
     free_space,
     is_shadow,
@@ -49,15 +48,17 @@ from openpose.storage.manifest import (
     write_json,
     write_latest,
 )
-from openpose.storage.path import StoragePath, forget_client, is_local, path, require_local, without_wildcards
+from openpose.storage.path import BUCKETS, StoragePath, forget_client, is_local, path, require_local, without_wildcards
+from openpose.storage.store import SHORT_PATIENCE, BucketObject
 from openpose.storage.user_errors import bucket_errors, no_space_is_clear, user_errors
 from openpose.storage.workspace import Workspace, local_copy, workspace
 
 __all__ = [
     "ATTRIBUTE_CACHE_SECONDS",
-    "BUCKET_PATIENCE",
+    "BUCKETS",
     "OMITTED",
     "SCHEMA",
+    "SHORT_PATIENCE",
     "BucketObject",
     "Manifest",
     "RangeReader",
@@ -70,6 +71,7 @@ __all__ = [
     "bucket_object",
     "changes",
     "checksum",
+    "copy_object",
     "download",
     "fingerprint",
     "forget_client",

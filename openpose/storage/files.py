@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import shutil
@@ -11,23 +10,16 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TypeVar
 
 from openpose.errors import InputError
-from openpose.storage.path import StoragePath, blob, client, is_local, path
+from openpose.storage.path import StoragePath, is_local, path, store
+from openpose.storage.store import PATIENCE, BucketObject, BucketPath, Entry, key
 from openpose.storage.user_errors import bucket_errors, user_errors
 
-if TYPE_CHECKING:
-    from cloudpathlib import GSPath
-    from google.cloud.storage import Blob
-
-BUCKET_CHUNK = 1 << 20  # bytes that one request reads from an open object
-UPLOAD_CHUNK = 16 << 20  # bytes that one request of a streamed upload sends
 ATTRIBUTE_CACHE_SECONDS = 90.0  # until NFS clients see a file that was written elsewhere
 BUCKET_THREADS = 8  # files copied to or from a bucket at the same time
-BUCKET_PATIENCE = 10.0  # seconds for which the first request to a bucket is retried; later ones are for 120
 
 Item = TypeVar("Item")
 
@@ -42,19 +34,9 @@ def open_root(root: str | StoragePath) -> StoragePath:
     if is_local(place):
         return _make_root(place.absolute())
     if not place.bucket:
-        raise InputError(f"storage root {root}: names no bucket; give gs://bucket/prefix")
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
+        raise InputError(f"storage root {root}: names no bucket; give {place.cloud_prefix}bucket/prefix")
     with bucket_errors(place):
-        # This needs only the right to list objects, which every step needs anyway.
-        found = client().list_blobs(
-            place.bucket,
-            prefix=place.blob,
-            max_results=1,
-            timeout=BUCKET_PATIENCE / 2,
-            retry=DEFAULT_RETRY.with_timeout(BUCKET_PATIENCE),
-        )
-        list(found)
+        store(place).check(place)
     return place
 
 
@@ -104,12 +86,9 @@ def remove(place: StoragePath) -> None:
         place.unlink(missing_ok=True)
 
 
-def remove_object(place: GSPath) -> None:
+def remove_object(place: BucketPath) -> None:
     """Removes an object, if there is one."""
-    from google.api_core.exceptions import NotFound
-
-    with suppress(NotFound):
-        blob(place).delete()
+    store(place).remove(place)
 
 
 def size(place: StoragePath) -> int | None:
@@ -134,11 +113,14 @@ def sizes(folder: StoragePath) -> dict[str, int]:
                     if stat.S_ISREG((state := file.stat()).st_mode):  # a FIFO would be waited for
                         found[file.relative_to(folder).as_posix()] = state.st_size
         return found
-    prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
+    return {name: entry.size for name, entry in _listed(folder).items()}
+
+
+def _listed(folder: BucketPath) -> dict[str, Entry]:
+    """All objects below a path by their names relative to it."""
     with bucket_errors(folder):
-        blobs = client().list_blobs(folder.bucket, prefix=prefix)
         # Some tools make an object for the folder itself.
-        return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
+        return {name: entry for name, entry in store(folder).listed(folder) if name and not name.endswith("/")}
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, list[str]]]:
@@ -177,10 +159,7 @@ def changes(folder: StoragePath) -> dict[str, tuple[int, float]]:
                 described = (folder / name).stat()
                 found[name] = (described.st_size, described.st_mtime)
         return found
-    prefix = f"{folder.blob.rstrip('/')}/".lstrip("/")
-    with bucket_errors(folder):
-        blobs = client().list_blobs(folder.bucket, prefix=prefix)
-        return {each.name.removeprefix(prefix): (each.size, each.updated.timestamp()) for each in blobs}
+    return {name: (entry.size, entry.changed) for name, entry in _listed(folder).items()}
 
 
 def state(place: StoragePath) -> list[int]:
@@ -204,7 +183,7 @@ def open_binary(place: StoragePath) -> IO[bytes]:
     found = _found(place)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
-    return found.open("rb", chunk_size=BUCKET_CHUNK)
+    return found.open()
 
 
 def open_zip(place: StoragePath) -> zipfile.ZipFile:
@@ -242,15 +221,11 @@ class RangeReader:
         """Reads a range; fewer bytes if the file ends before."""
         if self._file is not None:
             return os.pread(self._file.fileno(), length, start)
-        from google.api_core.exceptions import RequestRangeNotSatisfiable
-
         if length <= 0:
             return b""
-        try:
-            with bucket_errors(self._place):
-                return blob(_in_bucket(self._place)).download_as_bytes(start=start, end=start + length - 1)
-        except RequestRangeNotSatisfiable:
-            return b""
+        place = _in_bucket(self._place)
+        with bucket_errors(place):
+            return store(place).read_range(place, start, length)
 
     def close(self) -> None:
         """Closes the file."""
@@ -277,11 +252,11 @@ def read_bytes(place: StoragePath) -> bytes:
             raise OSError("it is a FIFO, a socket or a device, not a file")
         return place.read_bytes()
     with bucket_errors(place):
-        return blob(place).download_as_bytes()
+        return store(place).read(place)
 
 
 def download(place: StoragePath, file: Path) -> None:
-    """Copies a file to this machine; google-cloud-storage resumes after a lost connection.
+    """Copies a file to this machine; the stores' libraries go on after a lost connection.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -291,48 +266,15 @@ def download(place: StoragePath, file: Path) -> None:
         if is_local(place):
             shutil.copyfile(place, file)
         else:
-            blob(place).download_to_filename(str(file))
+            store(place).download(place, file)
 
 
-def upload(file: Path, place: GSPath) -> None:
+def upload(file: Path, place: BucketPath) -> None:
     """Copies a file of this machine to a bucket."""
-    blob(place).upload_from_filename(str(file))
+    store(place).upload(file, place)
 
 
-@dataclass(frozen=True)
-class BucketObject:
-    """An object of a bucket at one moment; reading it later gives the same version or an error.
-
-    Attributes:
-        size: its bytes.
-        generation: the number of this version of the object.
-        md5: hexadecimal; None for an object that was composed of parts.
-        crc32c: hexadecimal.
-    """
-
-    size: int
-    generation: str
-    md5: str | None
-    crc32c: str | None
-    _blob: Blob
-
-    def open(self, chunk_size: int = BUCKET_CHUNK) -> IO[bytes]:
-        """Opens the object for reading at any position; `bucket_errors` explains what goes wrong then."""
-        return self._blob.open("rb", chunk_size=chunk_size)
-
-    def copy_to(self, place: StoragePath) -> None:
-        """Copies the object to another place in a bucket, without sending it through this machine.
-
-        Raises:
-            InputError: the bucket refuses access.
-        """
-        with bucket_errors(place):
-            token, target = "", blob(_in_bucket(place))
-            while token is not None:  # a large object takes several requests
-                token = target.rewrite(self._blob, token=token or None)[0]
-
-
-def bucket_object(place: StoragePath, patience: float = 120.0) -> BucketObject:
+def bucket_object(place: StoragePath, patience: float = PATIENCE) -> BucketObject:
     """Asks a bucket for an object.
 
     Args:
@@ -345,8 +287,17 @@ def bucket_object(place: StoragePath, patience: float = 120.0) -> BucketObject:
     found = _found(_in_bucket(place), patience)
     if found is None:
         raise InputError(f"{place}: no such object; check the address")
-    md5, crc32c = (base64.b64decode(text or "").hex() or None for text in (found.md5_hash, found.crc32c))
-    return BucketObject(found.size, str(found.generation), md5, crc32c, found)
+    return found
+
+
+def copy_object(found: BucketObject, place: StoragePath) -> None:
+    """Copies an object to another place in the same store, without sending it through this machine.
+
+    Raises:
+        InputError: the bucket refuses access.
+    """
+    with bucket_errors(place):
+        found.copy_to(_in_bucket(place))
 
 
 def upload_stream(stream: IO[bytes], place: StoragePath) -> None:
@@ -356,19 +307,17 @@ def upload_stream(stream: IO[bytes], place: StoragePath) -> None:
         stream: its `read` gives fewer bytes than it was asked for only at the end.
         place: the address of the object.
     """
-    blob(_in_bucket(place), UPLOAD_CHUNK).upload_from_file(stream)
+    place = _in_bucket(place)
+    store(place).upload_stream(stream, place)
 
 
-def _in_bucket(place: StoragePath) -> GSPath:
-    if is_local(place) or not place.blob:
-        raise InputError(f"{place}: names no object; give gs://bucket/name")
+def _in_bucket(place: StoragePath) -> BucketPath:
+    if is_local(place) or not key(place):
+        raise InputError(f"{place}: names no object; give gs://bucket/name or s3://bucket/name")
     return place
 
 
-def _found(place: GSPath, patience: float = 120.0) -> Blob | None:
+def _found(place: BucketPath, patience: float = PATIENCE) -> BucketObject | None:
     """The object with its description, None if there is none."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
     with bucket_errors(place):
-        bucket = client().bucket(place.bucket)
-        return bucket.get_blob(place.blob, timeout=min(60, patience / 2), retry=DEFAULT_RETRY.with_timeout(patience))
+        return store(place).found(place, patience)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from openpose.errors import InputError
 from openpose.storage.atomic import temporary_path, write_text
 from openpose.storage.documents import from_json, to_json
 from openpose.storage.files import read_bytes
-from openpose.storage.path import StoragePath, client, is_local, path
+from openpose.storage.path import StoragePath, is_local, path, store
 from openpose.storage.user_errors import bucket_errors
 
 SCHEMA = 1
@@ -227,7 +226,5 @@ def _written(folder: StoragePath) -> dict[StoragePath, float]:
     if is_local(folder):
         return {manifest: manifest.stat().st_mtime for manifest in folder.glob("*/manifest.json")}
     with bucket_errors(folder):
-        # The bucket filters: a root may have a hundred thousand shards and a handful of manifests.
-        plain = re.sub(r"[*?{}\[\]\\]", "?", folder.blob)  # `?` is any one character; the prefix says which
-        found = client().list_blobs(folder.bucket, prefix=f"{folder.blob}/", match_glob=f"{plain}/*/manifest.json")
-        return {folder / blob.name.removeprefix(f"{folder.blob}/"): blob.updated.timestamp() for blob in found}
+        found = store(folder).listed(folder, manifests_only=True)
+        return {folder / name: entry.changed for name, entry in found}

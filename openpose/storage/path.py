@@ -1,13 +1,10 @@
 """What a storage path is: a path in the file system, or the address of an object in a bucket.
 
-A `StoragePath` is a `pathlib.Path` or cloudpathlib's `GSPath`, which has the same methods and goes through
-google-cloud-storage with its application default credentials.
+A `StoragePath` is a `pathlib.Path`, or cloudpathlib's `GSPath` or `S3Path`, which have the same methods.
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,33 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from openpose.errors import InputError
+from openpose.storage.store import BucketPath, Store
 
-if TYPE_CHECKING:  # google-cloud-storage takes a second to import, and most runs do not need it
-    from cloudpathlib import GSClient, GSPath
-    from google.cloud.storage import Blob, Client
+if TYPE_CHECKING:
+    from cloudpathlib import GSPath, S3Path
     from typing_extensions import TypeIs
 
-StoragePath: TypeAlias = Union[Path, "GSPath"]  # not a string, so that `StoragePath | None` works at run time too
+# Not a string, so that `StoragePath | None` works at run time too.
+StoragePath: TypeAlias = Union[Path, "GSPath", "S3Path"]
 
+BUCKETS = ("gs://", "s3://")  # how the addresses of buckets begin
 _WILDCARDS = frozenset("*?[]\\")
-_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"  # environment variable of Google's libraries: a credentials file
-BUCKET_CONNECTIONS = 64  # kept open for all threads of a process
 
 
 def path(text: str | StoragePath) -> StoragePath:
-    """Turns text into a storage path: a path in the file system, or `gs://bucket/name`.
+    """Turns text into a storage path: a path in the file system, `gs://bucket/name` or `s3://bucket/name`.
 
     Raises:
         InputError: the text is another kind of address.
     """
     if not isinstance(text, str):
         return text
-    if text.startswith("gs://"):
-        from cloudpathlib import GSPath
-
-        return GSPath(text, client=_bucket_client())
+    if text.startswith(BUCKETS):
+        return _store(text[:5]).path(text)
     if "://" in text:
-        raise InputError(f"{text}: a storage root is a folder or gs://bucket/prefix, nothing else")
+        raise InputError(f"{text}: a storage root is a folder, gs://bucket/prefix or s3://bucket/prefix")
     return Path(text)
 
 
@@ -81,48 +76,27 @@ def without_wildcards(folder: Path) -> Iterator[Path]:
         yield link
 
 
-@functools.cache
-def _bucket_client() -> GSClient:
-    from cloudpathlib import GSClient
-    from cloudpathlib.enums import FileCacheMode
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage import Client
-    from requests.adapters import HTTPAdapter
-
-    try:
-        client = Client(project=None)  # objects need no project, and not every account has a default one
-    except (GoogleAuthError, OSError, ValueError) as error:
-        if problem := _credentials_problem(error):
-            raise InputError(problem) from error
-        client = Client.create_anonymous_client()  # enough to read a public bucket
-    # With more threads than connections to keep, urllib3 warns about each connection that it drops.
-    client._http.mount("https://", HTTPAdapter(pool_maxsize=BUCKET_CONNECTIONS))
-    return GSClient(storage_client=client, file_cache_mode=FileCacheMode.close_file)
-
-
-def _credentials_problem(error: Exception) -> str:
-    """Says what is wrong with the credentials that this machine has; empty if it has none."""
-    reason = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    if named := os.environ.get(_CREDENTIALS):
-        what = f"{_CREDENTIALS} names {named}"
-        if not os.path.isfile(named):
-            return f"{what}, which is not a file here; give the path of a credentials file, or unset the variable"
-        return f"{what}, which cannot be used as credentials ({reason}); give a whole credentials file, or unset it"
-    if "credentials were not found" in reason:
-        return ""
-    return f"the credentials for buckets cannot be used ({reason}); run `gcloud auth application-default login`"
-
-
 def forget_client() -> None:
-    """Drops the connection to buckets; the next path makes one with the environment's settings of that moment."""
-    _bucket_client.cache_clear()
+    """Drops the connections to buckets; the next path makes one with the environment's settings of that moment."""
+    for scheme in _LOADED:
+        _store(scheme).forget_client()
 
 
-def client() -> Client:
-    """The process's connection to buckets."""
-    return _bucket_client().client
+def store(place: BucketPath) -> Store:
+    """The store that a path is in."""
+    return _store(place.cloud_prefix)
 
 
-def blob(place: GSPath, chunk_size: int | None = None) -> Blob:
-    """The object of a path in a bucket, without asking the bucket for it."""
-    return client().bucket(place.bucket).blob(place.blob, chunk_size=chunk_size)
+_LOADED: set[str] = set()
+
+
+def _store(scheme: str) -> Store:
+    """The store of an address's scheme. Its library is imported now: that takes a second, and most runs need none."""
+    _LOADED.add(scheme)
+    if scheme == "s3://":
+        from openpose.storage import s3_store
+
+        return s3_store
+    from openpose.storage import google_store
+
+    return google_store

@@ -6,7 +6,6 @@ Libraries report these in many ways; here each becomes one InputError that names
 from __future__ import annotations
 
 import errno
-import http
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from openpose.errors import InputError, about_file
-from openpose.storage.path import StoragePath, is_local
+from openpose.storage.path import StoragePath, is_local, store
 
 
 @contextmanager
@@ -42,7 +41,7 @@ def user_errors(place: StoragePath) -> Iterator[None]:
 def bucket_errors(place: StoragePath) -> Iterator[None]:
     """Turns a bucket's refusal or silence into one InputError, and a missing object into FileNotFoundError.
 
-    google-cloud-storage retries for two minutes before it reports that the bucket does not answer.
+    The stores' libraries retry for a minute or two before they report that a bucket does not answer.
 
     Raises:
         FileNotFoundError: the object does not exist.
@@ -50,44 +49,8 @@ def bucket_errors(place: StoragePath) -> Iterator[None]:
     if is_local(place):
         yield
         return
-    from google.api_core import exceptions
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption
-
-    try:
+    with store(place).errors(place):
         yield
-    except exceptions.RequestRangeNotSatisfiable:
-        raise
-    except exceptions.NotFound as error:
-        if "/o/" in str(error):  # the address of the request is that of an object, not of a bucket
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place)) from error
-        raise InputError(
-            f"{place}: there is no bucket {place.bucket!r}; make it with "
-            f"`gcloud storage buckets create gs://{place.bucket}`, or give another one"
-        ) from error
-    except (exceptions.GoogleAPIError, GoogleAuthError, DataCorruption) as error:
-        raise InputError(f"{place}: {_bucket_error(error)}") from error
-
-
-def _bucket_error(error: Exception) -> str:
-    """Says what a bucket's error means, and what to do about it."""
-    from google.auth.exceptions import GoogleAuthError, TransportError
-
-    cause = getattr(error, "cause", None) or error  # the last error, when the request was retried
-    code = getattr(cause, "code", None)
-    said = re.sub(r"^[A-Z]+ https?://\S+: ", "", str(getattr(cause, "message", None) or cause))
-    refused = isinstance(cause, GoogleAuthError) and not isinstance(cause, TransportError)
-    if refused or code in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return (
-            f"the bucket refuses it ({said.rstrip('.')}); log in with `gcloud auth application-default login`, or give "
-            "this account the role Storage Object User (roles/storage.objectUser) on the bucket"
-        )
-    if code is not None and code < http.HTTPStatus.INTERNAL_SERVER_ERROR and code != http.HTTPStatus.TOO_MANY_REQUESTS:
-        return f"the bucket refuses it ({said.rstrip('.')}); give another storage root"
-    if code is None:  # requests nests its errors; the innermost says what happened
-        said = said.rsplit(": ", 1)[-1].rstrip("'\")")
-        said += ")" * (said.count("(") - said.count(")"))
-    return f"the bucket cannot be reached ({said.rstrip('.')}); check the network and run again, finished work is kept"
 
 
 @contextmanager

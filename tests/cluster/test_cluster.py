@@ -266,7 +266,7 @@ def other_namespace() -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
-@pytest.mark.parametrize("overlay", ["local", "gpu", "gcs"])
+@pytest.mark.parametrize("overlay", ["local", "gpu", "gcs", "s3"])
 def test_manifests_are_accepted(overlay: str, other_namespace: str, tmp_path: Path) -> None:
     """Those without Kueue's own kinds, which few clusters know."""
     file = tmp_path / f"{overlay}.yaml"

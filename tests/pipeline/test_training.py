@@ -96,7 +96,7 @@ def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, A
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "machines", "small"])
+@pytest.mark.parametrize("name", ["pvc", "gpu", "gcs", "s3", "machines", "small"])
 def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: Path) -> None:
     compiled = compiled_for(name, folder)
     for step, (container, placed) in pods(compiled).items():
@@ -119,7 +119,7 @@ def test_every_pod_has_limits_a_time_out_retries_and_no_root(name: str, folder: 
 
 @pytest.mark.slow
 def test_volume_or_bucket(folder: Path) -> None:
-    for name, claims in (("pvc", ["openpose"]), ("gcs", [])):
+    for name, claims in (("pvc", ["openpose"]), ("gcs", []), ("s3", [])):
         for step, (_, placed) in pods(compiled_for(name, folder)).items():
             assert [mount["constant"] for mount in placed.get("pvcMount", [])] == claims, step
 
@@ -206,7 +206,7 @@ def test_wrong_settings_name_the_file_and_the_field(text: str, said: str, tmp_pa
 
 
 def test_settings_that_are_not_there() -> None:
-    with pytest.raises(InputError, match=r"settings moon: no such file; .* one of: gcs, gpu, machines, pvc, small"):
+    with pytest.raises(InputError, match=r"settings moon: no such file; .* one of: gcs, gpu, machines, pvc, s3, small"):
         settings.read("moon")
 
 
