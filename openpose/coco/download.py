@@ -9,6 +9,7 @@ after its size and checksums were verified. `<name>.json` beside it is written l
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -309,12 +310,12 @@ class _UploadStream:
     def __init__(self, chunks: Iterator[bytes | Restart], before_end: Callable[[Checksums], object]) -> None:
         self.checksums = Checksums()
         self._chunks, self._before_end = chunks, before_end
-        self._waiting, self._position = bytearray(), 0
+        self._waiting, self._position, self._has_ended = bytearray(), 0, False
 
     def tell(self) -> int:
         return self._position
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = sys.maxsize) -> bytes:
         """Returns `size` bytes, fewer only at the end."""
         while len(self._waiting) < size and (chunk := next(self._chunks, None)) is not None:
             if isinstance(chunk, Restart):
@@ -324,6 +325,7 @@ class _UploadStream:
         content = bytes(self._waiting[:size])
         del self._waiting[:size]
         self._position += len(content)
-        if len(content) < size:
+        if len(content) < size and not self._has_ended:
             self._before_end(self.checksums)
+            self._has_ended = True
         return content
