@@ -20,6 +20,8 @@ PLATFORM := ## of make images: such as linux/amd64; several with commas need PUS
 VARIANT := ## of make images: cpu, gpu or serve builds only that one
 RUN :=     ## a run on a cluster, as listed by make runs
 STEP :=    ## one step of it
+OVER :=    ## of make sweep: parameters to vary, such as "stages=2,3 sigma=5..9"
+TRIALS :=  ## of make sweep: number of runs
 SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, s3, or a file like these
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
@@ -38,7 +40,7 @@ for_images := --excludes requirements/images-without.txt -c requirements/dev.txt
 for_server := --excludes requirements/serve-without.txt -c requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain predict schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
+.PHONY: help run sweep setup setup-dev sample compile images tensorboard serve test test-fast lint docs format bench lock clean submit retrain predict schedule unschedule runs cancel logs fetch-model prune manifests deploy undeploy test-cluster
 
 ##@ Use
 
@@ -61,6 +63,13 @@ compile: setup  ## only compile the pipeline, into build/training.yaml
 images: setup  ## build the images of the steps; build/images.json lists them
 	@$(python) -m pipelines.images $${VARIANT:+--variant "$$VARIANT"} $${REGISTRY:+--registry "$$REGISTRY"} \
 	  $(if $(filter 1,$(PUSH)),--push) $${PLATFORM:+--platform "$$PLATFORM"} $(ARGS)
+
+sweep: setup  ## search for better parameters: runs with other values of OVER
+	@$(python) -m pipelines.sweep $(foreach each,$(OVER),--over "$(each)") $${TRIALS:+--trials "$$TRIALS"} \
+	  $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SETTINGS:+--settings "$$SETTINGS"} \
+	  $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
+	  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} \
+	  $${SKELETON:+--param "skeleton=$$SKELETON"} $${CATEGORY:+--param "category=$$CATEGORY"} $(ARGS)
 
 tensorboard: setup  ## show the training curves of OUT in a browser
 	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"

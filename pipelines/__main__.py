@@ -66,6 +66,7 @@ COMMANDS = {
     "serve": Command(
         "Serves a model by KServe's protocols.", "openpose.serving.__main__", "openpose.serving.__main__:Flags"
     ),
+    "sweep": Command("Searches for better parameters.", "pipelines.sweep", "pipelines.sweep:Options"),
     "submit": Command("Runs the pipeline on a cluster.", "pipelines.submit", "pipelines.submit:Options"),
 }
 

@@ -148,11 +148,13 @@ class End:
         verdict: accepted, nothing new, rejected, failed, cancelled or not finished.
         text: report for a terminal.
         page: report in Markdown.
+        summary: of the run; None if it cannot be read.
     """
 
     verdict: str
     text: str
     page: str
+    summary: Summary | None = None
 
     @property
     def code(self) -> int:
@@ -198,7 +200,7 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
     summary = _summary(logs, found)
     if run["state"] == "SUCCEEDED":
         if summary and summary.exit_code != FAILED:
-            return End(summary.verdict, _result(summary), summary.markdown())
+            return End(summary.verdict, _result(summary), summary.markdown(), summary)
         if not summary and (known := verdict(run)):  # the model's figures are on the run's page
             text = f"{known}; the summary of the last step cannot be read, see the run's page"
             if known == DONE:
@@ -206,7 +208,7 @@ def _end(api: Api, run: dict[str, Any], found: list[Step], stopped: bool) -> End
             return _without_summary(known, text)
     text = _failure(summary, found, logs.read)
     if summary and summary.error:
-        return End("failed", text, summary.markdown())
+        return End("failed", text, summary.markdown(), summary)
     return _without_summary("failed", text)  # the last step missed the failure, so its summary is wrong
 
 

@@ -93,6 +93,8 @@ class Options(Request):
     """Print the request and the compiled pipeline, and send nothing."""
     summary: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Append the run's summary to this file, as Markdown."""
+    result: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the run's summary to this file, as JSON."""
     verdict: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the verdict to this file, as make hides exit codes: accepted, nothing new, rejected, failed, cancelled or
     not finished."""
@@ -132,6 +134,8 @@ def submit(options: Options) -> int:
     print(end.text)
     if options.verdict:
         storage.write_text(options.verdict, f"{end.verdict}\n")
+    if options.result and end.summary:
+        storage.write_json(options.result, end.summary.document())
     if options.summary:
         with options.summary.open("a") as file:
             file.write(f"{end.page}\n" + (f"Run `{identifier}`\n" if how else f"[The run's page]({page})\n"))

@@ -47,7 +47,14 @@ COMMANDS = (
         f"components.{step}"
         for step in ("coco_download", "tfrecord_targets", "train", "evaluate", "export", "register")
     ),
-    *("components.train.tf_pose", "pipelines.local", "pipelines.submit", "pipelines.fetch", "pipelines.prune"),
+    *(
+        "components.train.tf_pose",
+        "pipelines.local",
+        "pipelines.sweep",
+        "pipelines.submit",
+        "pipelines.fetch",
+        "pipelines.prune",
+    ),
     "openpose.predict",
     *("openpose.data_service worker", "openpose.records show"),
 )

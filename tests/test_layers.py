@@ -30,7 +30,10 @@ HANDING_ON = {
 STEPS = ("check", "coco_download", "tfrecord_targets", "train", "evaluate", "export", "register", "finish")
 QUICK = [
     *(f"components.{step}.{step}" for step in STEPS),
-    *(f"pipelines.{command}" for command in ("local", "submit", "schedule", "runs", "images", "manifests", "training")),
+    *(
+        f"pipelines.{command}"
+        for command in ("local", "sweep", "submit", "schedule", "runs", "images", "manifests", "training")
+    ),
     "pipelines.__main__",
     *(f"openpose.{wing}.__main__" for wing in ("drawn_people", "evaluation", "networks", "predict", "report")),
     "openpose.data_service",

@@ -57,7 +57,7 @@ def declared(extra: str = "dev") -> tuple[dict[str, str], dict[str, str]]:
 
     def pins(requirements: list[str]) -> dict[str, str]:
         pairs = (requirement.split("==") for requirement in requirements)
-        return {normalized(name): version for name, version in pairs}
+        return {normalized(name.partition("[")[0]): version for name, version in pairs}
 
     return pins(project["dependencies"]), pins(project["optional-dependencies"][extra])
 

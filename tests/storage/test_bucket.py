@@ -295,7 +295,7 @@ def test_newest_manifest_below_any_name(bucket: str, name: str) -> None:
     root = storage.path(f"{bucket}/{name}")
     for number in (1, 2):
         storage.write_json(root / f"runs/{number}/manifest.json", number)
-        time.sleep(0.01)
+        time.sleep(1.0 if bucket.startswith("s3") else 0.01)  # S3 keeps whole seconds
     found = storage.newest_manifest(root / "runs")
     assert str(found) == f"{bucket}/{name}/runs/2/manifest.json"
     assert storage.read_json(found) == 2
