@@ -22,7 +22,7 @@ RUN :=     ## a run on a cluster, as listed by make runs
 STEP :=    ## one step of it
 OVER :=    ## of make sweep: parameters to vary, such as "stages=2,3 sigma=5..9"
 TRIALS :=  ## of make sweep: number of runs
-SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, s3, or a file like these
+SETTINGS := ## settings of the cluster: pvc, small, gpu, machines, gcs, s3, or a file
 CRON :=    ## of make schedule: minute hour day month weekday, such as "0 3 * * *"
 SUMMARY := ## of make submit: file that gets a summary of the run, as Markdown
 VERDICT := ## of make submit: file that gets the verdict, such as accepted or rejected
