@@ -54,12 +54,15 @@ def over_parameters(points: Mapping[str, Sequence[tuple[Any, float]]], figure: s
     """
 
     def draw(axis: Axes, parameter: str) -> None:
-        values = [value for value, _ in points[parameter]]
-        numbers = [value for value in values if isinstance(value, float)]
-        places = values if numbers else [str(value) for value in values]
-        axis.scatter(places, [each for _, each in points[parameter]], color=_COLOURS["training"], s=24)
-        if numbers and 0 < _LOGARITHMIC * min(numbers) < max(numbers):
-            axis.set_xscale("log")
+        values, figures = zip(*sorted(points[parameter], key=lambda point: str(point[0])), strict=True)
+        try:
+            numbers = [float(value) for value in values]
+        except ValueError:
+            axis.scatter([str(value) for value in values], figures, color=_COLOURS["training"], s=24)
+        else:
+            axis.scatter(numbers, figures, color=_COLOURS["training"], s=24)
+            if 0 < _LOGARITHMIC * min(numbers) < max(numbers):
+                axis.set_xscale("log")
         axis.set_ylabel(figure.replace("_", " "), color=_AXES)
         _style(axis, parameter.replace("_", " "))
 

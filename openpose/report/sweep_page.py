@@ -58,7 +58,7 @@ def sweep_page(name: str, by: str, trials: Sequence[Trial], smaller_is_better: b
         for parameter in parameters
     }
     return page.render(
-        title=f"Sweep {name}: {len(trials)} trials by {by.replace('_', ' ')}",
+        title=f"{name}: {len(trials)} trials by {by.replace('_', ' ')}",
         scatter=charts.over_parameters(points, by),
         split_names=[*figures, *parameters, "time", "verdict"],
         tables={"Trials, the best first": rows},
