@@ -25,6 +25,7 @@ IN_A_CLONE = {
     "score": "openpose.score",
     "records": "openpose.records",
     "serve": "openpose.serving",
+    "sweep": "pipelines.sweep",
     "submit": "pipelines.submit",
 }
 # What a user types, and what bash then offers.
