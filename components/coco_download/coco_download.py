@@ -160,7 +160,7 @@ def _unpacked(files: Files, root: storage.StoragePath, signatures: dict[str, str
 class _Checksum:
     """SHA-256 of an annotation file in a state, which tells whether the file has changed since."""
 
-    state: list[int]
+    state: list[str]
     sha256: str
 
 

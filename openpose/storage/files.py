@@ -162,14 +162,17 @@ def changes(folder: StoragePath) -> dict[str, tuple[int, float]]:
     return {name: (entry.size, entry.changed) for name, entry in _listed(folder).items()}
 
 
-def state(place: StoragePath) -> list[int]:
-    """A file's size and the time of its last change, which tell whether it changed.
+def state(place: StoragePath) -> list[str]:
+    """A file's size, and the time of its last change or an object's version: they tell whether it changed.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    found = place.stat()
-    return [found.st_size, found.st_mtime_ns if is_local(place) else int(found.st_mtime)]
+    if is_local(place):
+        described = place.stat()
+        return [str(described.st_size), str(described.st_mtime_ns)]
+    found = _existing(place)
+    return [str(found.size), found.version]
 
 
 def open_binary(place: StoragePath) -> IO[bytes]:
@@ -180,10 +183,7 @@ def open_binary(place: StoragePath) -> IO[bytes]:
     """
     if is_local(place):
         return place.open("rb")
-    found = _found(place)
-    if found is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
-    return found.open()
+    return _existing(place).open()
 
 
 def open_zip(place: StoragePath) -> zipfile.ZipFile:
@@ -321,3 +321,10 @@ def _found(place: BucketPath, patience: float = PATIENCE) -> BucketObject | None
     """The object with its description, None if there is none."""
     with bucket_errors(place):
         return store(place).found(place, patience)
+
+
+def _existing(place: BucketPath) -> BucketObject:
+    found = _found(place)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
+    return found

@@ -9,20 +9,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 from openpose.errors import InputError
 from openpose.storage.store import BucketPath, Store
 
 if TYPE_CHECKING:
-    from cloudpathlib import GSPath, S3Path
     from typing_extensions import TypeIs
 
-# Not a string, so that `StoragePath | None` works at run time too.
-StoragePath: TypeAlias = Union[Path, "GSPath", "S3Path"]
+StoragePath: TypeAlias = Path | BucketPath
 
 BUCKETS = ("gs://", "s3://")  # how the addresses of buckets begin
 _WILDCARDS = frozenset("*?[]\\")
+_stores: dict[str, Store] = {}  # those that this process uses, by the beginning of their addresses
 
 
 def path(text: str | StoragePath) -> StoragePath:
@@ -33,8 +32,8 @@ def path(text: str | StoragePath) -> StoragePath:
     """
     if not isinstance(text, str):
         return text
-    if text.startswith(BUCKETS):
-        return _store(text[:5]).path(text)
+    if (prefix := next(filter(text.startswith, BUCKETS), None)) is not None:
+        return _store(prefix).path(text)
     if "://" in text:
         raise InputError(f"{text}: a storage root is a folder, gs://bucket/prefix or s3://bucket/prefix")
     return Path(text)
@@ -78,8 +77,8 @@ def without_wildcards(folder: Path) -> Iterator[Path]:
 
 def forget_client() -> None:
     """Drops the connections to buckets; the next path makes one with the environment's settings of that moment."""
-    for scheme in _LOADED:
-        _store(scheme).forget_client()
+    for each in _stores.values():
+        each.forget_client()
 
 
 def store(place: BucketPath) -> Store:
@@ -87,16 +86,12 @@ def store(place: BucketPath) -> Store:
     return _store(place.cloud_prefix)
 
 
-_LOADED: set[str] = set()
-
-
-def _store(scheme: str) -> Store:
-    """The store of an address's scheme. Its library is imported now: that takes a second, and most runs need none."""
-    _LOADED.add(scheme)
-    if scheme == "s3://":
+def _store(prefix: str) -> Store:
+    """The store of addresses that begin so. Its library is imported only now, as that takes a second."""
+    if prefix == "s3://":
         from openpose.storage import s3_store
 
-        return s3_store
+        return _stores.setdefault(prefix, s3_store)
     from openpose.storage import google_store
 
-    return google_store
+    return _stores.setdefault(prefix, google_store)

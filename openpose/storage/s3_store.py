@@ -24,6 +24,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, NoCredentialsError
+from botocore.session import get_session
 from cloudpathlib import S3Client, S3Path
 from cloudpathlib.enums import FileCacheMode
 
@@ -60,20 +61,21 @@ def path(text: str) -> S3Path:
 
 @functools.cache
 def _path_client() -> S3Client:
-    return S3Client(boto3_session=_session(), file_cache_mode=FileCacheMode.close_file)
+    return S3Client(boto3_session=_session(PATIENCE), file_cache_mode=FileCacheMode.close_file)
 
 
 @functools.cache
-def _session() -> boto3.Session:
-    try:
-        return boto3.Session()
-    except BotoCoreError as error:
-        raise InputError(f"the settings for S3 cannot be used ({_text(error)}); check AWS_… and ~/.aws") from error
+def _impatient_client() -> Any:
+    return _session(SHORT_PATIENCE).client("s3")
 
 
-@functools.cache
 def _client(patience: float = PATIENCE) -> Any:
-    """A connection whose requests give up after about `patience` seconds."""
+    """The process's connection for requests that may be retried for about so many seconds."""
+    return _impatient_client() if patience <= SHORT_PATIENCE else _path_client().client
+
+
+def _session(patience: float) -> boto3.Session:
+    """What makes connections. Each has one of its own, because threads must not make them from the same one."""
     settings: dict[str, Any] = {
         "max_pool_connections": CONNECTIONS,
         "connect_timeout": SHORT_PATIENCE / 2,
@@ -85,16 +87,18 @@ def _client(patience: float = PATIENCE) -> Any:
         settings["s3"] = {"addressing_style": "path"}
         settings |= dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required")
     try:
-        if _session().get_credentials() is None:
+        session = boto3.Session(botocore_session=(inner := get_session()))
+        if session.get_credentials() is None:
             settings["signature_version"] = UNSIGNED  # enough to read a public bucket
-        return _session().client("s3", config=Config(**settings))
-    except (BotoCoreError, ValueError) as error:
+        inner.set_default_client_config(Config(**settings))
+    except BotoCoreError as error:
         raise InputError(f"the settings for S3 cannot be used ({_text(error)}); check AWS_… and ~/.aws") from error
+    return session
 
 
 def forget_client() -> None:
     """See `Store`."""
-    for made in (_client, _path_client, _session):
+    for made in (_path_client, _impatient_client):
         made.cache_clear()
 
 

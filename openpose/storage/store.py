@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeAlias, Union
 if TYPE_CHECKING:
     from cloudpathlib import GSPath, S3Path
 
-BucketPath: TypeAlias = Union["GSPath", "S3Path"]
+BucketPath: TypeAlias = Union["GSPath", "S3Path"]  # not a string, so that `BucketPath | None` works at run time too
 
 READ_CHUNK = 1 << 20  # bytes that one request reads from an open object
 UPLOAD_CHUNK = 16 << 20  # bytes that one request of a streamed upload sends

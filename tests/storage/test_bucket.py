@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import json
 import os
 import random
 import socket
@@ -37,6 +36,7 @@ from openpose.records.manifest import RecordsManifest
 from openpose.training.manifest import RunManifest
 from tests import process
 from tests.process import Program
+from tests.storage.faults import work_goes_on
 
 AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 Roots: TypeAlias = tuple[Path, storage.StoragePath, storage.StoragePath]
@@ -271,23 +271,7 @@ def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.mark.slow
 def test_faults_of_the_network_are_not_noticed(faulty_network: None, gs_bucket: str, tmp_path: Path) -> None:
-    root = storage.open_root(gs_bucket)
-    large = np.random.default_rng(0).bytes(9_000_000)  # more than goes up in one request
-    storage.write_bytes(root / "large", large)
-    for number in range(4):
-        with storage.atomic_folder(root / "folder") as temporary:
-            for name in "abc":
-                (temporary / name).write_text(json.dumps({"number": number}))
-        assert storage.read_json(root / "folder/b") == {"number": number}
-    assert storage.sizes(root) == {"large": len(large), **dict.fromkeys(("folder/a", "folder/b", "folder/c"), 13)}
-    for _ in range(3):
-        with storage.local_copy(root / "large") as copy:
-            assert copy.read_bytes() == large
-    assert storage.read_range(root / "large", 5_000_000, 1_000_000) == large[5_000_000:6_000_000]
-    storage.remove(root / "folder")
-    with contextlib.suppress(FileNotFoundError):
-        storage.read_bytes(root / "folder/a")
-    assert list(storage.sizes(root)) == ["large"]
+    work_goes_on(storage.open_root(gs_bucket), np.random.default_rng(0).bytes(9_000_000))
 
 
 @pytest.mark.parametrize("name", ["team[a]", "a*b", "{a,b}", "a\\b", "what?"])

@@ -18,6 +18,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from openpose import storage
 from openpose.errors import InputError
 from tests.process import Program
+from tests.storage.faults import work_goes_on
 
 LARGE = bytes(range(256)) * 66_000  # more than goes up in one request
 
@@ -70,20 +71,7 @@ def faulty_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
 
 @pytest.mark.slow
 def test_faults_of_the_network_are_not_noticed(faulty_bucket: str) -> None:
-    root = storage.open_root(faulty_bucket)
-    storage.write_bytes(root / "large", LARGE)
-    for number in range(4):
-        with storage.atomic_folder(root / "folder") as temporary:
-            for name in "abc":
-                (temporary / name).write_text(str(number))
-        assert storage.read_bytes(root / "folder/b") == str(number).encode()
-    assert storage.sizes(root) == {"large": len(LARGE), **dict.fromkeys(("folder/a", "folder/b", "folder/c"), 1)}
-    for _ in range(3):
-        with storage.local_copy(root / "large") as copy:
-            assert copy.read_bytes() == LARGE
-    assert storage.read_range(root / "large", 5_000_000, 1_000_000) == LARGE[5_000_000:6_000_000]
-    storage.remove(root / "folder")
-    assert list(storage.sizes(root)) == ["large"]
+    work_goes_on(storage.open_root(faulty_bucket), LARGE)
 
 
 def test_object_that_changes_while_it_is_read(s3_bucket: str) -> None:
@@ -117,6 +105,24 @@ def test_killed_upload_leaves_the_old_object(s3_bucket: str, tmp_path: Path) -> 
     assert list(storage.sizes(root)) == ["model"]
     assert Program("tests.storage.upload", str(file), str(root / "model")).wait() == 0
     assert storage.size(root / "model") == file.stat().st_size
+
+
+def test_every_request_is_sent_to_the_servers_own_name(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server other than Amazon's has no host name for each bucket."""
+    app, hosts = DomainDispatcherApplication(create_backend_app), set()
+
+    def listening(environ: dict[str, Any], start_response: Any) -> Any:
+        hosts.add(environ["HTTP_HOST"])
+        return app(environ, start_response)
+
+    for server in serve(listening, monkeypatch):
+        place = storage.open_root(f"s3://{s3_server}/names") / "a"
+        storage.write_bytes(place, b"content")
+        before = storage.state(place)
+        assert place.exists()
+        storage.write_bytes(place, b"another")
+        assert storage.state(place) != before
+        assert hosts == {f"localhost:{server.server_port}"}
 
 
 # Buckets that cannot be used
