@@ -66,10 +66,7 @@ images: setup  ## build the images of the steps; build/images.json lists them
 
 sweep: setup  ## search for better parameters: runs with other values of OVER
 	@$(python) -m pipelines.sweep $(foreach each,$(OVER),--over "$(each)") $${TRIALS:+--trials "$$TRIALS"} \
-	  $${DATA:+--data "$$DATA"} $${OUT:+--out "$$OUT"} $${SETTINGS:+--settings "$$SETTINGS"} \
-	  $${MODEL:+--param "model=$$MODEL"} $${WIDTH:+--param "width=$$WIDTH"} $${SIZE:+--param "size=$$SIZE"} \
-	  $${EPOCHS:+--param "epochs=$$EPOCHS"} $${BATCH:+--param "batch_size=$$BATCH"} $${LR:+--param "learning_rate=$$LR"} \
-	  $${SKELETON:+--param "skeleton=$$SKELETON"} $${CATEGORY:+--param "category=$$CATEGORY"} $(ARGS)
+	  $${OUT:+--out "$$OUT"} $(asked) $(ARGS)
 
 tensorboard: setup  ## show the training curves of OUT in a browser
 	@$(python) -c "import openpose, tensorboard.main as t; t.run_main()" --logdir "$${OUT:-out}"

@@ -66,6 +66,21 @@ def converted(values: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict
     return {name: known[name].convert(value) for name, value in values.items()}
 
 
+def named(texts: Iterable[str], flag: str) -> dict[str, str]:
+    """The values in texts such as `epochs=5`, by name.
+
+    Raises:
+        InputError: a text has no `=`; the message names the flag that it was given with.
+    """
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"{flag} {text}: give NAME=VALUE, such as epochs=5")
+        values[name.replace("-", "_")] = value
+    return values
+
+
 def call(step: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     """Calls a step with values by name, as KFP passes them; distributes them over its parameters dataclasses.
 

@@ -21,7 +21,7 @@ import tyro
 import yaml
 
 from components import revision
-from components.command import converted, read_yaml
+from components.command import converted, named, read_yaml
 from openpose import storage
 from openpose.drawn_people.source import SAMPLE
 from openpose.errors import InputError, reports_errors
@@ -221,11 +221,7 @@ def parameters(file: Path | None, given: Sequence[str], settings: Settings, dag:
         InputError: a parameter is unknown, is missing or has another type.
     """
     values = read_yaml(file, dag.parameters) if file else {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
-        values[name.replace("-", "_")] = value
+    values |= named(given, "--param")
     if "source" in dag.parameters and "source" not in values | settings.parameters:
         values = {"source": SAMPLE} | local.SAMPLE | values
     values = converted(values, dag.parameters)

@@ -15,12 +15,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 import yaml
 
-from components.command import converted
+from components.command import converted, named
+from components.finish.summary import ACCEPTED, REJECTED
+from components.parameters import dag_parameters
 from openpose import storage
 from openpose.errors import InputError, reports_errors
 from openpose.parameters import Parameter
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
+Figure = Literal["ap", "valid_loss", "rmse", "median_error", "p90_error", "pck_5", "pck_10", "found"]
 SMALLER_IS_BETTER = ("valid_loss", "rmse", "median_error", "p90_error")
 POWERS = 10.0  # a range whose ends differ by this factor or more is searched on a logarithmic scale
+FIGURES: tuple[str, ...] = get_args(Figure)
 GIVE_UP = 3  # the first trials; if all of them fail, so would the others
 ERROR, SUMMARY, SEARCH = "error", "summary", "search"  # what the file keeps of trials and of the study
 STOPPED = (130, 143)  # exit codes after Ctrl-C and a termination signal
@@ -47,18 +51,18 @@ class Options:
     A range over a factor of 10 or more is searched on a logarithmic scale."""
     trials: int = 10
     """Number of runs, with those of earlier calls. Where all combinations of values are fewer, each is run once."""
-    by: Literal["ap", "valid_loss", "rmse", "median_error", "p90_error", "pck_5", "pck_10", "found"] = "ap"
+    by: Figure = "ap"
     """The figure that is to become better."""
     name: str = "sweep"
     """Name of the sweep. Its files are in OUT/sweeps/NAME; on a cluster, its runs are in the experiment NAME."""
-    data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
-    """Data, as for a run; by default drawn people."""
     param: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """A parameter with the same value in all trials; may be repeated."""
+    """A parameter with the same value in all trials, such as source=DATA (by default, drawn people); may be repeated."""
     out: Path = Path("out")
     """Folder for all output."""
     settings: str = ""
     """Settings of a cluster, to run the trials there: a .yaml file, or the name of one in pipelines/clusters."""
+    namespace: str = ""
+    """Namespace of the user, in a Kubeflow with several users."""
     parallel: int = 1
     """Number of trials at the same time, on a cluster."""
     seed: int = 0
@@ -121,8 +125,12 @@ class Range:
 def main(arguments: Sequence[str] | None = None, program: str = "python -m pipelines.sweep") -> int:
     """Runs the sweep; returns the exit code."""
     options = tyro.cli(Options, prog=program, args=arguments)
+    from pipelines import in_place  # KFP takes seconds, which --help should not spend
+
     try:
-        return Sweep(options).run()
+        sweep = Sweep(options)
+        with in_place.alone(sweep.folder):
+            return sweep.run()
     except KeyboardInterrupt:
         print("stopped; the trials so far are kept, and the same command goes on from there", file=sys.stderr)
         return STOPPED[0]
@@ -144,7 +152,10 @@ class Sweep:
         if options.parallel > 1 and not options.settings:
             raise InputError("parallel trials need a cluster; give its --settings, or leave --parallel out")
         self.options, self.ranges = options, [Range.read(text) for text in options.over]
-        self.same = converted(dict(_pair(text) for text in options.param), local.PARAMETERS)
+        known = dag_parameters()
+        if not options.settings:
+            known = {"source": known["source"], **local.PARAMETERS}
+        self.same = converted(named(options.param, "--param"), known)
         self.folder = options.out.absolute() / "sweeps" / options.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.study = self._study()
@@ -162,11 +173,11 @@ class Sweep:
             load_if_exists=True,
         )
         search = {"over": sorted(self.options.over), "by": self.options.by, "param": sorted(self.options.param)}
-        known = study.user_attrs.setdefault(SEARCH, search)
+        known = study.user_attrs.get(SEARCH, search)
         if known != search:
             raise InputError(
-                f"{self.folder}: this sweep searches {' '.join(known['over'])} by {known['by']}; give the same again, "
-                "or another --name"
+                f"{self.folder}: this sweep searches {' '.join(known['over'])} by {known['by']} with "
+                f"{' '.join(known['param']) or 'no --param'}; give the same again, or another --name"
             )
         study.set_user_attr(SEARCH, search)
         # Without the number of trials, a sweep that goes on would propose the same values again.
@@ -223,7 +234,7 @@ class Sweep:
             InputError: the run failed.
             KeyboardInterrupt: it was stopped.
         """
-        print(f"trial {number}: {_listed(values)}", flush=True)
+        print(f"trial {number}: {_words(values)}", flush=True)
         result = self.folder / f"trial-{number}.json"
         result.unlink(missing_ok=True)
         code = subprocess.run([sys.executable, "-m", *self._command(number, values, result)]).returncode
@@ -232,7 +243,7 @@ class Sweep:
         if not self.options.settings and (self.options.out / "summary.json").exists():
             shutil.copyfile(self.options.out / "summary.json", result)
         summary: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
-        if code not in (0, 3):
+        if code not in (ACCEPTED, REJECTED):
             raise InputError(summary.get("error") or f"the run ended with exit code {code}, see above")
         if summary.get(self.options.by) is None:
             raise InputError(f"the run has no {self.options.by}")
@@ -240,15 +251,14 @@ class Sweep:
 
     def _command(self, number: int, values: dict[str, Any], result: Path) -> list[str]:
         """The command of a trial's run."""
-        options, config = self.options, self.folder / f"trial-{number}.yaml"
-        source = {"source": options.data} if options.settings and options.data else {}
-        storage.write_text(config, yaml.safe_dump(self.same | values | source, sort_keys=False))
+        options, config, values = self.options, self.folder / f"trial-{number}.yaml", self.same | values
+        data = [] if options.settings or "source" not in values else ["--data", values.pop("source")]
+        storage.write_text(config, yaml.safe_dump(values, sort_keys=False))
         if not options.settings:
-            data = ["--data", options.data] if options.data else []
             return ["pipelines.local", "--out", str(options.out), "--config", str(config), *data]
-        name = f"{options.name} {number}"
-        where = ["--settings", options.settings, "--experiment", options.name, "--name", name]
-        return ["pipelines.submit", *where, "--config", str(config), "--result", str(result)]
+        where = ["--settings", options.settings, *(["--namespace", options.namespace] if options.namespace else [])]
+        names = ["--experiment", options.name, "--name", f"{options.name} {number}"]
+        return ["pipelines.submit", *where, *names, "--config", str(config), "--result", str(result)]
 
     def _tell(self, trial: "Trial", future: "Future[dict[str, Any]]") -> None:
         """Keeps a trial's outcome, and writes the page."""
@@ -261,7 +271,7 @@ class Sweep:
             trial.set_user_attr(ERROR, str(error))
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            trial.set_user_attr(SUMMARY, {name: summary[name] for name in ("verdict", "steps", *SHOWN)})
+            trial.set_user_attr(SUMMARY, {name: summary.get(name) for name in ("verdict", "steps", *FIGURES)})
             self.study.tell(trial, summary[self.options.by])
         self._write_page()
         finished = self.finished()
@@ -284,8 +294,8 @@ class Sweep:
         rows = []
         for trial in self.finished():
             summary = trial.user_attrs.get(SUMMARY, {})
-            seconds = sum(step["seconds"] or 0.0 for step in summary.get("steps", {}).values())
-            figures = {name: summary.get(name) for name in SHOWN}
+            seconds = sum(step["seconds"] or 0.0 for step in (summary.get("steps") or {}).values())
+            figures = {name: summary.get(name) for name in FIGURES}
             verdict = summary.get("verdict") or f"failed: {trial.user_attrs.get(ERROR)}"
             rows.append(Row(trial.number, dict(trial.params), figures, verdict, seconds))
         is_smaller_better = self.options.by in SMALLER_IS_BETTER
@@ -303,24 +313,14 @@ class Sweep:
         lines = ["", f"sweep {self.options.name}: {counted}"]
         if best is not None:
             lines.append(
-                f"  best {self.options.by}  {best.value:.4g}  with {_listed(best.params)}  (trial {best.number})"
+                f"  best {self.options.by}  {best.value:.4g}  with {_words(best.params)}  (trial {best.number})"
             )
             lines.append(f"  parameters  {self.folder / 'best.yaml'}, for --config of a run")
         lines.append(f"  page        {self.folder / 'report.html'}")
         return "\n".join(lines)
 
 
-SHOWN = ("ap", "valid_loss", "rmse", "median_error", "p90_error", "pck_5", "pck_10", "found")  # figures of a trial
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--param {text}: give NAME=VALUE, such as epochs=5")
-    return name.replace("-", "_"), value
-
-
-def _listed(values: dict[str, Any]) -> str:
+def _words(values: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
     )

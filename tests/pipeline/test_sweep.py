@@ -110,6 +110,7 @@ def test_trials_that_fail_are_named(call: Any, tmp_path: Path, capsys: pytest.Ca
         (["--over", "epochs=9..3"], "the range is empty; give its lower end first"),
         (["--over", "model=a..b"], "model is 'a'; choose one of"),
         (["--over", "width=0.5,1", "--parallel", "2"], "parallel trials need a cluster"),
+        (["--over", "width=0.5,1", "--param", "root=gs://bucket/a"], "unknown parameter 'root'"),
         (["--over", "width=0.5,1", "--param", "epochs"], "--param epochs: give NAME=VALUE"),
     ],
 )
@@ -121,7 +122,10 @@ def test_what_cannot_be_searched(call: Any, flags: list[str], said: str, capsys:
 def test_another_search_needs_another_name(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--over", "stages=2,3") == 0
     assert call("--over", "stages=2,4") == 1
-    assert "this sweep searches stages=2,3 by ap; give the same again, or another --name" in capsys.readouterr().err
+    assert (
+        "this sweep searches stages=2,3 by ap with no --param; give the same again, or another"
+        in capsys.readouterr().err
+    )
 
 
 def test_values_have_the_kind_of_their_parameter() -> None:
@@ -131,8 +135,25 @@ def test_values_have_the_kind_of_their_parameter() -> None:
         Range.read("stages=1.5..3")
 
 
+def test_here_the_source_is_the_data_of_a_run(tmp_path: Path) -> None:
+    sweep = Sweep(Options(over=("stages=2,3",), out=tmp_path, param=("source=/some mice", "epochs=2")))
+    module, *flags = sweep._command(0, {"stages": 3}, tmp_path / "trial-0.json")
+    assert module == "pipelines.local"
+    options, parameters = local.parse(flags)
+    assert (options.data, options.out) == ("/some mice", tmp_path)
+    assert (parameters["stages"], parameters["epochs"]) == (3, 2)
+
+
 def test_on_a_cluster_each_trial_is_submitted(tmp_path: Path) -> None:
-    options = Options(over=("stages=2,3",), out=tmp_path, settings="gpu", data="gs://mice", name="try", parallel=2)
+    options = Options(
+        over=("stages=2,3",),
+        out=tmp_path,
+        settings="gpu",
+        name="try",
+        parallel=2,
+        namespace="me",
+        param=("source=gs://mice", "root=s3://pose/a"),
+    )
     module, *flags = Sweep(options)._command(4, {"stages": 3}, tmp_path / "trial-4.json")
     assert module == "pipelines.submit"
     made = tyro.cli(submit.Options, args=flags)
@@ -143,4 +164,5 @@ def test_on_a_cluster_each_trial_is_submitted(tmp_path: Path) -> None:
         tmp_path / "trial-4.json",
     )
     assert made.params_file
-    assert yaml.safe_load(made.params_file.read_text()) == {"stages": 3, "source": "gs://mice"}
+    assert made.namespace == "me"
+    assert yaml.safe_load(made.params_file.read_text()) == {"stages": 3, "source": "gs://mice", "root": "s3://pose/a"}
