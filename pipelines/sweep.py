@@ -56,7 +56,7 @@ class Options:
     name: str = "sweep"
     """Name of the sweep. Its files are in OUT/sweeps/NAME; on a cluster, its runs are in the experiment NAME."""
     param: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=VALUE")] = ()
-    """A parameter with the same value in all trials, such as source=DATA (by default, drawn people); may be repeated."""
+    """A parameter with the same value in all trials, such as source=DATA (by default drawn people); may be repeated."""
     out: Path = Path("out")
     """Folder for all output."""
     settings: str = ""
