@@ -112,7 +112,7 @@ def pictures(split: RecordsManifest, skeleton: Skeleton, count: int) -> Pictures
         [example["encoded"] for example in examples],
         [read.decode_picture(example) for example in examples],
         [int(example["id"]) for example in examples],
-        read.ground_truth(split, skeleton, count),
+        read.ground_truth(read.examples(split, skeleton, end=count), skeleton),
     )
 
 

@@ -84,7 +84,7 @@ def measure(
             f"{model.path}: the network does not take all pictures of height {inputs.size[0]} or {height} "
             f"({str(error).splitlines()[0]}); export it with free height and width"
         ) from error
-    truth = read.ground_truth(split, skeleton)
+    truth = read.ground_truth(read.examples(split, skeleton), skeleton)
     apart = pixel_errors(truth, run.detections, skeleton)
     best, worst = run.gallery.chosen()
     return Measured(

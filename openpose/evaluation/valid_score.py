@@ -28,8 +28,9 @@ class ValidScore:
     """
 
     def __init__(self, split: RecordsManifest, images: int, skeleton: Skeleton) -> None:
-        self._split, self._images, self._skeleton = split, images, skeleton
-        self.truth = read.ground_truth(split, skeleton, images)
+        self._skeleton = skeleton
+        self._examples = read.examples(split, skeleton).take(images)  # made once: that takes longer than to read a few
+        self.truth = read.ground_truth(self._examples, skeleton)
         if not any(person["num_keypoints"] and not person["iscrowd"] for person in self.truth["annotations"]):
             raise InputError(
                 f"ap_images is {images}, but nobody is labelled in the first {len(self.truth['images'])} pictures of "
@@ -52,7 +53,7 @@ class ValidScore:
     def detections(self, predictor: Predictor, stopped: Callable[[], bool]) -> list[dict[str, Any]] | None:
         """Finds people in the pictures; returns COCO results, or None if it was stopped."""
         detections: list[dict[str, Any]] = []
-        for record in read.examples(self._split, self._skeleton).take(self._images).as_numpy_iterator():
+        for record in self._examples.as_numpy_iterator():
             if stopped():
                 return None
             people = predictor.people(read.decode_picture(record))

@@ -179,7 +179,7 @@ def _whole_samples(
     return _map_or_blank(
         examples,
         lambda example, _: dense.whole_sample(example, skeleton, parameters, stored),
-        lambda example: _renderer(parameters, skeleton)(regions.blank(example["id"], skeleton)),
+        lambda example: render.blank(example["id"], parameters.size, parameters.grid, skeleton),
     )
 
 

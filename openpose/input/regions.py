@@ -14,7 +14,6 @@ A region is a dict, from which `render.py` makes a sample:
 | id | int64 | the picture's id |
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -27,6 +26,8 @@ from openpose.records import schema
 from openpose.skeleton import Skeleton
 
 Tensors = dict[str, tf.Tensor]
+
+JPEG_RATIOS = (1, 2, 4, 8)  # how many pixels, in each direction, TensorFlow's decoder of JPEGs can average
 
 # Fills up the smaller regions of a batch: grey, as outside of a picture, and an endless run. Not tensors, as
 # devices are chosen before TensorFlow's first operation.
@@ -117,29 +118,15 @@ def _decoded(encoded: tf.Tensor, picture: tf.Tensor, window: tf.Tensor, ratio: t
         ratio: a power of two.
     """
 
-    def jpeg(by_decoder: int) -> Callable[[], tf.Tensor]:
-        decode = partial(tf.io.decode_and_crop_jpeg, encoded, channels=3, ratio=by_decoder)
-        return lambda: _means(decode, -(-picture // by_decoder), window, ratio // by_decoder)
-
-    def png(part: tf.Tensor) -> tf.Tensor:
-        return tf.slice(tf.io.decode_png(encoded, channels=3), [*tf.unstack(part[:2]), 0], [*tf.unstack(part[2:]), 3])
-
-    halvings = tf.reduce_sum(tf.cast(ratio >= [2, 4, 8], tf.int32))
-    return tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.switch_case(halvings, [jpeg(1), jpeg(2), jpeg(4), jpeg(8)]),
-        lambda: _means(png, picture, window, ratio),
-    )
-
-
-def _means(
-    decode: Callable[[tf.Tensor], tf.Tensor], picture: tf.Tensor, window: tf.Tensor, ratio: tf.Tensor
-) -> tf.Tensor:
-    """Decodes a window of a picture and averages it over ratio × ratio pixels; the window is in averaged pixels."""
-    factor = tf.cast(ratio, tf.int32)
+    is_jpeg = tf.io.is_jpeg(encoded)
+    by_decoder = tf.where(is_jpeg, tf.minimum(ratio, JPEG_RATIOS[-1]), 1)
+    factor = tf.cast(ratio // by_decoder, tf.int32)  # what the decoder leaves to average
     start, whole = window[:2] * factor, window[2:] * factor
-    inside = tf.minimum(whole, tf.cast(picture, tf.int32) - start)
-    pixels = decode(tf.concat([start, inside], 0))
+    inside = tf.minimum(whole, tf.cast(-(-picture // by_decoder), tf.int32) - start)
+    part = tf.concat([start, inside], 0)
+
+    def png() -> tf.Tensor:
+        return tf.slice(tf.io.decode_png(encoded, channels=3), [*tf.unstack(start), 0], [*tf.unstack(inside), 3])
 
     def means() -> tf.Tensor:
         # At the picture's edge there are fewer pixels to average: a fourth channel counts them.
@@ -148,6 +135,9 @@ def _means(
         sums = tf.reduce_sum(tf.reshape(filled, [window[2], factor, window[3], factor, 4]), [1, 3])
         return tf.cast(tf.round(sums[..., :3] / sums[..., 3:]), tf.uint8)
 
+    jpeg = [partial(tf.io.decode_and_crop_jpeg, encoded, part, channels=3, ratio=each) for each in JPEG_RATIOS]
+    halvings = tf.reduce_sum(tf.cast(by_decoder >= JPEG_RATIOS[1:], tf.int32))
+    pixels = tf.switch_case(tf.where(is_jpeg, halvings, len(jpeg)), [*jpeg, png])
     return tf.cond(factor > 1, means, lambda: pixels)
 
 

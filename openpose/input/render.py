@@ -32,6 +32,18 @@ def render_batch(regions: Tensors, size: tuple[int, int], skeleton: Skeleton, pa
     return {"image": image, "maps": maps, "mask": mask, "id": regions["id"]}
 
 
+def blank(picture_id: tf.Tensor, size: tuple[int, int], grid: tuple[int, int], skeleton: Skeleton) -> Tensors:
+    """The sample of a blank region: a grey image without people; its loss mask is 0."""
+    image = tf.fill([*size, 3], np.uint8(PADDING_GREY))
+    background = tf.one_hot(skeleton.num_heatmaps - 1, skeleton.num_maps)
+    return {
+        "image": image,
+        "maps": tf.tile(background[None, None], [*grid, 1]),
+        "mask": tf.zeros([*grid, 1]),
+        "id": picture_id,
+    }
+
+
 def render_image(region: Tensors, size: tuple[int, int]) -> tf.Tensor:
     """Renders a region's image, uint8 [H, W, 3], with OpenCV, which is ten times as fast as TensorFlow on a CPU."""
 

@@ -68,17 +68,16 @@ def decode_picture(example: dict[str, Any]) -> np.ndarray:
         return np.full((example["height"], example["width"], 3), 128, np.uint8)
 
 
-def ground_truth(manifest: RecordsManifest, skeleton: Skeleton, first: int = -1) -> dict[str, Any]:
-    """Makes a COCO keypoint document from a split's records, for scoring with pycocotools.
+def ground_truth(records: tf.data.Dataset, skeleton: Skeleton) -> dict[str, Any]:
+    """Makes a COCO keypoint document from parsed Examples, for scoring with pycocotools.
 
     Args:
-        manifest: of the split's records.
+        records: from `examples`.
         skeleton: of the people.
-        first: number of images to use, from the first one on; -1 uses all.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for example in examples(manifest, skeleton).take(first).as_numpy_iterator():
+    for example in records.as_numpy_iterator():
         image_id = int(example["id"])
         images.append(
             {

@@ -164,6 +164,7 @@ class _Loop:
         self.sums = {name: tf.constant(notes.get("sums", {}).get(name, 0.0)) for name in loss.NAMES}
         self.unchecked: list[tuple[int, dict[str, Any], Any]] = []  # step, losses and sample ids
         self.last_batch: dict[str, Any] | None = None
+        self.first_valid: list[dict[str, tf.Tensor]] = []  # samples of the first batches of the latest validation
         self.saved_step, self.saved_time, self.drawn_time = self.step, time.monotonic(), -math.inf
 
     def run(self) -> TrainResult:
@@ -277,22 +278,18 @@ class _Loop:
         """The validation split's batches; made once, because that takes longer than a small validation."""
         return self.trainer.validation_batches(self.valid_records)
 
-    @cached_property
-    def _valid_pictures(self) -> dict[str, np.ndarray]:
-        """The validation samples that are drawn."""
-        whole = self.parameters.whole_inputs(self.valid_records)
-        valid = batches.validation(self.valid_records, self.skeleton, whole, VALIDATION_PICTURES)
-        return next(valid.take(1).as_numpy_iterator())
-
     def _validate(self) -> dict[str, float] | None:
         """The valid losses over the whole validation split and, if requested, `valid_ap`; None when stopped.
 
         Of several workers only the chief computes the AP.
         """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
+        self.first_valid = []
         for batch in self._valid_batches:
             if self.trainer.any_worker(self.stopped()):
                 return None
+            if sum(len(samples["id"]) for samples in self.first_valid) < VALIDATION_PICTURES:
+                self.first_valid.append(self._local_samples(batch))
             for name, value in self.trainer.valid_step(batch).items():
                 total[name] += float(value)
         values = {f"valid_{name}": value / self.valid_records.counts["images"] for name, value in total.items()}
@@ -311,15 +308,18 @@ class _Loop:
         if not self.writes or (not last and time.monotonic() - self.drawn_time < PICTURES_SECONDS):
             return
         self.drawn_time = time.monotonic()
-        groups = {"validation samples": self._valid_pictures}
+        valid = {name: tf.concat([samples[name] for samples in self.first_valid], 0) for name in self.first_valid[0]}
+        groups = {"validation samples": (valid, VALIDATION_PICTURES)}
         if self.last_batch is not None:
-            local = self.trainer.samples(
-                {name: self.trainer.local(value)[0] for name, value in self.last_batch.items()}
-            )
-            groups["training samples"] = {name: value[:TRAINING_PICTURES].numpy() for name, value in local.items()}
-        for name, group in groups.items():
-            found = self.trainer.maps(group["image"].astype(np.float32)).numpy()
+            groups["training samples"] = (self._local_samples(self.last_batch), TRAINING_PICTURES)
+        for name, (samples, count) in groups.items():
+            group = {key: value[:count].numpy() for key, value in samples.items()}
+            found = self.trainer.maps(group["image"]).numpy()
             self.log.pictures(name, self.step, group, found, self.skeleton)
+
+    def _local_samples(self, batch: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """The samples of a global batch that the first replica of this process has."""
+        return self.trainer.samples({name: self.trainer.local(value)[0] for name, value in batch.items()})
 
     def _save_is_due(self) -> bool:
         steps, minutes = self.settings.save_steps, self.settings.save_minutes

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -19,6 +20,8 @@ from openpose.training import data_service, optimizer, schedule
 from openpose.training.batch_queue import BatchQueue
 from openpose.training.parameters import TrainParameters
 
+# No Python control flow here depends on tensors, and translating it with AutoGraph takes seconds.
+_traced = partial(tf.function, autograph=False)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -72,7 +75,7 @@ class Trainer:
                 )
             )
             self.optimizer = optimizer.make(parameters, self.rate, self.model)
-        compiled = tf.function(self._losses_and_gradients, jit_compile=True)
+        compiled = _traced(self._losses_and_gradients, jit_compile=True)
         # Only with XLA a function of its own: synchronised batch norm must not be in a nested function.
         self._backward = compiled if xla else self._losses_and_gradients
 
@@ -107,7 +110,9 @@ class Trainer:
     def validation_batches(self, records: RecordsManifest) -> Iterable[Any]:
         """Global batches that contain each image of the split once, each time that they are iterated."""
         inputs, batch = self.parameters.whole_inputs(records), self.parameters.batch_size
-        return self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
+        made = self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
+        self.valid_step.get_concrete_function(made.element_spec)  # the last batch may be smaller: one function for all
+        return made
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
         """A dataset of global batches."""
@@ -119,17 +124,17 @@ class Trainer:
             )
         )
 
-    @tf.function
+    @_traced
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Trains on a global batch; returns its losses and `gradient_norm`."""
         return self._sum(self.strategy.run(self._train_replica, args=(batch,)))
 
-    @tf.function
+    @_traced
     def valid_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Losses of a global batch times its size, with `training=False`; may be summed over batches."""
         return self._sum(self.strategy.run(self._valid_replica, args=(batch,)))
 
-    @tf.function(reduce_retracing=True)
+    @partial(_traced, input_signature=[tf.TensorSpec([None, None, None, 3])])
     def maps(self, images: tf.Tensor) -> tf.Tensor:
         """The last stage's maps of images on one device."""
         return tf.cast(networks.stage_outputs(self.model, images, training=False)[-1], tf.float32)
@@ -142,7 +147,7 @@ class Trainer:
         """The sum of each worker's value over all replicas. All workers must call this at the same step."""
         return float(self._total(tf.constant(value, tf.float64))) if self.several_workers else value * self.replicas
 
-    @tf.function
+    @_traced
     def _total(self, value: tf.Tensor) -> tf.Tensor:
         return self.strategy.reduce(
             tf.distribute.ReduceOp.SUM, self.strategy.run(tf.identity, args=(value,)), axis=None

@@ -38,7 +38,7 @@ def test_damaged_shard_is_named(tmp_path: Path) -> None:
 
 
 def test_ground_truth_is_what_pycocotools_expects(tmp_path: Path) -> None:
-    truth = read.ground_truth(write(tmp_path, {"a.jpg": encoded()}), OPENPOSE)
+    truth = read.ground_truth(read.examples(write(tmp_path, {"a.jpg": encoded()}), OPENPOSE), OPENPOSE)
     assert truth["annotations"][0]["num_keypoints"] == 17
     assert truth["annotations"][0]["keypoints"][:6] == [10, 20, 2, 11, 21, 2]
     assert truth["categories"][0]["skeleton"][0] == [16, 14]
