@@ -1,4 +1,10 @@
-"""A network of a few layers, for tests of what surrounds a network: TensorFlow makes its functions in a moment."""
+"""A network of a few layers, for tests of what surrounds a network: TensorFlow makes its functions in a moment.
+
+`python -m tests.tiny module arguments…` runs a program of this repository with this network.
+"""
+
+import runpy
+import sys
 
 import keras
 
@@ -24,3 +30,9 @@ def network(skeleton: Skeleton, width: float, stages: int) -> keras.Model:
 def stand_in() -> None:
     """From now on this process builds the tiny network where `mobilenet_thin` is named."""
     mobilenet.mobilenet_thin = network
+
+
+if __name__ == "__main__":
+    stand_in()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

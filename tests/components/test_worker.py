@@ -16,7 +16,7 @@ from openpose.records.manifest import RecordsManifest
 
 def worker(*flags: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "components.train.worker", *flags],
+        [sys.executable, "-u", "-m", "tests.tiny", "components.train.worker", *flags],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -41,7 +41,7 @@ from tests.storage.faults import work_goes_on
 AnyManifest = TypeVar("AnyManifest", bound=storage.Manifest)
 Roots: TypeAlias = tuple[Path, storage.StoragePath, storage.StoragePath]
 OPENPOSE = skeleton.OPENPOSE18
-NETWORK = {"size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
+NETWORK = {"model": "mobilenet_thin", "size": 64, "batch_size": 4, "width": 0.2, "stages": 2, "learning_rate": "0.003"}
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def make_records(root: storage.StoragePath, images_per_shard: int = 10) -> dict[
 def start_training(arguments: dict[str, str], epochs: int) -> Program:
     values = arguments | NETWORK | {"epochs": epochs}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
-    return Program("components.train", *flags)
+    return Program("tests.tiny", "components.train", *flags)
 
 
 def newest(root: storage.StoragePath, kind: type[AnyManifest], folder: str) -> AnyManifest:
