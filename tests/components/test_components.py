@@ -325,9 +325,10 @@ def test_training_parameters_that_make_no_sense(
 @pytest.mark.slow
 def test_disk_that_is_full_in_mid_training_loses_nothing(prepared: dict[str, str], tmp_path: Path) -> None:
     arguments = prepared | {"root": str(tmp_path)}
-    values = {"size": 64, "width": 0.2, "stages": 1, "batch_size": 4, "epochs": 12, "save_steps": 5}
+    network = {"model": "mobilenet_thin", "width": 0.2, "stages": 1}
+    values = {**network, "size": 64, "batch_size": 4, "epochs": 12, "save_steps": 5}
     words = shlex.split(command.line(train, "components.train", DEFAULTS | arguments | values))
-    training = process.Program(*words)
+    training = process.Program("tests.tiny", *words)
     while not (saved := sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))) and training.poll() is None:
         time.sleep(0.01)
     resource.prlimit(training.pid, resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -337,7 +338,7 @@ def test_disk_that_is_full_in_mid_training_loses_nothing(prepared: dict[str, str
     assert "Traceback" not in "".join(errors)
     left = sorted(tmp_path.glob("runs/*/checkpoints/step-*/state.index"))
     assert left[-1] >= saved[-1]
-    again = process.run(*words)
+    again = process.run("tests.tiny", *words)
     assert again.returncode == 0, again.stderr
     assert "warning" not in again.stderr, "the checkpoint that was left is whole"
     (manifest,) = tmp_path.glob("runs/*/manifest.json")

@@ -45,7 +45,7 @@ def compiled(folder: Path) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> list[dict[str, Any]]:
-    documents = list(yaml.safe_load_all(path.read_text()))
+    documents = list(yaml.load_all(path.read_text(), yaml.CSafeLoader))  # the safe loader in C: ten times as fast
     documents[0].pop("sdkVersion")
     return documents
 
