@@ -23,7 +23,7 @@ class RunRequest(Parameters):
     root: str
     """Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix."""
     workers: Annotated[int, Limits(least=1)] = 2
-    """Number of workers that write the training split's records in parallel."""
+    """Number of workers that write the training split's records, and evaluate the model, in parallel."""
     only_new: bool = False
     """Stop after the data step if the champion was made by the same code from the same data and parameters."""
     revision: str = ""

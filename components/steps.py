@@ -6,7 +6,7 @@ STEPS = {
     "coco_download": ("coco_download",),
     "tfrecord_targets": ("tfrecord_targets", "collect_records"),
     "train": ("train",),
-    "evaluate": ("evaluate",),
+    "evaluate": ("evaluate_share", "evaluate"),
     "export": ("export",),
     "register": ("register",),
 }

@@ -91,6 +91,11 @@ def jpeg(image: np.ndarray, quality: int) -> bytes:
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
+def compressed(content: bytes, quality: int) -> bytes:
+    """Encodes a JPEG file again, at a lower quality."""
+    return jpeg(_decoded(io.BytesIO(content), "a JPEG", None), quality)
+
+
 def network_size(image: np.ndarray, height: int) -> tuple[int, int]:
     """Width and height of a picture after it is resized to a network's input height; the aspect is kept."""
     scale = min(height / image.shape[0], MAX_ASPECT * height / image.shape[1])

@@ -12,7 +12,7 @@ from components.check import component as check_component
 from components.check.check import OUTPUTS
 from components.coco_download.champion_check import NEW
 from components.coco_download.component import coco_download
-from components.evaluate.component import evaluate
+from components.evaluate.component import evaluate, evaluate_share
 from components.export.component import explain_rejection, export
 from components.finish.component import finish
 from components.parameters import dag_parameters
@@ -73,7 +73,11 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                 if settings:
                     settings.place_training(trained, parameters)
                 model = {"run": trained.outputs["run"], "valid_records": records["valid_records"], "root": root}
-                judged = evaluate(**model, parameters=parameters["evaluate"], revision=code)
+                how = {"parameters": parameters["evaluate"], "revision": code}
+                with dsl.ParallelFor(downloaded.outputs["evaluation_shares"], name="evaluation-share") as share:
+                    measured = evaluate_share(**model, share=share, **how)
+                    placed(measured, "evaluate", "Measure the model", cached=False)  # as train: the root may be empty
+                judged = evaluate(**model, shares=downloaded.outputs["evaluation_shares"], **how).after(measured)
                 placed(judged, "evaluate", "Evaluate", cached=False)  # the verdict depends on the registry
                 evaluation = judged.outputs["evaluation"]
                 with dsl.If(judged.outputs["verdict"] == "accepted", name="accepted"):

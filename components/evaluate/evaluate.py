@@ -1,53 +1,26 @@
 """The fourth step: measures a model on the validation split, judges it, and reports on it."""
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from components import status
+from components.evaluate import measurement
+from components.evaluate.measurement import EXAMPLES, Measurement
 from components.evaluate.parameters import AcceptanceThresholds, EvaluateParameters
 from components.evaluate.verdict import judge
-from openpose import model_files, storage, tracking
+from openpose import storage, tracking
 from openpose.errors import InputError
 from openpose.evaluation import pixel_errors
-from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
-from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest
+from openpose.evaluation.loss_inputs import has_all_stages
+from openpose.evaluation.manifest import ComparedChampion, EvaluationInputs, EvaluationManifest, MeasurementManifest
 from openpose.evaluation.registry import Champion, Registry
-from openpose.input.parameters import InputParameters
-from openpose.records.manifest import RecordsManifest
+from openpose.evaluation.shares import Measured, Share, merge
 from openpose.report.evaluation_page import Evaluation, evaluation_page
-from openpose.training.manifest import RunManifest
-from openpose.training.parameters import TrainParameters
+from openpose.training.read_log import read_steps
 
-if TYPE_CHECKING:
-    # At runtime it is imported only to measure: TensorFlow takes ten seconds, which a cached step should not spend.
-    from openpose.evaluation.measure import Measured
-
-EXAMPLES = 12  # number of best and of worst pictures in the report
 CURVE_POINTS = 200
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The model to evaluate.
-
-    Attributes:
-        name: shown in the report's title.
-        file: the model's file or folder.
-        checksum: SHA-256 of its content.
-        run: manifest of its training; None if unknown.
-    """
-
-    name: str
-    file: storage.StoragePath
-    checksum: str
-    run: RunManifest | None
-
-    def parameters(self) -> TrainParameters | None:
-        """Parameters of its training; None if unknown."""
-        return self.run.inputs.parameters.filled() if self.run else None
 
 
 def evaluate(
@@ -58,6 +31,7 @@ def evaluate(
     pixels: str = "",
     parameters: EvaluateParameters = EvaluateParameters(),
     revision: str = "",
+    shares: int = 1,
 ) -> EvaluationManifest:
     """Measures a model on the whole validation split, judges it, and reports on it.
 
@@ -69,6 +43,7 @@ def evaluate(
         pixels: Channel order that the model expects, rgb or bgr; by default the one that its file states.
         parameters: of the evaluation.
         revision: Revision of the code; a new revision evaluates again.
+        shares: Number of shares of the split; those that evaluate_share has measured are found.
 
     Returns:
         The evaluation's manifest: figures, verdict (accepted or rejected), reason, report, detections.
@@ -78,37 +53,26 @@ def evaluate(
     """
     folder = storage.open_root(root)
     with status.step(folder, "evaluate") as step:
-        split = storage.open_manifest(valid_records, RecordsManifest)
-        subject = _subject(run, model)
-        if parameters.max_valid_loss and not has_all_stages(subject.file):
-            raise InputError(
-                f"max_valid_loss is {parameters.max_valid_loss}, but {subject.file} gives only the last stage's maps; "
-                "give the Keras model (.keras) that it was made from, or leave out max_valid_loss"
-            )
-        trained = subject.parameters()
-        skeleton = split.skeleton
-        height = parameters.height or (trained.predict_height if trained else loss_inputs(split, 8).size[0])
-        data = split.inputs.data
-        champion = Registry(folder, parameters.registry).to_beat(data, subject.checksum)
+        wanted = Measurement(folder, valid_records, run, model, pixels, parameters, revision)
+        data, made = wanted.split.inputs.data, wanted.inputs
+        champion = Registry(folder, parameters.registry).to_beat(data, made.model)
         inputs = EvaluationInputs(
-            model=subject.checksum,
-            run=subject.run.fingerprint if subject.run else None,
+            model=made.model,
+            run=made.run,
             pixels=pixels,
-            records=split.fingerprint,
+            records=made.records,
             data=data,
             champion=ComparedChampion(champion.entry, champion.figures["AP"]) if champion else None,
-            **parameters.as_dict() | {"height": height},
+            **parameters.as_dict() | {"height": made.height},
             revision=revision,
         )
         work = storage.StepOutput(folder, EvaluationManifest, inputs, "evaluations/")
         manifest = step.cached(work)
         if manifest is None:
-            from openpose.evaluation.measure import measure
-
-            network = model_files.load(subject.file, skeleton, pixels or None)
-            of_losses = trained.whole_inputs(split) if trained else loss_inputs(split, network.stride)
-            measured = measure(network, split, of_losses, height, skeleton, EXAMPLES)
-            manifest = _finish(work, subject, network, split, of_losses, measured, parameters, champion)
+            parts = [Share(number, shares) for number in range(shares)]
+            found = [wanted.output(part).cached() or wanted.measure(part) for part in parts]
+            measured = merge([measurement.read(each) for each in found], wanted.split.skeleton, EXAMPLES)
+            manifest = _finish(work, wanted, found[0], measured, parameters, champion)
         rows = pixel_errors.rows(manifest.figures, manifest.keypoints, manifest.parts)
         for line in pixel_errors.table(rows):
             print(line)
@@ -120,37 +84,59 @@ def evaluate(
         return manifest
 
 
-def _subject(run: str, model: str) -> Subject:
-    if bool(run) == bool(model):
-        raise InputError("give either the training run's manifest (run) or the model's file (model)")
-    if run:
-        trained = storage.open_manifest(run, RunManifest)
-        return Subject(trained.inputs.parameters.model, storage.path(trained.model), trained.model_sha256, trained)
-    place = storage.path(model)
-    return Subject(f"{place.parent.name}/{place.name}", place, model_files.checksum(place), None)
+def evaluate_share(
+    root: str,
+    valid_records: str,
+    run: str = "",
+    model: str = "",
+    pixels: str = "",
+    parameters: EvaluateParameters = EvaluateParameters(),
+    revision: str = "",
+    share: int = 0,
+    of: int = 1,
+) -> MeasurementManifest:
+    """Measures a model on one share of the validation split, for `evaluate` to find; see there for the arguments.
+
+    Args:
+        root: Storage root.
+        valid_records: Manifest of the validation split's records.
+        run: Manifest of the training run that made the model.
+        model: Instead of run: the model's file.
+        pixels: Channel order that the model expects.
+        parameters: of the evaluation.
+        revision: Revision of the code.
+        share: Number of the share, from 0.
+        of: Number of shares.
+
+    Raises:
+        InputError: a manifest or the model cannot be used, or there is no such share.
+    """
+    if not 0 <= share < of:
+        raise InputError(f"share {share} of {of}: `share` counts from 0 to of - 1")
+    folder = storage.open_root(root)
+    with status.step(folder, f"evaluate-{share}") as step:
+        wanted, part = Measurement(folder, valid_records, run, model, pixels, parameters, revision), Share(share, of)
+        return step.cached(wanted.output(part)) or wanted.measure(part)
 
 
 def _finish(
     work: storage.StepOutput[EvaluationManifest],
-    subject: Subject,
-    network: model_files.Model,
-    split: RecordsManifest,
-    of_losses: InputParameters,
-    measured: "Measured",
+    made: Measurement,
+    share: MeasurementManifest,
+    measured: Measured,
     thresholds: AcceptanceThresholds,
     champion: Champion | None,
 ) -> EvaluationManifest:
     """Judges the measured figures; writes report, detections and manifest."""
-    from openpose.training.log import read_steps
-
+    subject, skeleton = made.subject, made.split.skeleton
     best = champion.figures if champion else None
     verdict, reason = judge(measured.figures, best, thresholds, measured.nan_pictures)
     about = {
         "model": str(subject.file),
-        "pixels": network.pixels,
+        "pixels": share.pixels,
         "evaluated at height": str(work.inputs.height),
-        "losses at": "{1}×{0}".format(*of_losses.size),
-        "validation images": f"{split.counts['images']:,}",
+        "losses at": "{1}×{0}".format(*share.losses_at),
+        "validation images": f"{made.split.counts['images']:,}",
         "champion": champion.entry if champion else "none",
     }
     trained = subject.parameters()
@@ -168,9 +154,9 @@ def _finish(
         read_steps(storage.path(subject.run.logs), CURVE_POINTS) if subject.run else (),
         measured.best,
         measured.worst,
-        notes=_notes(network, measured, champion, work.inputs.revision),
+        notes=_notes(made, measured, champion),
     )
-    page = evaluation_page(f"Evaluation of {subject.name}", evaluation, network.skeleton)
+    page = evaluation_page(f"Evaluation of {subject.name}", evaluation, skeleton)
     storage.write_text(work.folder / "report.html", page)
     storage.write_text(work.folder / "detections.json", json.dumps(measured.detections))  # it is large: no indents
     return work.finish(
@@ -178,7 +164,7 @@ def _finish(
         images_per_second=measured.images_per_second,
         parts=measured.parts,
         keypoints=measured.keypoints,
-        errors=measured.errors.as_dict(network.skeleton),
+        errors=measured.errors.as_dict(skeleton),
         verdict=verdict,
         reason=reason,
         notes=evaluation.notes,
@@ -188,18 +174,18 @@ def _finish(
     )
 
 
-def _notes(network: model_files.Model, measured: "Measured", champion: Champion | None, revision: str) -> list[str]:
+def _notes(made: Measurement, measured: Measured, champion: Champion | None) -> list[str]:
     """Notes for the readers of the figures."""
     notes = []
-    if not has_all_stages(network.path):
+    if not has_all_stages(made.subject.file):
         notes.append(
             "The model's file outputs only the maps of its last stage. The losses shown are those of that stage; "
             "valid_loss, which sums over all stages, cannot be computed."
         )
     if measured.figures["AP"] is None:
-        nobody = network.skeleton.worded("No person in the validation split has a labelled keypoint")
+        nobody = made.split.skeleton.worded("No person in the validation split has a labelled keypoint")
         notes.append(f"{nobody}, so COCO's figures are undefined.")
-    if champion and champion.revision != revision:
+    if champion and champion.revision != made.inputs.revision:
         notes.append("The champion's figures were measured by another revision of the code.")
     if measured.nan_pictures:
         notes.append(

@@ -14,7 +14,7 @@ from openpose import storage
 from openpose.errors import InputError
 
 #: Folders with results, each named by the first digits of its fingerprint.
-RESULTS = ("data", "records", "runs", "evaluations", "models")
+RESULTS = ("data", "records", "runs", "measurements", "evaluations", "models")
 DAY = 24 * 3600.0
 PATIENCE = 30 * DAY  # for which a run without a summary counts as one in progress
 

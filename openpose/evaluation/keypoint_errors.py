@@ -6,11 +6,13 @@ Estimation" (arXiv:1707.05388), with the paper's thresholds.
 Shape letters: P labelled people, F found people, S keypoints of the data set.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from openpose.errors import InputError
 from openpose.skeleton import Skeleton
 
 #: What can happen to a labelled keypoint, and what that means.
@@ -45,6 +47,22 @@ class ErrorCounts:
     def labelled(self) -> np.ndarray:
         """int [S], labelled keypoints."""
         return self.kinds.sum(0)
+
+    def to_document(self) -> dict[str, Any]:
+        """The counts as JSON."""
+        return {"kinds": self.kinds.tolist(), "background": self.background.tolist(), "found": self.found.tolist()}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "ErrorCounts":
+        """The counts from JSON.
+
+        Raises:
+            InputError: a count is missing or no number.
+        """
+        try:
+            return cls(*(np.array(document[name], int) for name in ("kinds", "background", "found")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not counts of errors ({type(error).__name__}: {error})") from error
 
     def as_dict(self, skeleton: Skeleton) -> dict[str, dict[str, int]]:
         """The counts by keypoint name, then by kind."""

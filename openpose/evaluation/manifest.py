@@ -1,8 +1,50 @@
-"""The manifest of an evaluation: how good a model is, and whether it was accepted."""
+"""The manifests of an evaluation, how good a model is and whether it was accepted, and of what it is made of."""
 
 from dataclasses import dataclass, field
 
 from openpose import storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementInputs:
+    """What decides a measurement.
+
+    Attributes:
+        model: checksum of the model's file.
+        run: fingerprint of the training that made it; None if that is not known.
+        pixels: order of the channels that the model takes; empty for what its file says.
+        records: fingerprint of the validation records.
+        height: to which pictures are resized for COCO AP, pixels.
+        revision: of the code.
+        share: number of the share, from 0.
+        of: number of shares.
+    """
+
+    model: str
+    run: str | None
+    pixels: str = ""
+    records: str
+    height: int
+    revision: str = ""
+    share: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementManifest(storage.Manifest):
+    """What the measurement of a share leaves.
+
+    Attributes:
+        pixels: order of the channels that the model takes.
+        losses_at: height and width of the network's input for the losses.
+        measured: file with a `MeasuredShare`.
+    """
+
+    KIND = "measurement"
+    inputs: MeasurementInputs
+    pixels: str
+    losses_at: tuple[int, int]
+    measured: str
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The validation losses of any model, as the training loop computes them."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 from openpose import networks, progress, storage
 from openpose.evaluation.finite_maps import FiniteMaps
 from openpose.evaluation.loss_inputs import has_all_stages
+from openpose.evaluation.shares import BATCH
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.model_files import Model, keras_file
@@ -15,36 +17,36 @@ from openpose.networks import loss
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 
-_BATCH = 4
 _Batch = dict[str, tf.Tensor]
 _Losses = Callable[[_Batch], dict[str, tf.Tensor]]
 
 
 def valid_losses(
-    model: Model, split: RecordsManifest, inputs: InputParameters, skeleton: Skeleton
-) -> dict[str, float | None]:
-    """Computes the losses over a split.
+    model: Model, split: RecordsManifest, inputs: InputParameters, skeleton: Skeleton, pictures: range
+) -> list[dict[str, float | None]]:
+    """Computes the losses of pictures of a split, batch by batch.
 
     Args:
         model: the network.
         split: manifest of the records.
         inputs: the network's input.
         skeleton: of records and model.
+        pictures: which ones, by their place in the split.
 
     Returns:
-        The losses by the logs' names; NaN and infinity become None. `valid_loss`, which sums over all stages, is
-        missing for files with the last stage only.
+        For each batch of `BATCH` pictures its losses, summed over its pictures, by the names of `loss.NAMES`; NaN and
+        infinity become None. `loss`, which sums over all stages, is missing for files with the last stage only.
     """
     losses_of = _of_all_stages(model, skeleton) if has_all_stages(model.path) else _of_last_stage(model, skeleton)
-    total: dict[str, float] = {}
-    count = split.counts["images"]
-    with progress.bar(count, "valid loss", "image") as bar:
-        for batch in batches.validation(split, skeleton, inputs, _BATCH):
-            for name, value in losses_of(batch).items():
-                total[name] = total.get(name, 0.0) + float(value)
+    sums = []
+    with progress.bar(len(pictures), "valid loss", "image") as bar:
+        for batch in batches.validation(split, skeleton, inputs, BATCH, pictures=pictures):
+            values = {name: float(value) for name, value in losses_of(batch).items()}
+            sums.append(
+                {name: values[name] if math.isfinite(values[name]) else None for name in loss.NAMES if name in values}
+            )
             bar.update(len(batch["id"]))
-    means = {name: total[name] / count for name in loss.NAMES if name in total}
-    return {f"valid_{name}": mean if np.isfinite(mean) else None for name, mean in means.items()}
+    return sums
 
 
 def _of_all_stages(model: Model, skeleton: Skeleton) -> _Losses:

@@ -153,17 +153,26 @@ def validation(
     parameters: InputParameters,
     batch_size: int,
     share: WorkerShare = ALL,
+    pictures: range | None = None,
 ) -> tf.data.Dataset:
     """Batches of each whole picture of the split once, in a fixed order; the last batch may be smaller.
 
     Several replicas all get the same number of full batches; the last ones are filled up with samples whose mask is 0
     everywhere, which add nothing to a loss.
+
+    Args:
+        manifest: of the split's records.
+        skeleton: of the people.
+        parameters: of the network's input.
+        batch_size: pictures in a global batch.
+        share: this worker's share of each batch.
+        pictures: only these pictures of the split, by their place in it.
     """
-    images = manifest.counts["images"]
-    steps = -(-images // batch_size)
+    asked = range(manifest.counts["images"]) if pictures is None else pictures
+    steps = -(-len(asked) // batch_size)
     piece = steps * batch_size // share.workers
-    first = share.worker * piece
-    mine = read.examples(manifest, skeleton, min(first, images), min(first + piece, images))
+    first = asked.start + share.worker * piece
+    mine = read.examples(manifest, skeleton, min(first, asked.stop), min(first + piece, asked.stop))
     numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
     dataset = _whole_samples(numbered, skeleton, parameters, dense.has_targets(manifest, parameters))
     if share.replicas > 1:

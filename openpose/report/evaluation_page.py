@@ -1,19 +1,20 @@
 """The report on a model: verdict, figures, the curves of its training, its errors, its best and worst pictures."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openpose import draw
+from openpose import image_file
 from openpose.evaluation import pixel_errors
-from openpose.evaluation.gallery import Example
+from openpose.evaluation.gallery import JPEG_QUALITY, Shown
 from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
 from openpose.report import charts, page
 from openpose.report.training_page import epoch_table
 from openpose.skeleton import Skeleton
 
 MAX_BYTES = 5_000_000  # of a page
-JPEG_QUALITIES = (page.JPEG_QUALITY, 65, 45, 25, 10)  # the first that keeps the page below MAX_BYTES is used
+JPEG_QUALITIES = (JPEG_QUALITY, 65, 45, 25, 10)  # the first that keeps the page below MAX_BYTES is used
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Evaluation:
     errors: ErrorCounts
     history: Sequence[Mapping[str, float]] = ()
     steps: Sequence[Mapping[str, float]] = ()
-    best: Sequence[Example] = ()
-    worst: Sequence[Example] = ()
+    best: Sequence[Shown] = ()
+    worst: Sequence[Shown] = ()
     notes: Sequence[str] = ()
 
 
@@ -78,31 +79,24 @@ def evaluation_page(title: str, evaluation: Evaluation, skeleton: Skeleton) -> s
         "distances_meaning": pixel_errors.MEANING,
     }
     groups = {"Best pictures": evaluation.best, "Worst pictures": evaluation.worst}
-    drawn = {heading: [_panels(example, skeleton) for example in examples] for heading, examples in groups.items()}
     for quality in JPEG_QUALITIES:
-        shown = {heading: [_encoded(panels, quality) for panels in group] for heading, group in drawn.items()}
+        shown = {heading: [_at_quality(picture, quality) for picture in group] for heading, group in groups.items()}
         html = page.render(**content, example_groups=shown)
         if len(html.encode()) < MAX_BYTES:
             break
     return html
 
 
-def _panels(example: Example, skeleton: Skeleton) -> dict[str, Any]:
-    """An example's four pictures, each with its caption."""
-    example = example.shrunk()
-    image, cell = example.image, example.cell
-    panels = {
-        "found": draw.skeletons(image, example.found, skeleton),
-        "true": draw.skeletons(image, example.truth, skeleton),
-        "heatmap: the likeliest part at each point": draw.heatmap(image, example.heatmap, cell),
-        "PAF: colour is the limb's direction": draw.vectmap(image, example.vectmap, cell),
+def _at_quality(picture: Shown, quality: int) -> dict[str, Any]:
+    """A picture's name, note and panels for the page's template."""
+    jpegs = {caption: base64.b64decode(text) for caption, text in picture.panels.items()}
+    if quality < JPEG_QUALITY:
+        jpegs = {caption: image_file.compressed(jpeg, quality) for caption, jpeg in jpegs.items()}
+    return {
+        "name": picture.name,
+        "note": picture.note,
+        "panels": [(name, page.uri(jpeg)) for name, jpeg in jpegs.items()],
     }
-    return {"name": example.name, "note": example.note, "panels": panels}
-
-
-def _encoded(example: dict[str, Any], quality: int) -> dict[str, Any]:
-    panels = [(caption, page.data_uri(picture, quality)) for caption, picture in example["panels"].items()]
-    return example | {"panels": panels}
 
 
 def _error_rows(errors: ErrorCounts, parts: Mapping[str, float | None], skeleton: Skeleton) -> list[dict[str, Any]]:

@@ -28,7 +28,12 @@ def render(**content: Any) -> str:
 
 def data_uri(image: np.ndarray, quality: int = JPEG_QUALITY) -> str:
     """Embeds a picture, RGB uint8 [H, W, 3], as a JPEG."""
-    return "data:image/jpeg;base64," + base64.b64encode(image_file.jpeg(image, quality)).decode()
+    return uri(image_file.jpeg(image, quality))
+
+
+def uri(jpeg: bytes) -> str:
+    """Embeds a JPEG file."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def number(value: float | None) -> str:

@@ -14,8 +14,8 @@ import tensorflow as tf
 from tensorboard.plugins.image import metadata as image_metadata
 
 from openpose import draw, image_file, storage, tracking
-from openpose.networks import loss
 from openpose.skeleton import Skeleton
+from openpose.training.read_log import numbers
 
 CELL = 320  # pixels of the side of each of a sample picture's six parts
 JPEG_QUALITY = 85
@@ -42,7 +42,8 @@ class TrainLog:
         self._writer = tf.summary.create_file_writer(str(folder)) if writes else tf.summary.create_noop_writer()
         self.writes = writes
         if writes and self._lines.exists():
-            kept = [line for line in self._lines.read_text().splitlines() if _step(line) <= first_step]
+            lines = self._lines.read_text().splitlines()
+            kept = [line for line in lines if numbers(line).get("step", math.inf) <= first_step]
             storage.write_text(self._lines, "".join(f"{line}\n" for line in kept))
         self.start_interval()
 
@@ -118,25 +119,6 @@ class TrainLog:
         self._writer.close()
 
 
-def read_steps(folder: storage.StoragePath, points: int) -> list[dict[str, float]]:
-    """Reads the losses of a training from its log.
-
-    Args:
-        folder: of the log.
-        points: largest number of points; each is the mean over neighbouring lines.
-
-    Returns:
-        `step` and the losses of each point; empty if there is no log.
-    """
-    place = folder / "steps.jsonl"
-    if storage.size(place) is None:
-        return []
-    lines = [line for line in storage.read_bytes(place).decode().splitlines() if math.isfinite(_step(line))]
-    values = np.array([[json.loads(line)[name] for name in ("step", *loss.NAMES)] for line in lines])
-    means = [part.mean(0) for part in np.array_split(values, points) if len(part)]
-    return [dict(zip(("step", *loss.NAMES), mean.tolist(), strict=True)) for mean in means]
-
-
 def sample_picture(
     image: np.ndarray, truth: np.ndarray, found: np.ndarray, mask: np.ndarray, skeleton: Skeleton
 ) -> np.ndarray:
@@ -167,11 +149,3 @@ def sample_picture(
 def _tags(name: str) -> list[str]:
     """The tags of a value in TensorBoard: its name and, where tf-pose-estimation has another one, that too."""
     return [name, *([TF_POSE_TAGS[name]] if name in TF_POSE_TAGS else [])]
-
-
-def _step(line: str) -> float:
-    """The step of a line; infinity for a line that was cut off."""
-    try:
-        return json.loads(line)["step"]
-    except ValueError:
-        return float("inf")

@@ -511,11 +511,15 @@ def test_evaluation_of_a_file_and_again(
     code, printed, _ = run(evaluate, capsys, **of_file(prepared, root, plain_model, max_rmse=0.01))
     assert (code, rmse > 0.01) == (0, True)
     assert f"verdict: rejected: The RMSE {rmse:.2f} px is above the allowed 0.01 px; " in printed
+    files = {"evaluations": ["detections.json", "manifest.json", "report.html"]}
+    files["measurements"] = ["manifest.json", "measured.json"]
     assert finished_files(root) == sorted(
-        f"evaluations/{folder.name}/{name}"
-        for folder in (root / "evaluations").iterdir()
-        for name in ("detections.json", "manifest.json", "report.html")
+        f"{kind}/{folder.name}/{name}"
+        for kind, names in files.items()
+        for folder in (root / kind).iterdir()
+        for name in names
     )
+    assert len(list((root / "measurements").iterdir())) == 1, "other thresholds judge what was measured before"
 
 
 @pytest.mark.slow

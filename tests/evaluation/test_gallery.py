@@ -5,7 +5,7 @@ import pytest
 
 from openpose.codec.decode import People
 from openpose.evaluation import keypoint_errors
-from openpose.evaluation.gallery import Example, Gallery
+from openpose.evaluation.gallery import Example, Gallery, chosen
 from openpose.evaluation.keypoint_errors import Comparison
 from openpose.skeleton import OPENPOSE18
 
@@ -19,13 +19,22 @@ def example(name: str, height: int = 8, width: int = 8) -> Example:
 
 
 def test_best_and_worst_of_many() -> None:
-    gallery, counts = Gallery(3), keypoint_errors.total([], OPENPOSE18)
-    for quality in np.random.default_rng(0).permutation(100):
-        gallery.add(example(str(quality)), Comparison(counts, quality / 100, 0, 0))
-    gallery.add(example("nobody"), Comparison(counts, None, 0, 0))
-    best, worst = gallery.chosen()
+    counts = keypoint_errors.total([], OPENPOSE18)
+    galleries = [Gallery(3), Gallery(3)]
+    for number, quality in enumerate(np.random.default_rng(0).permutation(100)):
+        galleries[number // 60].add(example(str(quality)), Comparison(counts, quality / 100, 0, 0), number)
+    galleries[1].add(example("nobody"), Comparison(counts, None, 0, 0), 100)
+    best, worst = chosen([picture for gallery in galleries for picture in gallery.drawn(OPENPOSE18)], 3)
     assert [one.name for one in best] == ["99", "98", "97"]
     assert [one.name for one in worst] == ["0", "1", "2"]
+
+
+def test_few_pictures_are_shown_once() -> None:
+    gallery, counts = Gallery(3), keypoint_errors.total([], OPENPOSE18)
+    for number in range(3):
+        gallery.add(example(str(number)), Comparison(counts, 0.5, 0, 0), number)
+    best, worst = chosen(gallery.drawn(OPENPOSE18), 3)
+    assert [one.name for one in (*best, *worst)] == ["0", "1", "2"], "of equal ones the first is the better"
 
 
 def test_examples_are_shrunk_with_their_people_and_maps() -> None:

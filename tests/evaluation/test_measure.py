@@ -1,6 +1,7 @@
 """What a model is worth: losses, speed and pictures, of models that give all stages, the last one, or no numbers."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from openpose import model_files, networks
+from openpose import model_files, networks, storage
 from openpose.errors import InputError
 from openpose.evaluation import measure
 from openpose.evaluation.loss_inputs import loss_inputs
-from openpose.evaluation.measure import Measured
+from openpose.evaluation.shares import BATCH, Measured, MeasuredShare, Share, merge
 from openpose.evaluation.valid_losses import valid_losses
 from openpose.input import batches
+from openpose.input.parameters import InputParameters
 from openpose.networks import loss
 from openpose.records.manifest import DenseTargets, RecordsManifest
 from openpose.skeleton import OPENPOSE18 as PERSON
@@ -35,9 +37,19 @@ def blind(value: float = 0.0) -> model_files.Model:
     return model_files.Model(Path("blind.pb"), "rgb", PERSON, run, 8)
 
 
-def measured(model: model_files.Model, split: RecordsManifest, shown: int = 2) -> Measured:
+def measured(model: model_files.Model, split: RecordsManifest, shown: int = 2, of: int = 1) -> Measured:
+    """In shares, each through JSON, as another worker reads it."""
     inputs = replace(loss_inputs(split, model.stride), size=(SIZE, SIZE))
-    return measure.measure(model, split, inputs, SIZE, PERSON, shown)
+    parts = [measure.measure(model, split, inputs, SIZE, PERSON, shown, Share(number, of)) for number in range(of)]
+    texts = [json.dumps(storage.to_json(part), allow_nan=False) for part in parts]
+    return merge([storage.from_json(MeasuredShare, json.loads(text)) for text in texts], PERSON, shown)
+
+
+def losses(model: model_files.Model, split: RecordsManifest, inputs: InputParameters) -> dict[str, float]:
+    """The means over the split, by the logs' names."""
+    images = split.counts["images"]
+    found = valid_losses(model, split, inputs, PERSON, range(images))
+    return {f"valid_{name}": sum(batch[name] or 0.0 for batch in found) / images for name in found[0]}
 
 
 def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing(
@@ -45,7 +57,7 @@ def test_losses_of_the_last_stage_are_half_the_squared_truth_of_who_sees_nothing
 ) -> None:
     split = sample_records["val"]
     inputs = replace(loss_inputs(split, 8), size=(SIZE, SIZE))
-    values = valid_losses(blind(), split, inputs, PERSON)
+    values = losses(blind(), split, inputs)
     heat, paf = 0.0, 0.0
     for sample in batches.validation(split, PERSON, inputs, 1).as_numpy_iterator():
         squares = np.square(sample["maps"][0].astype(float)) * sample["mask"][0]
@@ -70,9 +82,9 @@ def test_keras_model_has_the_losses_of_all_stages(
         for name, value in loss.losses(outputs, batch["maps"], batch["mask"], 6, PERSON).items():
             total[name] += float(value)
     model = model_files.load(plain_model, PERSON)
-    values = valid_losses(model, split, inputs, PERSON)
+    values = losses(model, split, inputs)
     assert values == pytest.approx({f"valid_{name}": value for name, value in total.items()}, rel=1e-4)
-    turned = valid_losses(replace(model, pixels="bgr"), split, inputs, PERSON)
+    turned = losses(replace(model, pixels="bgr"), split, inputs)
     assert turned["valid_loss"] != pytest.approx(values["valid_loss"], rel=1e-4), "the order of the pixels counts"
 
 
@@ -94,9 +106,25 @@ def test_nan_maps(sample_records: dict[str, RecordsManifest]) -> None:
     assert len(result.nan_pictures) == 6
     assert result.detections == []
     assert result.figures["valid_loss_lastlayer"] is None
-    for example in (*result.best, *result.worst):
-        assert np.isfinite(example.heatmap).all(), "a report can draw it"
-        assert len(example.found) == 0
+    assert len(result.best) + len(result.worst) == 5, "all with somebody labelled are drawn"
+
+
+def test_shares_give_the_same_figures_to_the_last_digit(
+    sample_records: dict[str, RecordsManifest], plain_model: Path
+) -> None:
+    model, split = model_files.load(plain_model, PERSON), sample_records["train"]
+    whole, three, nine = (asdict(measured(model, split, of=of)) for of in (1, 3, 9))  # there are six batches
+    assert whole["detections"], "the network finds somebody, or the test says nothing"
+    for parts in (three, nine):
+        parts["images_per_second"] = whole["images_per_second"]
+        np.testing.assert_equal(parts, whole)
+
+
+@pytest.mark.parametrize(("images", "of"), [(24, 1), (24, 5), (7, 2), (1, 3), (0, 2)])
+def test_shares_are_whole_batches_of_all_pictures(images: int, of: int) -> None:
+    shares = [Share(number, of).pictures(images) for number in range(of)]
+    assert [number for share in shares for number in share] == list(range(images))
+    assert all(share.start % BATCH == 0 or not share for share in shares)
 
 
 def test_network_of_one_size_only(sample_records: dict[str, RecordsManifest]) -> None:

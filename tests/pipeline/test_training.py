@@ -91,7 +91,7 @@ def test_each_worker_gets_its_share_as_it_declares_it(compiled: list[dict[str, A
         for parameter in component.get("inputDefinitions", {}).get("parameters", {})
         if parameter == "share" or parameter.endswith("-loop-item")
     }
-    assert len(types) == 2
+    assert len(types) == 4  # of the records' loop and of the evaluation's
     assert set(types.values()) == {"STRUCT"}
 
 
@@ -234,12 +234,13 @@ def test_kubeflows_page_shows_each_step_by_a_title(compiled: list[dict[str, Any]
 def test_order_of_the_steps(compiled: list[dict[str, Any]]) -> None:
     first, tasks = tasks_of(compiled, "exit-handler"), tasks_of(compiled, "condition-2")
     after = {name: set(task.get("dependentTasks", [])) for name, task in (first | tasks).items()}
-    loop = next(name for name in tasks if name.startswith("for-loop"))
+    written, measured = sorted(name for name in tasks if name.startswith("for-loop"))
     assert after["coco-download"] == {"check"}
     assert after["condition-2"] >= {"coco-download"}
-    assert after["collect-records"] == {loop}
+    assert after["collect-records"] == {written}
     assert after["train"] == {"collect-records"}
-    assert after["evaluate"] == {"collect-records", "train"}
+    assert after[measured] == {"collect-records", "train"}
+    assert after["evaluate"] == {"collect-records", "train", measured}
     branches = next(task for name, task in tasks.items() if name.startswith("condition-branches"))
     assert "evaluate" in branches["dependentTasks"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from openpose.codec.decode import People
-from openpose.evaluation.gallery import Example
-from openpose.evaluation.keypoint_errors import KINDS, ErrorCounts
+from openpose.evaluation.gallery import Example, Gallery, Shown
+from openpose.evaluation.keypoint_errors import KINDS, Comparison, ErrorCounts, total
 from openpose.evaluation.pixel_errors import FIGURES
 from openpose.report.evaluation_page import MAX_BYTES, Evaluation, evaluation_page
 from openpose.report.training_page import training_page
@@ -51,7 +51,7 @@ def history(epochs: int) -> list[dict[str, float]]:
     return [{"step": 10.0 * epoch} | {k: v / epoch for k, v in losses.items()} for epoch in range(1, epochs + 1)]
 
 
-def example(height: int, width: int, people: int = 1) -> Example:
+def example(height: int, width: int, people: int = 1) -> Shown:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
     found = People(
@@ -60,10 +60,14 @@ def example(height: int, width: int, people: int = 1) -> Example:
     )
     grid = (-(-height // 8), -(-width // 8))
     heatmap, vectmap = np.zeros((*grid, 19), np.float32), np.zeros((*grid, 38), np.float32)
-    return Example("a <b>.jpg", image, found, found, heatmap, vectmap, (8.0, 8.0), "1 labelled, 1 found")
+    gallery = Gallery(1)
+    one = Example("a <b>.jpg", image, found, found, heatmap, vectmap, (8.0, 8.0), "1 labelled, 1 found")
+    gallery.add(one, Comparison(total([], OPENPOSE18), 0.5, 0, 0), 0)
+    (shown,) = gallery.drawn(OPENPOSE18)
+    return shown
 
 
-def evaluation(best: list[Example], worst: list[Example], epochs: int = 3, labelled: int = 2) -> str:
+def evaluation(best: list[Shown], worst: list[Shown], epochs: int = 3, labelled: int = 2) -> str:
     parts = OPENPOSE18.source_parts
     errors = ErrorCounts(np.full((len(KINDS), 17), labelled), np.full(17, 1), np.full(17, 4))
     far = dict(zip(FIGURES, (8.765, 4.321, 9.876, 0.111, 0.222, 0.987), strict=True))

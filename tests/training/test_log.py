@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openpose.networks import loss
-from openpose.training.log import read_steps
+from openpose.training.read_log import read_steps
 
 
 def write(folder: Path, steps: int) -> None:
