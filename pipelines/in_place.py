@@ -162,6 +162,7 @@ class Steps:
         self.outcome = Outcome()
         self.terminal: TextIO = sys.stdout
         self._stopping = False
+        self._starting, self._deferred = False, 0  # a process is being started; the signal that came meanwhile
         self._started: dict[str, float] = {}
 
     def run(self, command: list[str], environment: dict[str, str]) -> int:
@@ -202,7 +203,31 @@ class Steps:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[Callable[[], None]]:
+        """Defers signals until the function that it yields is called, as they would lose a process that is starting.
+
+        Only the main thread gets signals; steps of a loop start in others.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield lambda: None
+            return
+        self._starting = True
+
+        def started() -> None:
+            number, self._starting, self._deferred = self._deferred, False, 0
+            if number:
+                self._stop(number, None)
+
+        try:
+            yield started
+        finally:
+            self._starting = False
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._starting:
+            self._deferred = number
+            return
         self.kill(signal.SIGKILL if self._stopping else signal.SIGINT)
         if not self._stopping:
             self._stopping = True
@@ -230,18 +255,25 @@ class _Processes(Steps):
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
         # Steps of a loop run in parallel and get no terminal, because their bars would overwrite each other.
         output = subprocess.PIPE if any("-iteration-" in part for part in command) else None
-        with subprocess.Popen(
-            [_with_this_python(part) if "\n" in part else part for part in command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output and subprocess.STDOUT,
-            text=True,
-            env=os.environ | self._environment | environment,
-            process_group=0,  # so that this module, not the terminal, stops a step together with its children
-            pass_fds=[self._lock],
-        ) as process:
+        command = [_with_this_python(part) if "\n" in part else part for part in command]
+        with (
+            self.starting() as started,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output and subprocess.STDOUT,
+                text=True,
+                env=os.environ | self._environment | environment,
+                process_group=0,  # so that this module, not the terminal, stops a step together with its children
+                pass_fds=[self._lock],
+            ) as process,
+        ):
             self._live.add(process)
             try:
+                started()
+                if self._stopping:  # a step of a loop, which started after the signal
+                    os.killpg(process.pid, signal.SIGINT)
                 for line in process.stdout or ():
                     self.show(line)
                 return process.wait()
