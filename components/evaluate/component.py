@@ -17,7 +17,7 @@ def evaluate_share(
 
     with artifacts.clear_errors():
         places = {"root": root, "run": run.path, "valid_records": valid_records.path}
-        call(evaluate_share, {**places, **parameters, "revision": revision, **share})
+        call(evaluate_share, {**places, "height": parameters["height"], "revision": revision, **share})
 
 
 @dsl.component(base_image="openpose-kubeflow:dev", install_kfp_package=False)

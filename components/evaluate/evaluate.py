@@ -1,6 +1,7 @@
 """The fourth step: measures a model on the validation split, judges it, and reports on it."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import tyro
@@ -53,18 +54,18 @@ def evaluate(
     """
     folder = storage.open_root(root)
     with status.step(folder, "evaluate") as step:
-        wanted = Measurement(folder, valid_records, run, model, pixels, parameters, revision)
-        data, made = wanted.split.inputs.data, wanted.inputs
-        champion = Registry(folder, parameters.registry).to_beat(data, made.model)
+        wanted = Measurement(folder, valid_records, run, model, pixels, parameters.height, revision)
+        file, data = wanted.subject.file, wanted.split.inputs.data
+        if parameters.max_valid_loss and not has_all_stages(file):
+            raise InputError(
+                f"max_valid_loss is {parameters.max_valid_loss}, but {file} gives only the last stage's maps; give the "
+                "Keras model (.keras) that it was made from, or leave out max_valid_loss"
+            )
+        champion = Registry(folder, parameters.registry).to_beat(data, wanted.inputs.model)
         inputs = EvaluationInputs(
-            model=made.model,
-            run=made.run,
-            pixels=pixels,
-            records=made.records,
             data=data,
             champion=ComparedChampion(champion.entry, champion.figures["AP"]) if champion else None,
-            **parameters.as_dict() | {"height": made.height},
-            revision=revision,
+            **parameters.as_dict() | asdict(wanted.inputs),
         )
         work = storage.StepOutput(folder, EvaluationManifest, inputs, "evaluations/")
         manifest = step.cached(work)
@@ -90,21 +91,21 @@ def evaluate_share(
     run: str = "",
     model: str = "",
     pixels: str = "",
-    parameters: EvaluateParameters = EvaluateParameters(),
+    height: int = EvaluateParameters.height,
     revision: str = "",
     share: int = 0,
     of: int = 1,
 ) -> MeasurementManifest:
-    """Measures a model on one share of the validation split, for `evaluate` to find; see there for the arguments.
+    """Measures a model on one share of the validation split; `evaluate` finds it there.
 
     Args:
-        root: Storage root.
+        root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         valid_records: Manifest of the validation split's records.
         run: Manifest of the training run that made the model.
-        model: Instead of run: the model's file.
-        pixels: Channel order that the model expects.
-        parameters: of the evaluation.
-        revision: Revision of the code.
+        model: Instead of run: the model's file, from this project or from tf-pose-estimation.
+        pixels: Channel order that the model expects, rgb or bgr; by default the one that its file states.
+        height: Height in pixels to which pictures are resized to measure COCO AP; 0 uses the training's predict_height.
+        revision: Revision of the code; a new revision measures again.
         share: Number of the share, from 0.
         of: Number of shares.
 
@@ -115,7 +116,7 @@ def evaluate_share(
         raise InputError(f"share {share} of {of}: `share` counts from 0 to of - 1")
     folder = storage.open_root(root)
     with status.step(folder, f"evaluate-{share}") as step:
-        wanted, part = Measurement(folder, valid_records, run, model, pixels, parameters, revision), Share(share, of)
+        wanted, part = Measurement(folder, valid_records, run, model, pixels, height, revision), Share(share, of)
         return step.cached(wanted.output(part)) or wanted.measure(part)
 
 

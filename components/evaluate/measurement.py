@@ -1,13 +1,12 @@
 """Measures a model on shares of the validation split, which several workers may do at the same time."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
-from components.evaluate.parameters import EvaluateParameters
 from openpose import model_files, storage
 from openpose.errors import InputError
-from openpose.evaluation.loss_inputs import has_all_stages, loss_inputs
-from openpose.evaluation.manifest import MeasurementInputs, MeasurementManifest
+from openpose.evaluation.loss_inputs import loss_inputs
+from openpose.evaluation.manifest import MeasurementInputs, MeasurementManifest, ModelInputs
 from openpose.evaluation.shares import MeasuredShare, Share
 from openpose.records.manifest import RecordsManifest
 from openpose.training.manifest import RunManifest
@@ -62,13 +61,13 @@ class Measurement:
         run: manifest of the training run that made the model.
         model: instead of `run`: the model's file.
         pixels: channel order that the model expects; empty for the one that its file states.
-        parameters: of the evaluation.
+        height: to which pictures are resized for COCO AP, pixels; 0 for the training's predict_height.
         revision: of the code.
 
     Attributes:
         split: manifest of the records.
         subject: the model.
-        inputs: what decides the measurement of the first of one share.
+        inputs: what decides the measurement, apart from the share.
 
     Raises:
         InputError: a manifest or the model cannot be used.
@@ -81,31 +80,26 @@ class Measurement:
         run: str,
         model: str,
         pixels: str,
-        parameters: EvaluateParameters,
+        height: int,
         revision: str,
     ) -> None:
         self._root = root
         self.split = storage.open_manifest(valid_records, RecordsManifest)
         self.subject = Subject.of(run, model)
-        if parameters.max_valid_loss and not has_all_stages(self.subject.file):
-            raise InputError(
-                f"max_valid_loss is {parameters.max_valid_loss}, but {self.subject.file} gives only the last stage's "
-                "maps; give the Keras model (.keras) that it was made from, or leave out max_valid_loss"
-            )
         trained = self.subject.parameters()
         by_default = trained.predict_height if trained else loss_inputs(self.split, 8).size[0]
-        self.inputs = MeasurementInputs(
+        self.inputs = ModelInputs(
             model=self.subject.checksum,
             run=self.subject.run.fingerprint if self.subject.run else None,
             pixels=pixels,
             records=self.split.fingerprint,
-            height=parameters.height or by_default,
+            height=height or by_default,
             revision=revision,
         )
 
     def output(self, share: Share) -> storage.StepOutput[MeasurementManifest]:
         """Where the measurement of a share goes."""
-        inputs = replace(self.inputs, share=share.number, of=share.of)
+        inputs = MeasurementInputs(**asdict(self.inputs), share=share.number, of=share.of)
         return storage.StepOutput(self._root, MeasurementManifest, inputs, "measurements/")
 
     def measure(self, share: Share) -> MeasurementManifest:

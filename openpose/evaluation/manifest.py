@@ -6,8 +6,8 @@ from openpose import storage
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasurementInputs:
-    """What decides a measurement.
+class ModelInputs:
+    """What decides what a model gives on a validation split.
 
     Attributes:
         model: checksum of the model's file.
@@ -16,8 +16,6 @@ class MeasurementInputs:
         records: fingerprint of the validation records.
         height: to which pictures are resized for COCO AP, pixels.
         revision: of the code.
-        share: number of the share, from 0.
-        of: number of shares.
     """
 
     model: str
@@ -26,6 +24,17 @@ class MeasurementInputs:
     records: str
     height: int
     revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementInputs(ModelInputs):
+    """What decides a measurement.
+
+    Attributes:
+        share: number of the share, from 0.
+        of: number of shares.
+    """
+
     share: int = 0
     of: int = 1
 
@@ -56,38 +65,26 @@ class ComparedChampion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationInputs:
+class EvaluationInputs(ModelInputs):
     """What decides an evaluation.
 
     Attributes:
-        model: checksum of the model's file.
-        run: fingerprint of the training that made it; None if that is not known.
-        pixels: order of the channels that the model takes; empty for what its file says.
-        records: fingerprint of the validation records.
         data: fingerprint of the data set's validation split.
-        height: to which pictures are resized for COCO AP, pixels.
         registry: name of the registry of the champions.
         champion: None if the model is the first of its data set.
         min_ap: the verdict needs at least this COCO AP.
         max_valid_loss: the verdict needs at most this validation loss; 0 for any.
         max_rmse: the verdict needs at most this RMSE of the keypoints, pixels; 0 for any.
         tolerance: the verdict allows a COCO AP that is lower than the champion's by at most this.
-        revision: of the code.
     """
 
-    model: str
-    run: str | None
-    pixels: str = ""
-    records: str
     data: str
-    height: int
     registry: str
     champion: ComparedChampion | None
     min_ap: float = 0.0
     max_valid_loss: float = 0.0
     max_rmse: float = 0.0
     tolerance: float = 0.01
-    revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from openpose import draw
+from openpose import draw, image_file
 from openpose.coco.manifest import DataSplit
-from openpose.evaluation.gallery import shrink
+from openpose.evaluation.gallery import JPEG_QUALITY, shrink
 from openpose.evaluation.truth import true_people
 from openpose.records.picture import Picture, counted
 from openpose.report import page
@@ -106,4 +106,5 @@ def _drawn(sample: Sample, skeleton: Skeleton) -> str:
     """The picture with its people, as a data URI."""
     with Image.open(io.BytesIO(sample.encoded)) as opened:
         image = np.asarray(opened.convert("RGB"))
-    return page.data_uri(shrink(draw.skeletons(image, true_people(sample.picture, skeleton), skeleton)))
+    drawn = draw.skeletons(image, true_people(sample.picture, skeleton), skeleton)
+    return page.uri(image_file.jpeg(shrink(drawn), JPEG_QUALITY))

@@ -5,11 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-
-from openpose import image_file
-
-JPEG_QUALITY = 82
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -24,11 +19,6 @@ _ENVIRONMENT.globals["zip"] = zip
 def render(**content: Any) -> str:
     """Fills in `page.html.j2`; a section without content is left out."""
     return _ENVIRONMENT.get_template("page.html.j2").render(content)
-
-
-def data_uri(image: np.ndarray, quality: int = JPEG_QUALITY) -> str:
-    """Embeds a picture, RGB uint8 [H, W, 3], as a JPEG."""
-    return uri(image_file.jpeg(image, quality))
 
 
 def uri(jpeg: bytes) -> str:
