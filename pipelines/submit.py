@@ -194,7 +194,7 @@ def ensure_version(api: Api, pipeline: str, plan: Plan) -> str:
 
 def _same(spec: dict[str, Any], content: bytes) -> bool:
     """Whether the server's version has this content; the server stores both YAML documents in one object."""
-    documents = list(yaml.safe_load_all(content))
+    documents = list(yaml.load_all(content, yaml.CSafeLoader))  # the safe loader in C: ten times as fast
     ours = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if len(documents) > 1 else {})}
     theirs = spec if "pipeline_spec" in spec else {"pipeline_spec": spec}
     return _plain(ours) == _plain(theirs)

@@ -1,10 +1,12 @@
 """Fixtures that several tests share."""
 
 import functools
+import gc
 import logging
 import os
 import secrets
 import signal
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +49,12 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Heeds Ctrl-C also in the background, where a process ignores it: programs that tests start inherit that."""
+    """Prepares what the programs that tests start inherit, too."""
+    # In the background, a process ignores Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Without compiled files, each worker would rewrite all assertions, and each program compile all of our modules.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -59,6 +65,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     workers = len(os.sched_getaffinity(0)) + (config.option.markexpr != "not slow")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(workers, int(memory / MEMORY)))
+
+
+def pytest_collection_finish() -> None:
+    """Exempts from garbage collection what is there before the tests: half a million objects, mostly TensorFlow's."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """Imports point down in README's picture, steps start without TensorFlow, one wing knows buckets."""
 
 import ast
+import functools
 import graphlib
 import re
 import sys
@@ -46,8 +47,30 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(tree: ast.AST) -> set[str]:
-    """Full names of everything that is imported anywhere in the tree: modules, and names in modules."""
+SOURCES = {module_name(path): path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))}
+
+
+@functools.cache
+def imports(module: str) -> set[str]:
+    """Full names of everything that a module imports anywhere: modules, and names in modules."""
+    return named(tree(module))
+
+
+@functools.cache
+def imported_first(module: str) -> set[str]:
+    """Likewise what is imported when the module is: not in functions and classes, nor under `if TYPE_CHECKING`."""
+    body = tree(module).body
+    return named(
+        ast.Module([node for node in body if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If)], [])
+    )
+
+
+@functools.cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(SOURCES[module].read_text())
+
+
+def named(tree: ast.AST) -> set[str]:
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -75,15 +98,10 @@ def wing(module: str) -> str:
     return inside[0] if inside else "openpose"
 
 
-def top_level(tree: ast.Module) -> ast.Module:
-    """The statements that run when the module is imported and import what they name, without `if TYPE_CHECKING`."""
-    return ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If)], [])
-
-
-SOURCES = {module_name(path): path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))}
-TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()}
-NAMED = {module: imports(tree) for module, tree in TREES.items()}
-IMPORTS = {module: {ours(name) for name in names} - {"", module} for module, names in NAMED.items()}
+@functools.cache
+def of_ours() -> dict[str, set[str]]:
+    """The modules of ours that each module imports."""
+    return {module: {ours(name) for name in imports(module)} - {"", module} for module in SOURCES}
 
 
 def test_the_picture_shows_every_wing() -> None:
@@ -96,7 +114,7 @@ def test_the_picture_shows_every_wing() -> None:
 def test_no_import_points_up() -> None:
     up = {
         (wing(module), wing(other)): f"{module} imports {other}"
-        for module, others in IMPORTS.items()
+        for module, others in of_ours().items()
         for other in others
         if wing(module) != wing(other) and FLOORS.get(wing(other), -1) >= FLOORS.get(wing(module), -1)
     }
@@ -112,20 +130,20 @@ def test_a_wing_says_its_purpose_and_no_more() -> None:
 
 def test_no_imports_in_a_circle() -> None:
     try:
-        graphlib.TopologicalSorter(IMPORTS).prepare()
+        graphlib.TopologicalSorter(of_ours()).prepare()
     except graphlib.CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_nothing_imports_a_command() -> None:
-    for module, others in IMPORTS.items():
+    for module, others in of_ours().items():
         if wing(module) != "openpose":
             assert {other for other in others if wing(other) == "openpose"} == set(), module
 
 
 @pytest.mark.parametrize("module", [module for module in SOURCES if module.endswith(".component")])
 def test_component_imports_only_kfp_and_the_standard_library(module: str) -> None:
-    packages = {name.split(".")[0] for name in imports(top_level(TREES[module]))}
+    packages = {name.split(".")[0] for name in imported_first(module)}
     assert packages <= sys.stdlib_module_names | {"kfp"}
 
 
@@ -134,7 +152,7 @@ def test_starts_without_tensorflow(module: str) -> None:
     way, seen = [[module]], set[str]()
     while way:
         chain = way.pop()
-        names = imports(top_level(TREES[chain[-1]]))
+        names = imported_first(chain[-1])
         heavy = {name for name in names if name.split(".")[0] in ("tensorflow", "keras")}
         assert not heavy, f"{' imports '.join(chain)} imports {heavy}"
         packages = {name.rpartition(".")[0] for name in (chain[-1], *map(ours, names))}
@@ -144,9 +162,9 @@ def test_starts_without_tensorflow(module: str) -> None:
 
 
 def test_only_pipelines_and_declarations_know_kubeflow() -> None:
-    for module, names in NAMED.items():
+    for module in SOURCES:
         if not module.startswith("pipelines") and not module.endswith(".component"):
-            assert not {name for name in names if name.split(".")[0].startswith("kfp")}, module
+            assert not {name for name in imports(module) if name.split(".")[0].startswith("kfp")}, module
 
 
 def test_only_storage_knows_buckets() -> None:

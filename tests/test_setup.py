@@ -337,6 +337,7 @@ def test_an_image_has_the_versions_of_make_run(name: str, own: str) -> None:
     assert len(common) < len(locked(name))
 
 
+@pytest.mark.slow
 def test_everything_imported_is_declared() -> None:
     dependencies, _ = declared()
     dependencies = dependencies | declared("serve")[1] | declared("mlflow")[1]

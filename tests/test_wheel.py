@@ -37,6 +37,9 @@ COMPLETED = {
 }
 
 
+pytestmark = pytest.mark.slow  # they build the wheel and install it
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, made from a copy, because setuptools writes beside the sources."""
@@ -109,7 +112,6 @@ def test_sub_command_has_the_help_of_the_command(
     assert helped == expected.replace(usage, f"usage: openpose {name} ")
 
 
-@pytest.mark.slow
 def test_installed_command_is_the_one_of_a_clone(installed: Path, tmp_path: Path) -> None:
     helped = python(installed, tmp_path, installed / "bin/openpose", "train", "--help")
     expected = python(ROOT, tmp_path, "-m", "components.train", "--help")
@@ -146,7 +148,6 @@ def test_errors_and_exit_codes_are_those_of_the_commands(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_what_needs_a_clone_says_so(installed: Path, tmp_path: Path) -> None:
     done = python(installed, tmp_path, installed / "bin/openpose", "submit", "--version", "v1")
     assert (done.returncode, done.stdout) == (1, "")
@@ -171,7 +172,6 @@ def test_bash_completes_sub_commands_flags_and_choices(tmp_path: Path) -> None:
     assert [line.split() for line in done.stdout.splitlines()] == list(COMPLETED.values())
 
 
-@pytest.mark.slow
 def test_installed_command_finds_a_person(installed: Path, tmp_path: Path) -> None:
     write_graph(tmp_path / "graph.pb")
     save(tmp_path / "photo.jpg")

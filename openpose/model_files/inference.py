@@ -52,18 +52,31 @@ class Source:
 
     @cached_property
     def graph(self) -> tf.compat.v1.GraphDef:
-        """The network for runtimes other than TensorFlow."""
-        return graph(self.model, self.pixels, portable=True)
+        """The last stage as a graph from `image` to `Openpose/concat_stage7`, for runtimes other than TensorFlow."""
+        return _graph(self._frozen, dilated=True)
 
     @cached_property
     def graph_for_tensorflow(self) -> tf.compat.v1.GraphDef:
-        """The network for TensorFlow 1 and 2."""
-        return graph(self.model, self.pixels, portable=False)
+        """Likewise for TensorFlow 1 and 2."""
+        return _graph(self._frozen, dilated=False)
 
     @cached_property
     def graph_for_integers(self) -> tf.compat.v1.GraphDef:
-        """The same network, prepared for rounding to integers."""
-        return graph(self.model, self.pixels, portable=True, for_integers=True)
+        """The graph with weights that lose less when they are rounded to integers."""
+        folded = self._folded()
+        _equalize(folded)
+        return _graph(_freeze(folded), dilated=True)
+
+    @cached_property
+    def _frozen(self) -> Any:
+        return _freeze(self._folded())
+
+    def _folded(self) -> keras.Model:
+        """The network for inference, which takes `pixels`."""
+        folded = fold_batch_norm(self.model)
+        if self.pixels == "bgr":
+            _swap_colours(folded)
+        return folded
 
 
 def last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -71,26 +84,22 @@ def last_stage(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda image: networks.stage_outputs(model, image, training=False)[-1]
 
 
-def graph(model: keras.Model, pixels: str, *, portable: bool, for_integers: bool = False) -> tf.compat.v1.GraphDef:
-    """The network's last stage as a graph from `image` to `Openpose/concat_stage7`.
-
-    Args:
-        model: takes RGB.
-        pixels: the channel order that the graph takes.
-        portable: use operations that other runtimes have; otherwise those of TensorFlow 1.
-        for_integers: rescale the weights so that rounding them to integers loses less.
-    """
-    folded = fold_batch_norm(model, plain_norms=portable)
-    if pixels == "bgr":
-        _swap_colours(folded)
-    if for_integers:
-        _equalize(folded)
-
+def _freeze(folded: keras.Model) -> Any:
+    """A concrete function from `image` to the maps of the last stage, with constants instead of variables."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    traced = tf.function(last_stage(folded), input_signature=[PICTURES]).get_concrete_function()
-    frozen = convert_variables_to_constants_v2(traced)
-    graph_def = _fold_constants(frozen, _dilated(frozen.graph.as_graph_def()) if portable else None)
+    traced = tf.function(last_stage(folded), input_signature=[PICTURES], autograph=False).get_concrete_function()
+    return convert_variables_to_constants_v2(traced)
+
+
+def _graph(frozen: Any, *, dilated: bool) -> tf.compat.v1.GraphDef:
+    """The graph of a frozen function.
+
+    Args:
+        frozen: from `image` to the maps.
+        dilated: make each dilated convolution one operation, as other runtimes have it.
+    """
+    graph_def = _fold_constants(frozen, _dilated(frozen.graph.as_graph_def()) if dilated else None)
     output = graph_def.node.add(name=GRAPH_OUTPUT, op="Identity", input=[frozen.outputs[0].name])
     output.attr["T"].type = tf.float32.as_datatype_enum
     return graph_def
@@ -153,13 +162,10 @@ def _dilated(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     return graph_def
 
 
-def fold_batch_norm(model: keras.Model, plain_norms: bool = False) -> keras.Model:
+def fold_batch_norm(model: keras.Model) -> keras.Model:
     """The same network for inference, with each batch norm folded into the convolution before it.
 
-    Args:
-        model: the network.
-        plain_norms: express the batch norms that use the statistics of their batch, which cannot be folded, in plain
-            arithmetic; otherwise they stay as they are.
+    Batch norms that use the statistics of their batch cannot be folded; they become plain arithmetic.
     """
     norms = {_source(layer).name: layer for layer in model.layers if _can_fold(layer)}
 
@@ -169,7 +175,7 @@ def fold_batch_norm(model: keras.Model, plain_norms: bool = False) -> keras.Mode
         config = layer.get_config()
         if layer.name in norms:
             config["use_bias"] = True
-        return (_PlainNorm if plain_norms and isinstance(layer, Norm) else layer.__class__).from_config(config)
+        return (_PlainNorm if isinstance(layer, Norm) else layer.__class__).from_config(config)
 
     folded = keras.models.clone_model(model, clone_function=clone)
     for layer in model.layers:

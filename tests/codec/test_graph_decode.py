@@ -114,6 +114,7 @@ def test_maps_of_a_few_cells(shape: tuple[int, int]) -> None:
         assert_alike(found, expected)
 
 
+@pytest.mark.slow
 def test_the_strongest_stay() -> None:
     maps = scene(3, 9, 0.05)
     expected = decode.decode(*maps, OPENPOSE)

@@ -24,6 +24,7 @@ def worker(*flags: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     flags = [f"--{name}={tmp_path}" for name in ("root", "train-records", "valid-records")]
     process = worker(*flags, "--size=13")

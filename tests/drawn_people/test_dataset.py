@@ -68,6 +68,7 @@ def read(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ARCHIVES}
 
 
+@pytest.mark.slow
 def test_several_processes_draw_the_same_pictures_as_one(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +185,7 @@ def test_keypoints_sit_on_what_is_drawn(pictures: list) -> None:
     assert np.mean(darker) > 0.95
 
 
+@pytest.mark.slow
 def test_left_and_right_follow_from_the_face(pictures: list) -> None:
     facing: list[bool] = []
     away: list[bool] = []

@@ -113,11 +113,10 @@ def test_shares_give_the_same_figures_to_the_last_digit(
     sample_records: dict[str, RecordsManifest], plain_model: Path
 ) -> None:
     model, split = model_files.load(plain_model, PERSON), sample_records["train"]
-    whole, three, nine = (asdict(measured(model, split, of=of)) for of in (1, 3, 9))  # there are six batches
+    whole, parts = (asdict(measured(model, split, of=of)) for of in (1, 7))  # there are six batches
     assert whole["detections"], "the network finds somebody, or the test says nothing"
-    for parts in (three, nine):
-        parts["images_per_second"] = whole["images_per_second"]
-        np.testing.assert_equal(parts, whole)
+    parts["images_per_second"] = whole["images_per_second"]
+    np.testing.assert_equal(parts, whole)
 
 
 @pytest.mark.parametrize(("images", "of"), [(24, 1), (24, 5), (7, 2), (1, 3), (0, 2)])

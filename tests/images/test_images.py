@@ -261,6 +261,7 @@ def test_pushed_image_has_an_sbom_and_provenance(docker: Path, driver: str, stor
     assert built["image"] == "registry/openpose-kubeflow-cpu@sha256:several"
 
 
+@pytest.mark.slow
 def test_image_has_no_sbom_where_none_can_be_attached(docker: Path) -> None:
     assert images.main(["--variant", "cpu", "--registry", "registry", "--push"]) == 0
     write_docker(docker, no_buildx=1, version="20.10.24")

@@ -284,7 +284,7 @@ class Registry(BaseHTTPRequestHandler):
 
 def test_pushed_image_is_known_by_the_registrys_digest_and_found_there(client: docker.DockerClient) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         name = f"127.0.0.1:{server.server_port}/openpose-kubeflow-cpu:test"
         empty = io.BytesIO()
         tarfile.open(fileobj=empty, mode="w").close()

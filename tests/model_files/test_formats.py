@@ -112,13 +112,18 @@ def test_every_network_in_every_format(name: str, pixels: str, tmp_path: Path) -
         assert difference.mean() <= about.mean, format
 
 
+@pytest.fixture(scope="module")
+def statistics_of_batch() -> Source:
+    return source(built("mobilenet_thin", statistics_of_batch=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["graph", "saved_model", "onnx", "tflite"])
-def test_norms_that_use_the_statistics_of_the_batch(name: str, tmp_path: Path) -> None:
-    made = source(built("mobilenet_thin", statistics_of_batch=True))
-    assert made.model.get_layer("backbone0_norm").batch_statistics
-    expected = made.model(pictures())[-1].numpy()
-    found = joined(model_files.load(write(name, made, tmp_path), OPENPOSE), pictures())
+def test_norms_that_use_the_statistics_of_the_batch(statistics_of_batch: Source, name: str, tmp_path: Path) -> None:
+    model = statistics_of_batch.model
+    assert model.get_layer("backbone0_norm").batch_statistics
+    expected = model(pictures())[-1].numpy()
+    found = joined(model_files.load(write(name, statistics_of_batch, tmp_path), OPENPOSE), pictures())
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
@@ -356,6 +361,7 @@ def test_file_holds_the_whole_skeleton_of_other_keypoints(name: str, keypoints: 
         assert beside == {"pixels": "rgb", "height": 64, "skeleton": mouse.described()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FORMATS, "keras"])
 def test_file_says_skeleton_pixels_and_height(small: Source, name: str, tmp_path: Path) -> None:
     if name == "keras":

@@ -23,6 +23,8 @@ PAIR = made_up.skeleton(2)
 NAMES = [name for name, format in FORMATS.items() if format.people]
 HEIGHT = 64
 
+pytestmark = pytest.mark.slow  # they export networks
+
 
 def source(of: Skeleton = PAIR, max_people: int = 0, max_peaks: int = 0) -> Source:
     """A network that takes its maps from a picture's colours: red and green are the parts, blue is the limb."""
@@ -123,7 +125,6 @@ def test_nobody_in_a_black_picture(folder: Path, name: str) -> None:
     assert [len(one) for one in people] == [0, 0]
 
 
-@pytest.mark.slow
 def test_nobody_in_maps_that_hold_no_numbers(tmp_path: Path) -> None:
     made = source()
     kernel, bias = made.model.get_layer("maps").get_weights()
@@ -135,7 +136,6 @@ def test_nobody_in_maps_that_hold_no_numbers(tmp_path: Path) -> None:
         assert [len(people) for people in found(FORMATS[name].open_people(tmp_path), images)] == [0, 0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("keypoints", "circle"), [(1, False), (5, True)])
 def test_other_keypoints_and_limits(keypoints: int, circle: bool, tmp_path: Path) -> None:
     written(source(made_up.skeleton(keypoints, circle=circle), max_people=2, max_peaks=20), tmp_path)
@@ -146,7 +146,6 @@ def test_other_keypoints_and_limits(keypoints: int, circle: bool, tmp_path: Path
             assert_alike(mine, People(all_of_them.keypoints[:2], all_of_them.scores[:2]), 0.1)
 
 
-@pytest.mark.slow
 def test_the_same_network_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     written(source(), tmp_path)
     for name in storage.sizes(folder):

@@ -218,7 +218,7 @@ class Server:
             name = _wanted(query)
             return 200, {"pipeline_versions": [{"pipeline_version_id": name}] if name in self.versions else []}
         if found := re.fullmatch(r"pipelines/pipeline-1/versions/(.+)", rest):
-            documents = list(yaml.safe_load_all(self.versions[found[1]]))
+            documents = list(yaml.load_all(self.versions[found[1]], yaml.CSafeLoader))
             spec = {"pipeline_spec": documents[0], "platform_spec": documents[1]}
             return 200, {"pipeline_version_id": found[1], "pipeline_spec": spec}
         return 404, {"message": f"no {rest}"}
@@ -263,7 +263,7 @@ def serving(server: Server, tls: ssl.SSLContext | None = None) -> Iterator[Serve
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls:
         http.socket = tls.wrap_socket(http.socket, server_side=True)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     server.address = f"http://127.0.0.1:{http.server_port}"
     try:

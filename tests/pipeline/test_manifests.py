@@ -1,5 +1,6 @@
 """The rendered manifests: the properties that a cluster's administrator relies on."""
 
+import functools
 import importlib.util
 import shutil
 from pathlib import Path
@@ -23,9 +24,10 @@ OVERLAYS = sorted(path.name for path in manifests.OVERLAYS.iterdir())
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which renders them")
 
 
+@functools.cache
 def rendered(overlay: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The objects by kind and name."""
-    objects = list(yaml.safe_load_all(manifests.render(overlay, BUILT)))
+    objects = list(yaml.load_all(manifests.render(overlay, BUILT), yaml.CSafeLoader))
     named = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     assert len(named) == len(objects)
     return named
@@ -75,12 +77,12 @@ def test_everything_can_be_found_again_and_nothing_of_others_is_removed(overlay:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_everything_goes_to_the_users_namespace(overlay: str) -> None:
-    text = manifests.render(overlay, BUILT, "pose-team")
-    for each in yaml.safe_load_all(text):
+    objects = list(yaml.load_all(manifests.render(overlay, BUILT, "pose-team"), yaml.CSafeLoader))
+    for each in objects:
         assert each["metadata"].get("namespace", "pose-team") == "pose-team"
         for subject in each.get("subjects", []):
             assert subject["namespace"] == "pose-team"
-    ours = [each for each in yaml.safe_load_all(text) if each["kind"] not in ("ResourceFlavor", "ClusterQueue")]
+    ours = [each for each in objects if each["kind"] not in ("ResourceFlavor", "ClusterQueue")]
     assert all("namespace" in each["metadata"] for each in ours)
     with pytest.raises(InputError, match="small letters"):
         manifests.render(overlay, BUILT, "Pose Team")
@@ -130,7 +132,7 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 def labels_of_steps() -> dict[str, dict[str, str]]:
     """The labels of each step's pod, as compiled and as Kubeflow adds to them."""
     golden = Path(__file__).parent / "golden/machines.yaml"
-    _, platform = yaml.safe_load_all(golden.read_text())
+    _, platform = yaml.load_all(golden.read_text(), yaml.CSafeLoader)
     steps = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     return {name: {"pipeline/runid": "1"} | step["podMetadata"]["labels"] for name, step in steps.items()}
 

@@ -44,6 +44,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda *flags: sweep.main(["--out", str(out), *flags])
 
 
+@pytest.mark.slow
 def test_the_best_is_found_and_shown(call: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--over", "learning_rate=0.0001..0.1", "--trials", "15", "--param", "epochs=3") == 0
     said = capsys.readouterr().out

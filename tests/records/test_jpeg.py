@@ -70,6 +70,7 @@ def test_whole_pictures_are_not_cut() -> None:
         assert not jpeg_file.is_cut(image, thorough=True)
 
 
+@pytest.mark.slow
 def test_a_cut_with_an_end_marker_is_always_found_by_decoding_and_often_without() -> None:
     found = []
     for image in kinds():

@@ -116,7 +116,8 @@ def test_all_steps_give_the_same_as_in_a_folder(data: Roots, tmp_path: Path) -> 
         found.append((split.shards, split.fingerprint, run.history, run.losses, figures, graph))
     for local, *remotes in zip(*found, strict=True):
         assert remotes == [local, local]
-    assert [path.name for path in tmp_path.iterdir()] == ["root"], "no copies may be left behind"
+    left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}  # of TensorFlow's AutoGraph
+    assert left == {"root"}, "no copies may be left behind"
 
 
 @pytest.mark.slow
@@ -259,7 +260,7 @@ def faulty_network(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     assert host.port
     Faulty.emulator = (host.hostname, host.port)
     with ThreadingTCPServer(("localhost", 0), Faulty) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{server.server_address[1]}")
         storage.forget_client()
@@ -274,13 +275,16 @@ def test_faults_of_the_network_are_not_noticed(faulty_network: None, gs_bucket: 
     work_goes_on(storage.open_root(gs_bucket), np.random.default_rng(0).bytes(9_000_000))
 
 
-@pytest.mark.parametrize("name", ["team[a]", "a*b", "{a,b}", "a\\b", "what?"])
-def test_newest_manifest_below_any_name(bucket: str, name: str) -> None:
-    root = storage.path(f"{bucket}/{name}")
+def test_newest_manifest_below_any_name(bucket: str) -> None:
+    names = ("team[a]", "a*b", "{a,b}", "a\\b", "what?")
     for number in (1, 2):
-        storage.write_json(root / f"runs/{number}/manifest.json", number)
-        time.sleep(1.0 if bucket.startswith("s3") else 0.01)  # S3 keeps whole seconds
-    found = storage.newest_manifest(root / "runs")
-    assert str(found) == f"{bucket}/{name}/runs/2/manifest.json"
-    assert storage.read_json(found) == 2
-    assert storage.sizes(root).keys() == {"runs/1/manifest.json", "runs/2/manifest.json"}
+        for name in names:
+            storage.write_json(storage.path(f"{bucket}/{name}/runs/{number}/manifest.json"), number)
+        if number == 1:
+            time.sleep(1.0 if bucket.startswith("s3") else 0.01)  # S3 keeps whole seconds
+    for name in names:
+        root = storage.path(f"{bucket}/{name}")
+        found = storage.newest_manifest(root / "runs")
+        assert str(found) == f"{bucket}/{name}/runs/2/manifest.json"
+        assert storage.read_json(found) == 2
+        assert storage.sizes(root).keys() == {"runs/1/manifest.json", "runs/2/manifest.json"}

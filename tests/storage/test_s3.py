@@ -26,7 +26,7 @@ LARGE = bytes(range(256)) * 66_000  # more than goes up in one request
 def serve(app: Any, patch: pytest.MonkeyPatch) -> Iterator[BaseWSGIServer]:
     """Serves an application instead of the usual server."""
     server = make_server("localhost", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     patch.setenv("AWS_ENDPOINT_URL_S3", f"http://localhost:{server.server_port}")
     storage.forget_client()

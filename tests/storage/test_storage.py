@@ -383,7 +383,7 @@ def test_bucket_that_refuses(code: int, message: str, monkeypatch: pytest.Monkey
             pass
 
     with HTTPServer(("localhost", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         said = refusal("gs://bucket/x", f"http://localhost:{server.server_port}", monkeypatch)
         server.shutdown()

@@ -281,6 +281,7 @@ def test_network_without_imagenet_weights(monkeypatch: pytest.MonkeyPatch) -> No
         initial_weights.load(model, "imagenet")
 
 
+@pytest.mark.slow
 def test_files_without_weights_are_named(tmp_path: Path) -> None:
     model = networks.build("mobilenet_thin", OPENPOSE, width=0.2, stages=1)
     for name, message in (
