@@ -86,6 +86,12 @@ def page(name: str, text: Callable[[], str]) -> None:
     _send(lambda client, run: client.log_text(run, text(), name))
 
 
+def place() -> dict[str, str]:
+    """Where MLflow keeps this run: `tracking`, the server's address, and `tracked`, the run's id; or nothing."""
+    uri, run = os.environ.get(URI), os.environ.get(RUN)
+    return {"tracking": _without_password(uri), "tracked": run} if uri and run else {}
+
+
 @contextmanager
 def pipeline(name: str) -> Iterator[Callable[[bool], None]]:
     """Makes a run of MLflow for all steps that the block starts as processes, which get its id as a variable.

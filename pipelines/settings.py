@@ -21,6 +21,7 @@ import yaml
 from kfp import dsl, kubernetes
 
 from components import status
+from components.register.hub import VOLUME
 from components.train.machine import MACHINE, NAME_LABEL, POD, STEP, Machine
 from openpose.errors import InputError
 
@@ -153,6 +154,11 @@ class Settings:
             task.set_accelerator_type(pod.accelerator).set_accelerator_limit(checked["accelerators"])
         task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).to_json())
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
+
+    def place_registration(self, task: dsl.PipelineTask) -> None:
+        """Tells the step that registers a model which volume its files are on."""
+        if self.claim:
+            task.set_env_variable(VOLUME, f"{self.claim}:{MOUNT}")
 
 
 def storage_root(given: str, settings: Settings) -> tuple[str, bool]:

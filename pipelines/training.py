@@ -94,8 +94,11 @@ def pipeline(settings: Settings | None, images: dict[str, Any]) -> Any:
                         model=exported.outputs["model"],
                         root=root,
                         made_of=downloaded.outputs["made_of"],
+                        run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
                     )
                     placed(champion, "light", "Register the champion", cached=False)
+                    if settings:
+                        settings.place_registration(champion)
                 with dsl.Else(name="rejected"):
                     explained = explain_rejection(reason=judged.outputs["reason"], evaluation=evaluation)
                     placed(explained, "light", "Explain the rejection")

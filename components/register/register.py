@@ -3,24 +3,28 @@
 import time
 
 from components import status
+from components.register import hub
 from openpose import storage, tracking
 from openpose.errors import InputError
 from openpose.evaluation.manifest import EvaluationManifest
-from openpose.evaluation.registry import Champion, ChampionEvaluation, ChampionExport, Registry
+from openpose.evaluation.registry import Champion, ChampionEvaluation, ChampionExport, Origin, Registry
 from openpose.model_files.manifest import ModelManifest
+from openpose.report.lineage_page import lineage_page
 
 
-def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champion:
+def register(root: str, evaluation: str, model: str, made_of: str = "", run_name: str = "") -> Champion:
     """Makes an accepted and exported model the champion of its data set.
 
     If another model has become champion since the evaluation, and this model's COCO AP is lower by more than the
-    evaluation's tolerance, the champion stays.
+    evaluation's tolerance, the champion stays. Where Kubeflow's Model Registry is installed, or the variable
+    MODEL_REGISTRY_BASE_URL names one, the champion becomes a version there.
 
     Args:
         root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         evaluation: Manifest of the evaluation that accepted the model.
         model: Manifest of its export.
         made_of: Fingerprint of code, parameters and data, by which a later run notices that it would repeat this one.
+        run_name: Name of the run on Kubeflow.
 
     Returns:
         The champion's entry in the registry.
@@ -48,11 +52,20 @@ def register(root: str, evaluation: str, model: str, made_of: str = "") -> Champ
                 flush=True,
             )
         else:
-            champion = registry.add(_entry(judged, exported, champion, made_of))
+            champion = registry.add(_entry(judged, exported, champion, made_of, run_name))
             print(f"champion in {registry.folder / champion.entry}", flush=True)
+        if champion.export.fingerprint == exported.fingerprint:  # also what an earlier attempt has begun
+            storage.write_text(page(registry, champion), lineage_page(champion))
+            if champion.origin.hub:
+                hub.add(champion, exported)
         step.manifest_path = registry.folder / champion.entry
         tracking.tags({"registry": judged.inputs.registry, "champion": champion.entry})
         return champion
+
+
+def page(registry: Registry, champion: Champion) -> storage.StoragePath:
+    """The page that shows where a champion comes from."""
+    return registry.folder / f"{champion.version}.html"
 
 
 def _is_same(champion: Champion, exported: ModelManifest, made_of: str) -> bool:
@@ -69,7 +82,9 @@ def _is_better(champion: Champion, judged: EvaluationManifest) -> bool:
     return best is not None and ap is not None and ap < best - judged.inputs.tolerance
 
 
-def _entry(judged: EvaluationManifest, exported: ModelManifest, champion: Champion | None, made_of: str) -> Champion:
+def _entry(
+    judged: EvaluationManifest, exported: ModelManifest, champion: Champion | None, made_of: str, run_name: str
+) -> Champion:
     inputs = judged.inputs
     same = champion is not None and champion.model == inputs.model
     return Champion(
@@ -86,4 +101,5 @@ def _entry(judged: EvaluationManifest, exported: ModelManifest, champion: Champi
         export=ChampionExport(
             folder=exported.folder, fingerprint=exported.fingerprint, graph=exported.graph, sha256=exported.sha256
         ),
+        origin=Origin(run=status.run(), name=run_name, hub=hub.address(), **tracking.place()),
     )

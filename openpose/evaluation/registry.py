@@ -34,11 +34,31 @@ class ChampionExport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The run that registered a champion, as Kubeflow and MLflow know it; empty where they are not used.
+
+    Attributes:
+        run: Kubeflow's identifier of the run.
+        name: the run's name.
+        tracking: address of the MLflow server.
+        tracked: MLflow's identifier of the step's run, which is below that of the whole run.
+        hub: address of Kubeflow's Model Registry, where the champion is a version that is called like its entry.
+    """
+
+    run: str = ""
+    name: str = ""
+    tracking: str = ""
+    tracked: str = ""
+    hub: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Champion:
     """An entry of a registry.
 
     Attributes:
         entry: name of its file, which the registry gives.
+        registry: name of the registry; empty in entries of old versions.
         data: fingerprint of the data set's validation split.
         model: checksum of the Keras model.
         run: fingerprint of the training; None if that is not known.
@@ -50,9 +70,11 @@ class Champion:
         figures: COCO's figures, the pixel errors and the losses, by name; None if undefined.
         evaluation: that accepted it.
         export: its files.
+        origin: the run that registered it.
     """
 
     entry: str = ""
+    registry: str = ""
     data: str
     model: str
     run: str | None
@@ -64,6 +86,12 @@ class Champion:
     figures: dict[str, float | None]
     evaluation: ChampionEvaluation
     export: ChampionExport
+    origin: Origin = Origin()
+
+    @property
+    def version(self) -> str:
+        """Its name in Kubeflow's Model Registry, and of its page."""
+        return self.entry.removesuffix(".json")
 
     def as_document(self) -> dict[str, Any]:
         """The entry as it is written, with `folder` and `fingerprint` as manifests have them."""
@@ -95,7 +123,7 @@ class Registry:
     def __init__(self, root: storage.StoragePath, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
             raise InputError(f"registry {name!r}: give a name of letters, digits, dots, dashes and underscores")
-        self._root, self.folder = root, root / "registry" / name
+        self._root, self.name, self.folder = root, name, root / "registry" / name
 
     def champion(self, data: str) -> Champion | None:
         """Finds the model that was accepted last for a data set, given by fingerprint.
@@ -123,6 +151,11 @@ class Registry:
         written = storage.path(storage.read_json(place)["folder"])
         return str(self._root / written.parent.name / written.name)
 
+    def entry_of(self, model: str) -> Champion | None:
+        """Finds the newest entry of an exported model by the name of its folder; None if there is none."""
+        entries = (read_champion(self.folder / name) for name in reversed(self._names()))
+        return next((entry for entry in entries if storage.path(entry.export.folder).name == model), None)
+
     def to_beat(self, data: str, model: str) -> Champion | None:
         """Finds the model to compare with: the champion; for the champion itself, the one that it beat.
 
@@ -141,7 +174,7 @@ class Registry:
         """Makes a model the champion of its data set; returns it with the name of its entry."""
         names = self._names()
         number = int(names[-1][:5]) + 1 if names else 1
-        champion = replace(champion, entry=f"{number:05d}-{champion.model[:12]}.json")
+        champion = replace(champion, entry=f"{number:05d}-{champion.model[:12]}.json", registry=self.name)
         storage.write_json(self.folder / champion.entry, champion.as_document())
         storage.write_latest(self.folder / "latest", storage.path(champion.export.folder))
         return champion

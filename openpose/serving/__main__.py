@@ -1,5 +1,6 @@
 """`python -m openpose.serving --model graph.pb` serves a model, with a page to try it at http://localhost:8080/."""
 
+import functools
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from openpose.evaluation.registry import Registry
 from openpose.model_files.formats import Pixels
 from openpose.predict import in_batches
 from openpose.predict.predictor import Predictor
+from openpose.report.lineage_page import lineage_page
 
 if TYPE_CHECKING:
     from openpose.serving.pose_model import PoseModel
@@ -46,6 +48,14 @@ class Flags:
     """Seconds between two looks for another accepted model."""
 
 
+@dataclass
+class Served:
+    """The model that answers, and its file."""
+
+    model: "PoseModel"
+    place: str
+
+
 @reports_errors
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Runs the command line; returns the exit code."""
@@ -59,10 +69,11 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         raise InputError(f"{error}; the server needs KServe: pip install openpose-kubeflow[serve]") from error
     place = flags.model or _newest(flags)
     model = PoseModel(_predictor(place, flags), flags.batch_size, flags.threads)
+    served = Served(model, place)
     print(f"serving {place} at http://localhost:{flags.port}/", flush=True)
     if flags.root:
-        threading.Thread(target=_follow, args=(flags, model, place), daemon=True).start()
-    serve(model, flags.port)
+        threading.Thread(target=_follow, args=(flags, served), daemon=True).start()
+    serve(model, flags.port, functools.partial(_lineage, flags, served) if flags.root else None)
     return 0
 
 
@@ -76,18 +87,31 @@ def _predictor(place: str, flags: Flags) -> Predictor:
     return Predictor(model, flags.height or model.height)
 
 
-def _follow(flags: Flags, model: "PoseModel", served: str) -> None:
+def _lineage(flags: Flags, served: Served) -> str:
+    """The page that shows where the served model comes from.
+
+    Raises:
+        InputError: the registry has no entry of it.
+    """
+    registry, place = Registry(storage.path(flags.root), flags.registry), storage.path(served.place)
+    champion = registry.entry_of(place.parent.name)
+    if champion is None:
+        raise InputError(f"{registry.folder}: no entry says where {place} comes from")
+    return lineage_page(champion, served.place)
+
+
+def _follow(flags: Flags, served: Served) -> None:
     """Serves another model as soon as it is accepted; the present one stays if that fails."""
     pause = threading.Event()
     while not pause.wait(flags.follow_seconds):
         try:
             newest = _newest(flags)
-            if newest != served:
-                model.predictor = _predictor(newest, flags)
-                served = newest
-                print(f"serving {served}, the newest accepted model", flush=True)
+            if newest != served.place:
+                served.model.predictor = _predictor(newest, flags)
+                served.place = newest
+                print(f"serving {served.place}, the newest accepted model", flush=True)
         except (InputError, OSError) as error:
-            print(f"warning: {error}; still serving {served}", file=sys.stderr, flush=True)
+            print(f"warning: {error}; still serving {served.place}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,26 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from kserve.model_server import app
 
+from openpose.errors import InputError
 from openpose.serving.pose_model import MOST_BYTES, MOST_PIXELS, NAME, PoseModel
 
 _PAGE = Path(__file__).with_name("page.html")
 _DRAIN = 30  # seconds for the requests that a stopped server has begun
 
 
-def serve(model: PoseModel, port: int) -> None:
-    """Serves a model until SIGTERM or SIGINT; requests that have begun are answered."""
+def serve(model: PoseModel, port: int, lineage: Callable[[], str] | None) -> None:
+    """Serves a model until SIGTERM or SIGINT; requests that have begun are answered.
+
+    Args:
+        model: that answers.
+        port: of this machine.
+        lineage: makes the page that shows where the served model comes from; None if that is not known.
+    """
     app.middleware("http")(_limited)
     app.get("/", include_in_schema=False)(_page)
-    app.get("/skeleton.json", include_in_schema=False)(lambda: _skeleton(model))
+    app.get("/skeleton.json", include_in_schema=False)(lambda: _skeleton(model) | {"lineage": lineage is not None})
+    if lineage:
+        app.get("/lineage", include_in_schema=False, response_class=HTMLResponse)(lambda: _lineage(lineage))
     kserve.ModelServer(http_port=port, enable_grpc=False, grace_period=_DRAIN).start([model])
 
 
@@ -34,6 +43,13 @@ async def _limited(request: Request, answer: Callable[[Request], Awaitable[Respo
 
 async def _page() -> HTMLResponse:
     return HTMLResponse(await asyncio.to_thread(_PAGE.read_text, encoding="utf-8"))
+
+
+def _lineage(page: Callable[[], str]) -> Response:
+    try:
+        return HTMLResponse(page())
+    except InputError as error:
+        return JSONResponse({"error": str(error)}, 404)
 
 
 def _skeleton(model: PoseModel) -> dict[str, Any]:

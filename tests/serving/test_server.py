@@ -16,8 +16,10 @@ import requests
 from PIL import Image
 
 from openpose import storage
+from openpose.evaluation.registry import ChampionExport, Registry
+from tests import manifests
 from tests.one_person import jpeg_bytes, photo, write_graph
-from tests.serving.conftest import picture, started
+from tests.serving.conftest import picture, running
 
 pytestmark = pytest.mark.slow
 
@@ -119,9 +121,9 @@ def test_metadata_health_metrics_and_page(server: str) -> None:
 
 
 def test_requests_that_have_begun_are_answered_after_sigterm(tmp_path: Path) -> None:
-    process, address = started(f"--model={write_graph(tmp_path / 'graph.pb')}")
     document = instances(*[picture(368, 400)] * 16)
-    with process, ThreadPoolExecutor(4) as clients:
+    flags = f"--model={write_graph(tmp_path / 'graph.pb')}"
+    with running(flags) as (process, address), ThreadPoolExecutor(4) as clients:
         answers = [clients.submit(post, address, PREDICT, document) for _ in range(4)]
         while "openpose_pictures_total 0.0" in requests.get(address + "metrics").text:
             time.sleep(0.02)
@@ -137,19 +139,27 @@ def test_newest_accepted_model_is_served(tmp_path: Path) -> None:
         write_graph(folder / "graph.pb", value=value)
     latest = storage.path(str(tmp_path / "registry/openpose/latest.json"))
     storage.write_json(latest, {"folder": str(folders[0])})
-    process, address = started(f"--root={tmp_path}", "--follow-seconds=0.2")
+    with running(f"--root={tmp_path}", "--follow-seconds=0.2") as (_, address):
 
-    def score() -> float:
-        return post(address, PREDICT, instances(picture())).json()["predictions"][0]["people"][0]["score"]
+        def score() -> float:
+            return post(address, PREDICT, instances(picture())).json()["predictions"][0]["people"][0]["score"]
 
-    with process:
         first = score()
         storage.write_json(latest, {"folder": str(folders[1])})
         deadline = time.monotonic() + 60
         while score() > 0.8 * first and time.monotonic() < deadline:
             time.sleep(0.2)
         assert score() < 0.8 * first
-        process.kill()
+        assert requests.get(address + "skeleton.json").json()["lineage"] is True
+        answer = requests.get(address + "lineage")
+        graph = f"{folders[1]}/graph.pb"
+        said = f"{tmp_path}/registry/openpose: no entry says where {graph} comes from"
+        assert (answer.status_code, answer.json()) == (404, {"error": said})
+        files = ChampionExport(folder=str(folders[1]), fingerprint="", graph="graph.pb", sha256={})
+        Registry(tmp_path, "openpose").add(manifests.champion("a" * 64, export=files))
+        page = requests.get(address + "lineage").text
+        assert "openpose 00001-aaaaaaaaaaaa: from the server to the data" in page
+        assert graph in page
 
 
 def test_needs_a_model_or_a_root(tmp_path: Path) -> None:
