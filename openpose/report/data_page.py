@@ -99,7 +99,7 @@ def _looks(splits: Mapping[str, DataSplit]) -> dict[str, str]:
 def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:
     """A table's rows: name -> one value for each split."""
     names = dict.fromkeys(name for of_split in counts for name in of_split)
-    return {name: [f"{of_split.get(name, 0):,}" for of_split in counts] for name in names}
+    return {name.replace("_", " "): [f"{of_split.get(name, 0):,}" for of_split in counts] for name in names}
 
 
 def _drawn(sample: Sample, skeleton: Skeleton) -> str:

@@ -21,7 +21,9 @@ def exported(tmp_path: Path) -> ModelManifest:
     wanted = {"data": "coco", "model": "a" * 64, "run": "training", "registry": "people"}
     judged = manifests.evaluation(tmp_path, 0.5, **wanted)
     made = manifests.model(tmp_path, judged.fingerprint)
-    made = dataclasses.replace(made, files={"graph": made.graph, "saved_model": f"{made.folder}/saved_model"})
+    sums = {"graph.pb": "1" * 64, "saved_model/saved_model.pb": "2" * 64}
+    files = {"graph": made.graph, "saved_model": f"{made.folder}/saved_model"}
+    made = dataclasses.replace(made, files=files, sha256=sums)
     storage.write_json(Path(made.path), made.as_document())
     return made
 
@@ -119,7 +121,8 @@ def test_page_tells_the_line_from_the_files_to_the_data(
     registered(exported, tmp_path)
     page = (tmp_path / "registry/people/00001-aaaaaaaaaaaa.html").read_text()
     line = [
-        "graph.pb",
+        "<th>graph.pb<",
+        "<th>saved_model/saved_model.pb<",
         "entry 00001-aaaaaaaaaaaa.json",
         "run tracked-3 (of the step register) at http://mlflow<",
         "mice again (run-7)",
