@@ -58,7 +58,7 @@ class Champion:
 
     Attributes:
         entry: name of its file, which the registry gives.
-        registry: name of the registry; empty in entries of old versions.
+        registry: name of the registry, which it gives too.
         data: fingerprint of the data set's validation split.
         model: checksum of the Keras model.
         run: fingerprint of the training; None if that is not known.
@@ -132,7 +132,7 @@ class Registry:
             InputError: an entry cannot be read.
         """
         for name in reversed(self._names()):
-            entry = read_champion(self.folder / name)
+            entry = self._read(name)
             if entry.data == data:
                 return entry
         return None
@@ -153,7 +153,7 @@ class Registry:
 
     def entry_of(self, model: str) -> Champion | None:
         """Finds the newest entry of an exported model by the name of its folder; None if there is none."""
-        entries = (read_champion(self.folder / name) for name in reversed(self._names()))
+        entries = map(self._read, reversed(self._names()))
         return next((entry for entry in entries if storage.path(entry.export.folder).name == model), None)
 
     def to_beat(self, data: str, model: str) -> Champion | None:
@@ -168,7 +168,7 @@ class Registry:
         champion = self.champion(data)
         if champion is None or champion.model != model:
             return champion
-        return read_champion(self.folder / champion.beaten) if champion.beaten in self._names() else None
+        return self._read(champion.beaten) if champion.beaten in self._names() else None
 
     def add(self, champion: Champion) -> Champion:
         """Makes a model the champion of its data set; returns it with the name of its entry."""
@@ -178,6 +178,9 @@ class Registry:
         storage.write_json(self.folder / champion.entry, champion.as_document())
         storage.write_latest(self.folder / "latest", storage.path(champion.export.folder))
         return champion
+
+    def _read(self, name: str) -> Champion:
+        return replace(read_champion(self.folder / name), registry=self.name)
 
     def _names(self) -> list[str]:
         """Names of the entries, oldest first."""
