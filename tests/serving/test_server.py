@@ -162,6 +162,17 @@ def test_newest_accepted_model_is_served(tmp_path: Path) -> None:
         assert graph in page
 
 
+def test_newest_model_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
+    folder = storage.path(f"{bucket}/models/first")
+    storage.write_bytes(folder / "graph.pb", write_graph(tmp_path / "graph.pb").read_bytes())
+    files = ChampionExport(folder=str(folder), fingerprint="", graph="graph.pb", sha256={})
+    Registry(storage.path(bucket), "openpose").add(manifests.champion("a" * 64, export=files))
+    with running(f"--root={bucket}") as (_, address):
+        (found,) = post(address, PREDICT, instances(picture())).json()["predictions"]
+        assert len(found["people"]) == 1
+        assert f"{folder}/graph.pb" in requests.get(address + "lineage").text
+
+
 def test_needs_a_model_or_a_root(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "openpose.serving"], capture_output=True, text=True)
     assert done.returncode == 1
