@@ -65,7 +65,11 @@ def data_page(
     return page.render(
         title=title,
         split_names=list(splits),
-        tables={caption: rows for caption, rows in tables.items() if rows},
+        tables={
+            caption: {name.replace("_", " "): row for name, row in rows.items()}
+            for caption, rows in tables.items()
+            if rows
+        },
         warnings=warnings,
         skeleton=None if skeleton.is_known else _facts(skeleton) | _looks(splits),
         skeleton_notes=notes,
@@ -99,7 +103,7 @@ def _looks(splits: Mapping[str, DataSplit]) -> dict[str, str]:
 def _rows(counts: Sequence[Mapping[str, int]]) -> dict[str, list[str]]:
     """A table's rows: name -> one value for each split."""
     names = dict.fromkeys(name for of_split in counts for name in of_split)
-    return {name.replace("_", " "): [f"{of_split.get(name, 0):,}" for of_split in counts] for name in names}
+    return {name: [f"{of_split.get(name, 0):,}" for of_split in counts] for name in names}
 
 
 def _drawn(sample: Sample, skeleton: Skeleton) -> str:
