@@ -61,6 +61,7 @@ def test_the_best_is_found_and_shown(call: Any, tmp_path: Path, capsys: pytest.C
     assert local.parse(["--config", str(folder / "best.yaml")])[1]["learning_rate"] == best["learning_rate"]
 
 
+@pytest.mark.slow
 def test_each_combination_once_and_no_more_afterwards(
     call: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,7 +134,14 @@ def test_every_request_is_sent_to_the_servers_own_name(s3_server: str, monkeypat
         ("403 Forbidden", "AccessDenied", r"the bucket refuses it \(It says\); set AWS_PROFILE, or .* s3:ListBucket"),
         ("404 Not Found", "NoSuchBucket", r"there is no bucket 'bucket'; make it with `aws s3 mb s3://bucket`, or"),
         ("400 Bad Request", "InvalidRequest", r"the bucket refuses it \(It says\); give another storage root"),
-        ("503 Slow Down", "SlowDown", r"the bucket cannot be reached \(It says\); check the network and run again"),
+        pytest.param(
+            *(
+                "503 Slow Down",
+                "SlowDown",
+                r"the bucket cannot be reached \(It says\); check the network and run again",
+            ),
+            marks=pytest.mark.slow,  # it waits before it tries again
+        ),
     ],
 )
 def test_bucket_that_refuses(
