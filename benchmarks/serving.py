@@ -128,13 +128,15 @@ def server(model: Path, height: int) -> Iterator[tuple["subprocess.Popen[bytes]"
         subprocess.Popen(command, stdout=said, stderr=said) as process,
     ):
         address = f"http://localhost:{port}/"
-        while not _answers(address):
-            if process.poll() is not None:
-                said.seek(0)
-                raise SystemExit(f"the server has ended:\n{said.read()}")
-            time.sleep(0.2)
-        yield process, address
-        process.kill()
+        try:
+            while not _answers(address):
+                if process.poll() is not None:
+                    said.seek(0)
+                    raise SystemExit(f"the server has ended:\n{said.read()}")
+                time.sleep(0.2)
+            yield process, address
+        finally:
+            process.kill()
 
 
 def _answers(address: str) -> bool:

@@ -34,11 +34,6 @@ def copy_file(artifact: Any, path: str) -> None:
     storage.download(storage.path(path), Path(artifact.path))
 
 
-def write_page(artifact: Any, page: str) -> None:
-    """Writes a page to an artifact."""
-    storage.write_text(Path(artifact.path), page)
-
-
 def write_metrics(artifact: Any, figures: Mapping[str, float | None]) -> None:
     """Logs figures as metrics for Kubeflow's UI; leaves out undefined ones."""
     for name, value in figures.items():

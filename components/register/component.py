@@ -15,11 +15,14 @@ def register(
     lineage: Output[HTML],
 ) -> None:
     """Makes an accepted and exported model the champion of its data set."""
+    from pathlib import Path
+
     from components import artifacts
     from components.register.register import register
+    from openpose import storage
     from openpose.report.lineage_page import lineage_page
 
     with artifacts.clear_errors():
         entry = register(root=root, evaluation=evaluation.path, model=model.path, made_of=made_of, run_name=run_name)
         artifacts.write_manifest(champion, entry)
-        artifacts.write_page(lineage, lineage_page(entry))
+        storage.write_text(Path(lineage.path), lineage_page(entry))

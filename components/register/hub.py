@@ -19,6 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from components import status
+from openpose.coco import remote_files
 from openpose.evaluation.registry import Champion
 from openpose.model_files.manifest import ModelManifest
 
@@ -34,10 +36,10 @@ _RETRIES = Retry(3, backoff_factor=1, status_forcelist=(502, 503, 504))
 
 
 def address() -> str:
-    """Address of the Model Registry: that of the variable, or the service of the cluster; empty where there is none."""
+    """Address of the Model Registry: that of the variable, or a run's cluster's own; empty where there is none."""
     given = os.environ.get(ADDRESS)
     if given is None:
-        return f"http://{_SERVICE}:8080" if "KUBERNETES_SERVICE_HOST" in os.environ and _resolves(_SERVICE) else ""
+        return f"http://{_SERVICE}:8080" if status.run() and _resolves(_SERVICE) else ""
     return (given if "//" in given or not given else f"http://{given}").rstrip("/")
 
 
@@ -48,26 +50,24 @@ def _resolves(host: str) -> bool:
         return False
 
 
-def add(champion: Champion, exported: ModelManifest) -> bool:
-    """Adds a champion, or what is missing of it, to the Model Registry of its origin.
+def add(champion: Champion, exported: ModelManifest, at: str) -> None:
+    """Adds a champion, or what is missing of it, to a Model Registry; a warning says why where that fails.
 
     Args:
         champion: with the name of its entry.
         exported: its files.
-
-    Returns:
-        Whether it is there now; where it is not, a warning says why.
+        at: address of the Model Registry.
     """
-    at = champion.origin.hub
+    named = remote_files.public(at)
     try:
         with requests.Session() as session:
             _add(_Api(session, at), champion, exported)
-    except (requests.RequestException, ValueError, KeyError) as error:
-        reason = "it does not answer" if isinstance(error, requests.ConnectionError) else error
-        print(f"warning: the Model Registry at {at} does not have {champion.version}: {reason}", file=sys.stderr)
-        return False
-    print(f"version {champion.version} of {champion.registry} in the Model Registry at {at}", flush=True)
-    return True
+    except (OSError, ValueError, KeyError) as error:  # among them those of requests
+        said = isinstance(error, requests.HTTPError | ValueError | KeyError)
+        reason = error if said else remote_files.reason(error)
+        print(f"warning: the Model Registry at {named} does not have {champion.version}: {reason}", file=sys.stderr)
+    else:
+        print(f"version {champion.version} of {champion.registry} in the Model Registry at {named}", flush=True)
 
 
 def _add(api: "_Api", champion: Champion, exported: ModelManifest) -> None:
@@ -115,7 +115,7 @@ class _Api:
         session.mount(at, HTTPAdapter(max_retries=_RETRIES))
         file = Path(os.environ.get(TOKEN) or _ACCOUNT / "token")
         if file.exists():
-            session.headers["Authorization"] = f"Bearer {file.read_text()}"
+            session.headers["Authorization"] = f"Bearer {file.read_text().strip()}"
         self._session = session
         for version in VERSIONS:
             self._base = f"{at}/api/model_registry/{version}"

@@ -5,6 +5,7 @@ import time
 from components import status
 from components.register import hub
 from openpose import storage, tracking
+from openpose.coco import remote_files
 from openpose.errors import InputError
 from openpose.evaluation.manifest import EvaluationManifest
 from openpose.evaluation.registry import Champion, ChampionEvaluation, ChampionExport, Origin, Registry
@@ -55,17 +56,12 @@ def register(root: str, evaluation: str, model: str, made_of: str = "", run_name
             champion = registry.add(_entry(judged, exported, champion, made_of, run_name))
             print(f"champion in {registry.folder / champion.entry}", flush=True)
         if champion.export.fingerprint == exported.fingerprint:  # also what an earlier attempt has begun
-            storage.write_text(page(registry, champion), lineage_page(champion))
-            if champion.origin.hub:
-                hub.add(champion, exported)
+            storage.write_text(registry.folder / f"{champion.version}.html", lineage_page(champion))
+            if at := hub.address():
+                hub.add(champion, exported, at)
         step.manifest_path = registry.folder / champion.entry
         tracking.tags({"registry": judged.inputs.registry, "champion": champion.entry})
         return champion
-
-
-def page(registry: Registry, champion: Champion) -> storage.StoragePath:
-    """The page that shows where a champion comes from."""
-    return registry.folder / f"{champion.version}.html"
 
 
 def _is_same(champion: Champion, exported: ModelManifest, made_of: str) -> bool:
@@ -101,5 +97,5 @@ def _entry(
         export=ChampionExport(
             folder=exported.folder, fingerprint=exported.fingerprint, graph=exported.graph, sha256=exported.sha256
         ),
-        origin=Origin(run=status.run(), name=run_name, hub=hub.address(), **tracking.place()),
+        origin=Origin(run=status.run(), name=run_name, hub=remote_files.public(hub.address()), **tracking.place()),
     )

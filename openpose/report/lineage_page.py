@@ -22,7 +22,7 @@ def lineage_page(champion: Champion, served: str = "") -> str:
             "champion before": champion.beaten or "none",
         },
         "Evaluation": {
-            "report": f"{champion.evaluation.folder}/report.html",
+            "folder": champion.evaluation.folder,
             "fingerprint": champion.evaluation.fingerprint,
         },
         "Runs": {

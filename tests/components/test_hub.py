@@ -88,19 +88,34 @@ def test_model_registry_that_cannot_be_used_is_a_warning(
     )
     monkeypatch.setattr(hub, "_RETRIES", 0)
     registered(exported, tmp_path)
-    assert capsys.readouterr().err.endswith("does not have 00001-aaaaaaaaaaaa: it does not answer\n")
+    assert capsys.readouterr().err.endswith("does not have 00001-aaaaaaaaaaaa: connection refused\n")
 
 
 def test_nothing_is_sent_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(hub.ADDRESS, raising=False)
     assert hub.address() == ""
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(hub, "_SERVICE", "localhost")
+    assert hub.address() == "", "not in a run of Kubeflow Pipelines"
+    monkeypatch.setenv(status.RUN, "run-7")
     monkeypatch.setattr(hub, "_SERVICE", "nowhere.invalid")
     assert hub.address() == ""
     monkeypatch.setattr(hub, "_SERVICE", "localhost")
     assert hub.address() == "http://localhost:8080"
     monkeypatch.setenv(hub.ADDRESS, "")
     assert hub.address() == ""
+
+
+def test_password_of_the_address_is_kept_nowhere(
+    exported: ModelManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving("v1") as there:
+        monkeypatch.setenv(hub.ADDRESS, there.address.replace("//", "//me:s3cr3t@"))
+        assert registered(exported, tmp_path).origin.hub == there.address
+        assert there.named("model_version")
+    monkeypatch.setattr(hub, "_RETRIES", 0)
+    registered(exported, tmp_path)
+    assert "s3cr3t" not in "".join(capsys.readouterr())
+    assert not any("s3cr3t" in file.read_text() for file in (tmp_path / "registry/people").glob("0*"))
 
 
 def test_address_of_a_file_is_one_that_kserve_loads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +130,7 @@ def test_page_tells_the_line_from_the_files_to_the_data(
     exported: ModelManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(status.RUN, "run-7")
+    monkeypatch.setenv(hub.ADDRESS, "")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:word@mlflow")
     monkeypatch.setenv("MLFLOW_RUN_ID", "tracked-3")
     monkeypatch.setattr("openpose.tracking._send", lambda *_, **__: None)
