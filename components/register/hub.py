@@ -133,10 +133,16 @@ class _Api:
             content: with the name.
             parent: what it belongs to.
         """
-        wanted = {"name": content["name"], **parent}
-        answer = self._session.get(f"{self._base}/{one}", params=wanted, timeout=_SECONDS)
+
+        def find() -> requests.Response:
+            wanted = {"name": content["name"], **parent}
+            return self._session.get(f"{self._base}/{one}", params=wanted, timeout=_SECONDS)
+
+        answer = find()
         if answer.status_code == requests.codes.not_found:
             answer = self._session.post(f"{self._base}/{all}", json=content, timeout=_SECONDS)
+        if answer.status_code == requests.codes.conflict:  # another run has made it in this moment
+            answer = find()
         _check(answer)
         return str(answer.json()["id"])
 

@@ -22,12 +22,14 @@ class Hub:
     Attributes:
         address: of the server.
         things: each model, version and artifact, with `kind` and `of`, what it belongs to.
+        raced: whether somebody else makes each thing just before it is asked for.
     """
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.address = ""
         self.things: list[dict[str, Any]] = []
+        self.raced = False
 
     def named(self, kind: str) -> dict[str, dict[str, Any]]:
         """Things of a kind by name."""
@@ -52,7 +54,7 @@ class Hub:
             if match := re.fullmatch(way, rest):
                 thing = {**content, "id": str(len(self.things) + 1), "kind": kind, "of": "".join(match.groups())}
                 self.things.append(thing)
-                return 201, thing
+                return (409, {"code": "Conflict", "message": "already exists"}) if self.raced else (201, thing)
         return 404, {"code": "Not Found", "message": rest}
 
 

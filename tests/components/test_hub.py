@@ -75,6 +75,17 @@ def test_what_an_earlier_attempt_left_out_is_added(
         assert [thing["name"] for thing in there.things] == [thing["name"] for thing in whole]
 
 
+def test_what_another_run_makes_at_the_same_moment_is_used(
+    exported: ModelManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving("v1") as there:
+        there.raced = True
+        monkeypatch.setenv(hub.ADDRESS, there.address)
+        registered(exported, tmp_path)
+        assert [thing["name"] for thing in there.things] == ["people", "00001-aaaaaaaaaaaa", "graph", "saved_model"]
+    assert capsys.readouterr().err == ""
+
+
 def test_model_registry_that_cannot_be_used_is_a_warning(
     exported: ModelManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
