@@ -2,16 +2,21 @@
 
 `python -m benchmarks.input` makes sparse records of pictures (the validation split of the developers' `../shared/coco`
 if present, else a drawn sample) and takes batches from them: read, shuffled, decoded, augmented, with targets. It
-measures the whole input on the CPU, and the part that remains on the CPU when there is a GPU (read, shuffle, decode,
-batch). The reference is a Python loop, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same machine. Such
-a loop uses one core and the input all cores, so a second row has `decode_jpeg` in a `tf.data` map on all cores.
+measures the whole input on the CPU, the part that remains on the CPU when there is a GPU (read, shuffle, decode,
+batch), and what of that remains in the training's process when a data worker, in a process of its own on the same
+cores, does it. The reference is a Python loop, `for picture in pictures: tf.io.decode_jpeg(picture)`, on the same
+machine. Such a loop uses one core and the input all cores, so a second row has `decode_jpeg` in a `tf.data` map on all
+cores.
 """
 
 import itertools
+import socket
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +33,9 @@ from openpose.drawn_people.scene import Sample
 from openpose.errors import InputError
 from openpose.input import batches
 from openpose.input.parameters import InputParameters
-from openpose.records import read
+from openpose.records import cache, read
 from openpose.records.manifest import RecordsManifest
+from openpose.training import data_service
 
 BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
 SIZE, BATCH = 368, 16
@@ -47,7 +53,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    loop, _, whole, host = (1 / seconds for seconds, _ in rates.values())
+    loop, _, whole, host, _ = (1 / seconds for seconds, _ in rates.values())
     print(f"{manifest.counts['images']} pictures, {SIZE}×{SIZE}, batch {BATCH}, best of {ROUNDS}")
     print(f"  {'':36}{'images/s':>9}{'ratio':>8}{'CPU ms/image':>14}")
     for name, (seconds, cpu) in rates.items():
@@ -74,17 +80,37 @@ def measure(manifest: RecordsManifest) -> dict[str, tuple[float, float]]:
     """Seconds and CPU seconds per image, for each method."""
     inputs = InputParameters(size=(SIZE, SIZE))
 
-    def training(on_device: bool) -> Iterator[Any]:
-        return iter(batches.training(manifest, OPENPOSE, inputs, BATCH, on_device=on_device))
+    def training(on_device: bool, remote: str = "") -> Iterator[Any]:
+        made = batches.training(manifest, OPENPOSE, inputs, BATCH, on_device=on_device, files=cache.copied)
+        return iter(data_service.distribute(made, remote) if remote else made)
 
     encoded = [example["encoded"] for example in read.examples(manifest, OPENPOSE).as_numpy_iterator()]
-    with tf.device("CPU"):
+    with tf.device("CPU"), data_worker() as remote:
         return {
             "bare loop": best(iter(bare_loop(encoded))),
             "decode_jpeg in a tf.data map": best(iter(bare_map(encoded))),
             "the whole input": best(training(on_device=False)),
             "the CPU's part with a GPU": best(training(on_device=True)),
+            "that with a data worker": best(training(on_device=True, remote=remote)),
         }
+
+
+@contextmanager
+def data_worker() -> Iterator[str]:
+    """The address of a data service with one worker, a process that ends with the block."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    _server = data_service.dispatcher(port)  # ends with its last reference
+    flags = [f"--dispatcher=localhost:{port}", "--port=0", "--address=localhost:%port%"]
+    command = [sys.executable, "-m", "openpose.data_service", "worker", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+        try:
+            assert worker.stdout
+            worker.stdout.readline()  # it is ready
+            yield f"grpc://localhost:{port}"
+        finally:
+            worker.kill()
 
 
 def bare_loop(encoded: Sequence[bytes]) -> Iterator[None]:

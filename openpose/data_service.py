@@ -4,9 +4,9 @@
     python -m openpose.data_service worker --dispatcher host:5050              (on each machine that makes batches)
     python -m components.train … --remote-data grpc://host:5050                (the training)
 
-All machines must see the records' folder under the same path. With one worker, the batches and their order are those
-that the training would make itself. With several, each makes whole epochs of its own in turn; in each of these every
-sample still comes once.
+All machines must see the records' folder under the same path; of records in a bucket each worker makes a copy
+(`--records`). With one worker, the batches and their order are those that the training would make itself. With several,
+each makes whole epochs of its own in turn; in each of these every sample still comes once.
 """
 
 import socket
@@ -17,7 +17,9 @@ from typing import Any
 
 import tyro
 
-from openpose.errors import InputError
+from openpose import retry, storage
+from openpose.errors import InputError, reports_errors
+from openpose.records.manifest import RecordsManifest
 from openpose.training.sockets import answers
 
 
@@ -30,10 +32,11 @@ class Dispatcher:
     state: str = ""
     """Folder in which it keeps its state, so that a restarted dispatcher continues."""
 
-    def start(self, service: Any) -> Any:
-        """Starts the server of `tf.data.experimental.service`."""
-        state = {"work_dir": self.state, "fault_tolerant_mode": True} if self.state else {}
-        server = service.DispatchServer(service.DispatcherConfig(port=self.port, **state))
+    def start(self) -> Any:
+        """Starts the server."""
+        from openpose.training import data_service  # here because TensorFlow takes seconds to import
+
+        server = data_service.dispatcher(self.port, self.state)
         print(f"dispatcher at {server.target}", flush=True)
         return server
 
@@ -48,10 +51,21 @@ class Worker:
     """Port to listen on."""
     address: str = ""
     """Address host:port under which trainings reach this worker; by default this machine's name and the port."""
+    records: str = ""
+    """Manifest of the training's records in a bucket; the worker first copies them into the folder of temporary files,
+    which must have the same path here and where the training runs (TMPDIR)."""
+    wait: float = 5.0
+    """Seconds to wait for the dispatcher."""
 
-    def start(self, service: Any) -> Any:
-        """Starts the server of `tf.data.experimental.service`."""
-        if not answers(self.dispatcher, seconds=5):
+    def start(self) -> Any:
+        """Starts the server."""
+        from tensorflow.data.experimental import service  # here because TensorFlow takes seconds to import
+
+        from openpose.records import cache
+
+        if self.records:
+            cache.copy(storage.open_manifest(self.records, RecordsManifest))
+        if not retry.until(lambda: answers(self.dispatcher, seconds=5) or None, seconds=self.wait, pause=1.0):
             raise InputError(f"dispatcher {self.dispatcher}: no dispatcher answers there; start it first")
         own = self.address or f"{socket.getfqdn()}:{self.port}"
         config = service.WorkerConfig(dispatcher_address=self.dispatcher, worker_address=own, port=self.port)
@@ -60,6 +74,7 @@ class Worker:
         return server
 
 
+@reports_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a dispatcher or a worker until it is stopped."""
     role: Dispatcher | Worker = tyro.cli(
@@ -68,13 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Makes batches for trainings on other machines, with tf.data's service.",
         args=arguments,
     )
-    import tensorflow as tf  # here, so that --help does not wait for it
+    from tensorflow.errors import OpError  # here, so that --help does not wait for it
 
     try:
-        server = role.start(tf.data.experimental.service)
-    except (InputError, tf.errors.OpError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        server = role.start()
+    except OpError as error:
+        raise InputError(str(error)) from error
     server.join()
     return 0
 

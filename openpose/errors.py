@@ -16,8 +16,16 @@ class InputError(Exception):
     """Something given by the user cannot be used.
 
     The message is one clear text that names the file, the field and what to do about it. Commands print
-    it without a traceback and exit with code 1.
+    it without a traceback and exit with its code.
     """
+
+    exit_code = 1
+
+
+class ServiceLost(InputError):
+    """Another process that this one needs has gone. The same work may succeed later."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 #: What the system says of a file -> what that means for the user, and the cure.
@@ -48,7 +56,7 @@ def print_any_text() -> None:
 
 
 def reports_errors(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Makes a command's `main` print an InputError, or a file that the system refuses, as one line and return 1.
+    """Makes a command's `main` print an InputError, or a file that the system refuses, as one line and return its code.
 
     It ends quietly when the reader of its output has gone, as in `command | head`.
     """
@@ -62,7 +70,7 @@ def reports_errors(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
             return code
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 1
+            return error.exit_code
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
             return PIPE_CLOSED

@@ -22,7 +22,7 @@ from kfp import dsl, kubernetes
 
 from components import status
 from components.register.hub import VOLUME
-from components.train.machine import MACHINE, NAME_LABEL, POD, STEP, Machine
+from components.train.machine import DATA_MACHINE, MACHINE, NAME_LABEL, POD, STEP, Machine
 from openpose.errors import InputError
 
 CLUSTERS = Path(__file__).resolve().parent / "clusters"
@@ -83,8 +83,9 @@ class Settings:
         secrets: environment variables from secrets: name of the secret -> {its key: the variable}.
         pull_secrets: secrets for the images' registry.
         light: pod of the steps that compute little: check, collect_records, register, finish.
-        data: pod of coco_download and of the workers that write records.
-        train: pod of the training. With several machines, each has such a pod, and the step itself has a `light` one.
+        data: pod of coco_download, of the workers that write records, and of a training's data workers.
+        train: pod of the training. With several machines or data workers, each machine has such a pod, and the step
+            itself has a `light` one.
         evaluate: pod of evaluation and export.
         parameters: defaults of the pipeline's parameters on this cluster.
     """
@@ -145,7 +146,7 @@ class Settings:
             task: of the pipeline, after `place`.
             checked: outputs of the check, among them `cpu`, `memory` and `accelerators`.
         """
-        pod = self.train
+        pod, data = self.train, self.data
         channels = [checked[name] for name in ("cpu", "memory", "accelerators")]
         task.register_pipeline_channels(channels)  # otherwise KFP does not pass them into an If
         task.set_cpu_request(checked["cpu"]).set_cpu_limit(checked["cpu"])
@@ -153,6 +154,8 @@ class Settings:
         if pod.accelerator:
             task.set_accelerator_type(pod.accelerator).set_accelerator_limit(checked["accelerators"])
         task.set_env_variable(MACHINE, Machine(pod.cpu, pod.memory, pod.accelerator, pod.wait_minutes).to_json())
+        of_data = Machine(data.cpu, data.memory, "", pod.wait_minutes, data.node_selector, data.tolerations)
+        task.set_env_variable(DATA_MACHINE, of_data.to_json())
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
 
     def place_registration(self, task: dsl.PipelineTask) -> None:

@@ -29,7 +29,7 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
     Args:
         values: all parameters of the DAG, by name.
         machine: cpu, memory and accelerator that a training's pod requests; empty outside of a cluster.
-        watcher: the same for the pod that only watches the training's pods on several machines.
+        watcher: the same for the pod that only watches the training's own pods.
 
     Returns:
         The values of `OUTPUTS`.
@@ -49,7 +49,7 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
             devices = DeviceParameters.select(values)
             for each in (
                 lambda: _check_gpus(devices.gpus, machine.get("accelerator", "")),
-                lambda: _check_machines(devices.machines, bool(machine)),
+                lambda: _check_own_pods(devices, bool(machine)),
                 lambda: _check_replicas(TrainParameters.select(values), devices.replicas),
                 lambda: Registry(folder, champions),
                 lambda: model_formats.chosen(structs["export"]["formats"]),
@@ -59,8 +59,8 @@ def check(values: Mapping[str, Any], machine: Mapping[str, str], watcher: Mappin
         if wrong:
             raise InputError("; ".join(wrong))
         print(f"the parameters are valid; all output goes to {folder}, champions to registry/{champions}", flush=True)
-    pod = machine if devices.machines == 1 else watcher
-    gpus = devices.gpus if devices.machines == 1 else 0
+    pod = watcher if devices.has_own_pods else machine
+    gpus = 0 if devices.has_own_pods else devices.gpus
     resources = {"cpu": pod.get("cpu", ""), "memory": pod.get("memory", ""), "accelerators": str(gpus)}
     return resources | {"registry": champions, "recipe": recipe(values)} | structs
 
@@ -91,11 +91,18 @@ def _check_gpus(gpus: int, accelerator: str) -> None:
         )
 
 
-def _check_machines(machines: int, on_a_cluster: bool) -> None:
-    if machines > 1 and not on_a_cluster:
+def _check_own_pods(devices: DeviceParameters, on_a_cluster: bool) -> None:
+    if on_a_cluster:
+        return
+    here = "but this DAG runs here and not on a cluster; submit it (make submit), or"
+    if devices.machines > 1:
         raise InputError(
-            f"machines is {machines}, but this DAG runs here and not on a cluster; submit it (make submit), or run "
-            "python -m components.train on each machine with its TF_CONFIG"
+            f"machines is {devices.machines}, {here} run python -m components.train on each machine with its TF_CONFIG"
+        )
+    if devices.data_workers:
+        raise InputError(
+            f"data_workers is {devices.data_workers}, {here} start python -m openpose.data_service and give its "
+            "address to python -m components.train with --remote-data"
         )
 
 

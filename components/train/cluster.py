@@ -1,4 +1,4 @@
-"""What the train step asks of Kubernetes: the JobSet, pods, events and logs of a training on several machines."""
+"""What the train step asks of Kubernetes: the JobSet, pods, events and logs of a training in pods of its own."""
 
 import json
 import threading
@@ -68,7 +68,7 @@ class Cluster:
             return False
         except NotFound as error:
             raise InputError(
-                f"a training on several machines needs JobSet, which this cluster does not have ({error}); an "
+                f"a training in pods of its own needs JobSet, which this cluster does not have ({error}); an "
                 f"administrator installs it once: {INSTALL}"
             ) from error
         return True
@@ -113,12 +113,12 @@ class Cluster:
         told = spec.get("activeDeadlineSeconds") == 0 or "shutdown" in spec
         return told or phase in ENDED or "deletionTimestamp" in found["metadata"]
 
-    def pods_of(self, name: str) -> tuple[dict[int, Object], str]:
-        """The newest pod of each machine of a JobSet, by the machine's number, and the list's version."""
+    def pods_of(self, name: str) -> tuple[dict[str, Object], str]:
+        """The newest pods of a JobSet, by what messages call them, and the list's version."""
         answer = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.GROUP}={name}")
         found = sorted(answer["items"], key=lambda pod: (pods.attempt(pod), pod["metadata"]["creationTimestamp"]))
         newest = [pod for pod in found if pods.attempt(pod) == pods.attempt(found[-1])]
-        return {pods.machine(pod): pod for pod in newest}, answer.get("metadata", {}).get("resourceVersion", "")
+        return {pods.name(pod): pod for pod in newest}, answer.get("metadata", {}).get("resourceVersion", "")
 
     def changes(self, name: str, version: str) -> list[tuple[str, Object]]:
         """What happened to a JobSet's pods since a version of their list: the kind of each event, and the pod then.

@@ -1,4 +1,4 @@
-"""Starts a training on several machines of a Kubernetes cluster, and watches it.
+"""Starts a training in pods of its own on a Kubernetes cluster, and watches it.
 
 The step itself does not train, so its pod needs little. It creates the JobSet of `components/train/pods.py`, which
 starts all machines again from the last checkpoint when one fails, and prints the first machine's log as its own. When
@@ -18,24 +18,25 @@ from kubernetes.config.config_exception import ConfigException
 
 from components.train import pods
 from components.train.cluster import Cluster, NotFound
-from components.train.machine import MACHINE, POD, Machine
+from components.train.machine import DATA_MACHINE, MACHINE, POD, Machine
 from components.train.pods import Training
 from components.train.watch import Watch
 from openpose import progress
 from openpose.errors import InputError
 from openpose.training import sigterm
+from openpose.training.parameters import DeviceParameters
 
 LEAVE = 900.0  # seconds that the pods of a deleted JobSet have to end; on a lost node they may never do
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-def train(command: Sequence[str], machines: int, gpus: int) -> None:
-    """Trains with a pod on each of several machines; returns when the training is done.
+def train(command: Sequence[str], asked: DeviceParameters, copied: str = "") -> None:
+    """Trains with a pod on each machine and one for each data worker; returns when the training is done.
 
     Args:
         command: starts the training on each machine.
-        machines: how many.
-        gpus: of each.
+        asked: how many machines, GPUs of each, and data workers.
+        copied: manifest of records in a bucket, which data workers copy; empty for records in a folder.
 
     Raises:
         InputError: this is not a step on a cluster, it may not start pods, the pods find no room, the training cannot
@@ -45,14 +46,16 @@ def train(command: Sequence[str], machines: int, gpus: int) -> None:
     try:
         config.load_incluster_config()
         machine, pod, namespace = Machine.from_json(os.environ[MACHINE]), os.environ[POD], NAMESPACE.read_text()
+        data_machine = Machine.from_json(os.environ[DATA_MACHINE]) if asked.data_workers else None
     except (ConfigException, KeyError, OSError) as error:
         raise InputError(
-            f"machines is {machines}, but only a step of a pipeline on a cluster can start a pod on each machine; "
-            "elsewhere run the same command on each machine, with its TF_CONFIG"
+            f"machines is {asked.machines} and data_workers {asked.data_workers}, but only a step of a pipeline on a "
+            "cluster can start their pods; elsewhere run the same command on each machine, with its TF_CONFIG, and "
+            "data workers as python -m openpose.data_service, with --remote-data"
         ) from error
+    training = Training(command, asked.machines, asked.gpus, machine, asked.data_workers, data_machine, copied)
     with sigterm.deferred() as stop:
-        cluster = Cluster(client.ApiClient(), namespace, stop)
-        Group(cluster, pod, Training(command, machines, gpus, machine)).run()
+        Group(Cluster(client.ApiClient(), namespace, stop), pod, training).run()
 
 
 def end_with_run(name: str, workflow: str) -> None:
@@ -107,4 +110,4 @@ class Group:
                     "training must not write beside them; see whether their node was lost, and delete them"
                 )
             self.cluster.pause()
-        print(f"machines: {self.training.machines} pods of the JobSet {name}", flush=True)
+        print(f"machines: {len(self.training.names)} pods of the JobSet {name}", flush=True)

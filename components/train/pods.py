@@ -1,7 +1,8 @@
-"""The JobSet of a training on several machines (https://jobset.sigs.k8s.io).
+"""The JobSet of a training on several machines or with data workers (https://jobset.sigs.k8s.io).
 
-Its Indexed Job runs a pod on each machine, made like the pod of the step that starts it. Its headless Service gives the
-pods stable names. A pod's completion index is its number in TF_CONFIG.
+An Indexed Job runs a pod on each machine, made like the pod of the step that starts it. Its headless Service gives the
+pods stable names. A pod's completion index is its number in TF_CONFIG. With data workers, another Indexed Job runs
+these, and the first machine dispatches their work.
 """
 
 import json
@@ -9,7 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.train.machine import JOB_SET, MACHINE, NAME_LABEL, POD, REFUSED, STOPPED, TRAIN, WORKFLOW, Machine
+from components.train.machine import (
+    DATA_MACHINE,
+    DISPATCHER,
+    JOB_SET,
+    MACHINE,
+    NAME_LABEL,
+    POD,
+    REFUSED,
+    STOPPED,
+    TRAIN,
+    WORKFLOW,
+    Machine,
+)
 from openpose import storage
 from openpose.training import devices
 
@@ -18,11 +31,13 @@ WORKFLOW_LABEL = "workflows.argoproj.io/workflow"  # Argo's
 INDEX = "batch.kubernetes.io/job-completion-index"
 GROUP = "jobset.sigs.k8s.io/jobset-name"
 ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
+JOB = "jobset.sigs.k8s.io/replicatedjob-name"
 QUEUE = "kueue.x-k8s.io/queue-name"
-WORKER = "worker"  # the replicated Job's name
+WORKER, DATA = "worker", "data"  # names of the replicated Jobs, of the machines and of the data workers
 CONTAINER = "train"
-PORT = 2222
+PORT, DISPATCHER_PORT = 2222, 5050
 FAILURES = 3  # of machines; then the training has failed
+DATA_FAILURES = 6  # of data workers; then all pods start again, which counts as a failure
 GRACE = 60  # seconds that a pod has to write a checkpoint when it is told to end
 FORGET = 24 * 3600  # seconds until Kubernetes removes a finished JobSet that its step did not remove
 
@@ -30,7 +45,13 @@ LOST = 30  # seconds until the pod of an unreachable node counts as taken away: 
 
 _LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")  # taints
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
-_STEP_ONLY = (MACHINE, POD, "KFP_", "ARGO_")  # prefixes of environment variables the training must not inherit
+_STEP_ONLY = (
+    MACHINE,
+    DATA_MACHINE,
+    POD,
+    "KFP_",
+    "ARGO_",
+)  # prefixes of environment variables the training must not inherit
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -56,12 +77,39 @@ class Training:
         machines: how many.
         gpus: of each machine.
         machine: the resources of each machine.
+        data_workers: how many pods make batches.
+        data_machine: the resources of each of these.
+        copied: manifest of records in a bucket, of which each data worker makes a copy; empty for none.
     """
 
     command: Sequence[str]
     machines: int
     gpus: int
     machine: Machine
+    data_workers: int = 0
+    data_machine: Machine | None = None
+    copied: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """What messages call the pods."""
+        return self.names_in(WORKER) + self.names_in(DATA)
+
+    def names_in(self, job: str) -> list[str]:
+        """What messages call the pods of a replicated Job."""
+        return [name_in(job, number) for number in range(self.data_workers if job == DATA else self.machines)]
+
+    def __str__(self) -> str:
+        return " and ".join(
+            f"{count} {name}{'s' if count > 1 else ''}"
+            for count, name in ((self.machines, "machine"), (self.data_workers, "data worker"))
+            if count
+        )
+
+
+def name_in(job: str, number: int) -> str:
+    """What messages call a pod of a replicated Job."""
+    return f"{'data worker' if job == DATA else 'machine'} {number}"
 
 
 def labels(step: Object) -> dict[str, str]:
@@ -75,9 +123,14 @@ def name_of(step: Object, training: Training) -> str:
     return f"{TRAIN}-{run[:8]}-{storage.fingerprint([run, *training.command])[:6]}"
 
 
-def machine(pod: Object) -> int:
-    """The number of a pod's machine."""
-    return int(pod["metadata"]["annotations"][INDEX])
+def name(pod: Object) -> str:
+    """What messages call a pod, such as machine 0."""
+    return name_in(job_of(pod), int(pod["metadata"]["annotations"][INDEX]))
+
+
+def job_of(pod: Object) -> str:
+    """The replicated Job of a pod."""
+    return pod["metadata"]["labels"][JOB]
 
 
 def attempt(pod: Object) -> int:
@@ -116,7 +169,11 @@ def job_set(step: Object, name: str, training: Training) -> Object:
                     _rule("disrupted", "RestartJobSetAndIgnoreMaxRestarts", "has condition DisruptionTarget "),
                 ],
             },
-            "replicatedJobs": [{"name": WORKER, "replicas": 1, "template": {"spec": _job(step, name, training)}}],
+            "successPolicy": {"operator": "All", "targetReplicatedJobs": [WORKER]},
+            "replicatedJobs": [
+                {"name": job, "replicas": 1, "template": {"spec": spec}}
+                for job, spec in _jobs(step, name, training).items()
+            ],
             "ttlSecondsAfterFinished": FORGET,
         },
     }
@@ -132,32 +189,59 @@ def _rule(name: str, action: str, message: str) -> Object:
     }
 
 
-def _job(step: Object, name: str, training: Training) -> Object:
-    codes = {"containerName": CONTAINER, "operator": "In", "values": [REFUSED, STOPPED]}
+def _jobs(step: Object, name: str, training: Training) -> dict[str, Object]:
+    """The replicated Jobs, by name."""
+    dispatcher = f"{_host(name, 0)}:{DISPATCHER_PORT}"
+    command = list(training.command)
+    disrupted: Any = [{"type": "DisruptionTarget", "status": "True"}]
+    codes: Any = {"containerName": CONTAINER, "operator": "In", "values": [REFUSED, STOPPED]}
+    jobs: dict[str, Object] = {}
+    if training.data_machine:
+        command.append(f"--remote-data=grpc://{dispatcher}")
+        make = ["python", "-m", "openpose.data_service", "worker", f"--dispatcher={dispatcher}"]
+        make += [f"--wait={_patience(training)}"] + ([f"--records={training.copied}"] if training.copied else [])
+        pod, placed = _pod(step, make, training.data_machine.resources(0), []), training.data_machine
+        pod["spec"] |= {"nodeSelector": placed.node_selector, "tolerations": placed.tolerations}
+        # The training goes on while one is lost; it is made again, and takes the next epoch.
+        rules = [{"action": "Ignore", "onPodConditions": disrupted}]
+        jobs[DATA] = _job(training.data_workers, pod, rules, failures=DATA_FAILURES)
+    variables = _variables(step, name, training)
+    pod = _pod(step, command, training.machine.resources(training.gpus), variables)
+    rules = [{"action": "FailJob", "onPodConditions": disrupted}, {"action": "FailJob", "onExitCodes": codes}]
+    return {WORKER: _job(training.machines, pod, rules, failures=0), **jobs}
+
+
+def _host(name: str, number: int) -> str:
+    """The name by which the JobSet's pods reach a machine."""
+    return f"{name}-{WORKER}-0-{number}.{name}"
+
+
+def _patience(training: Training) -> int:
+    """Seconds for which a pod waits for others: longer than the step, which knows why they do not come."""
+    return round(training.machine.wait_minutes * 60) + GRACE
+
+
+def _job(pods: int, template: Object, rules: list[Object], failures: int) -> Object:
+    """An Indexed Job, which accepts some failures of its pods."""
     return {
         "completionMode": "Indexed",
-        "completions": training.machines,
-        "parallelism": training.machines,
-        "backoffLimit": 0,
-        "podFailurePolicy": {
-            "rules": [
-                {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {"action": "FailJob", "onExitCodes": codes},
-            ]
-        },
-        "template": _pod(step, name, training),
+        "completions": pods,
+        "parallelism": pods,
+        "backoffLimit": failures,
+        "podFailurePolicy": {"rules": rules},
+        "template": template,
     }
 
 
-def _pod(step: Object, name: str, training: Training) -> Object:
-    """The template of the pods, with the image, variables, volumes, account and placement of the step's pod."""
+def _pod(step: Object, command: list[str], resources: Object, variables: list[Object]) -> Object:
+    """A template of pods, with the image, variables, volumes, account and placement of the step's pod."""
     like = step["spec"]
     main = next(container for container in like["containers"] if container["name"] == "main")
     volumes = {volume["name"]: volume for volume in like.get("volumes", []) if _is_for_training(volume)}
     mounts = [mount for mount in main.get("volumeMounts", []) if mount["name"] in volumes]
     mounted = {mount["name"] for mount in mounts}
     spec = {
-        "containers": [_container(step, main, name, training) | {"volumeMounts": mounts}],
+        "containers": [_container(main, command, resources, variables) | {"volumeMounts": mounts}],
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE,
         # The first process of a process namespace ignores SIGTERM until it handles it: a training that has not begun
@@ -180,15 +264,16 @@ def _briefly(taint: str) -> Object:
     return {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST}
 
 
-def _container(step: Object, main: Object, name: str, training: Training) -> Object:
-    """The container of each pod, like the step's `main` container."""
+def _container(main: Object, command: list[str], resources: Object, variables: list[Object]) -> Object:
+    """The container of a pod, like the step's `main` container, with more variables."""
+    own = [variable for variable in main.get("env", []) if not variable["name"].startswith(_STEP_ONLY)]
     return {
         "name": CONTAINER,
         "image": main["image"],
         "imagePullPolicy": main.get("imagePullPolicy", "IfNotPresent"),
-        "command": list(training.command),
-        "env": _variables(step, main, name, training),
-        "resources": training.machine.resources(training.gpus),
+        "command": command,
+        "env": [*own, *variables],
+        "resources": resources,
         "securityContext": main.get("securityContext", {}) | _RESTRICTED,
         "terminationMessagePolicy": "FallbackToLogsOnError",  # puts an error's last lines into the pod's status
     }
@@ -199,20 +284,21 @@ def _is_for_training(volume: Object) -> bool:
     return "projected" not in volume and volume.get("emptyDir", {"medium": "Memory"}).get("medium") == "Memory"
 
 
-def _variables(step: Object, main: Object, name: str, training: Training) -> list[Object]:
-    """The step's own variables, and those by which the machines find each other and their run."""
-    own = [variable for variable in main.get("env", []) if not variable["name"].startswith(_STEP_ONLY)]
-    addresses = [f"{name}-{WORKER}-0-{number}.{name}:{PORT}" for number in range(training.machines)]
-    cluster = json.dumps({"worker": addresses})
+def _variables(step: Object, name: str, training: Training) -> list[Object]:
+    """The variables by which the machines find each other and their run."""
+    workflow = step["metadata"]["labels"].get(WORKFLOW_LABEL, "")
+    variables = [{"name": JOB_SET, "value": name}, {"name": WORKFLOW, "value": workflow}]
+    if training.data_workers:
+        variables.append({"name": DISPATCHER, "value": str(DISPATCHER_PORT)})
+    if training.machines == 1:
+        return variables
+    cluster = json.dumps({"worker": [f"{_host(name, number)}:{PORT}" for number in range(training.machines)]})
     # Kubernetes replaces $(…) by the value of a variable that stands earlier in the list.
     task = f'{{"type": "worker", "index": $({_INDEX_VARIABLE})}}'
     index = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX}']"}}
-    patience = str(round(training.machine.wait_minutes * 60) + GRACE)  # longer than the step, which knows the reason
     return [
-        *own,
         {"name": _INDEX_VARIABLE, "valueFrom": index},
         {"name": "TF_CONFIG", "value": f'{{"cluster": {cluster}, "task": {task}}}'},
-        {"name": devices.PATIENCE_VARIABLE, "value": patience},
-        {"name": JOB_SET, "value": name},
-        {"name": WORKFLOW, "value": step["metadata"]["labels"].get(WORKFLOW_LABEL, "")},
+        {"name": devices.PATIENCE_VARIABLE, "value": str(_patience(training))},
+        *variables,
     ]

@@ -57,21 +57,22 @@ def train(
             return manifest
         places = {"root": folder, "train_records": training.path, "valid_records": validation.path}
         values = {**places, **parameters.as_dict(), **run.as_dict(), **devices.as_dict(), "revision": revision}
-        if devices.machines > 1:
-            return _train_on_machines(work, devices, {**values, "machines": 1})
+        if devices.has_own_pods:
+            return _train_in_pods(work, training, devices, {**values, "machines": 1, "data_workers": 0})
         from components.train.here import train_here  # here because TensorFlow takes seconds to import
 
         return train_here(work, training, validation, run, devices.gpus, command.line(train, PROGRAM, values))
 
 
-def _train_on_machines(
-    work: storage.StepOutput[RunManifest], devices: DeviceParameters, values: dict[str, Any]
+def _train_in_pods(
+    work: storage.StepOutput[RunManifest], records: RecordsManifest, devices: DeviceParameters, values: dict[str, Any]
 ) -> RunManifest:
     """Trains with these parameters in one pod per machine; returns the manifest that the first pod writes."""
     from components.train import group  # here because Kubernetes' client takes seconds to import
 
     each = shlex.split(command.line(train, WORKER_PROGRAM, values))
-    group.train(each, devices.machines, devices.gpus)
+    in_bucket = not storage.is_local(storage.path(records.folder))
+    group.train(each, devices, str(records.path) if in_bucket else "")
     manifest = retry.until(work.cached, seconds=storage.ATTRIBUTE_CACHE_SECONDS, pause=1.0)
     if manifest is None:
         raise InputError(f"the training's pods left no run in {work.folder}; do all of them mount that storage root?")

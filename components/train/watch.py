@@ -1,4 +1,4 @@
-"""Follows a training on several machines: prints its log, and says what keeps it waiting, why it restarts or failed."""
+"""Follows a training in pods of its own: prints its log, and says what keeps it waiting, why it restarts or failed."""
 
 import sys
 import threading
@@ -17,6 +17,7 @@ from openpose import progress
 from openpose.errors import InputError
 
 LAST_LINES = 5  # of a failed machine's log
+FIRST = pods.name_in(pods.WORKER, 0)
 
 
 class Watch:
@@ -30,12 +31,12 @@ class Watch:
 
     def __init__(self, cluster: Cluster, name: str, training: Training) -> None:
         self._cluster, self._name, self._training = cluster, name, training
-        self._pods: dict[int, Object] = {}
-        # Of each attempt: the machines that have had a pod, and the version of the last list in which all were well.
-        self._seen: defaultdict[int, set[int]] = defaultdict(set)
+        self._pods: dict[str, Object] = {}  # by what messages call them
+        # Of each attempt: those that have had a pod, and the version of the last list in which all were well.
+        self._seen: defaultdict[int, set[str]] = defaultdict(set)
         self._well: dict[int, str] = {}
         self._log: _Log | None = None
-        self._reasons: dict[int, str] = {}  # printed last for each machine that waits
+        self._reasons: dict[str, str] = {}  # printed last for each pod that waits
         self._waiting_since: float | None = None
 
     def until_end(self) -> None:
@@ -97,39 +98,44 @@ class Watch:
 
     def _follow_log(self) -> None:
         """Prints the first machine's log as soon as it runs."""
-        first = self._pods.get(0)
+        first = self._pods.get(FIRST)
         if first and _has_started(first) and (self._log is None or self._log.pod != first["metadata"]["name"]):
             if self._log:
                 self._log.finish()
             self._log = _Log(self._cluster, first["metadata"]["name"])
 
     def _check_waiting(self, suspended: bool) -> None:
-        """Prints which machines have not started, and why; raises InputError when that takes too long."""
-        machines = self._training.machines
-        waiting = [number for number in range(machines) if not _has_started(self._pods.get(number, {}))]
-        reasons = {number: "its queue holds it back" if suspended else self._why_waiting(number) for number in waiting}
-        for number, reason in reasons.items():
-            if self._reasons.get(number) != reason:
-                print(f"machine {number} waits: {reason}", flush=True)
+        """Prints which pods have not started, and why; raises InputError when that takes too long."""
+        waiting = [name for name in self._training.names if not _has_started(self._pods.get(name, {}))]
+        reasons = {name: "its queue holds it back" if suspended else self._why_waiting(name) for name in waiting}
+        for name, reason in reasons.items():
+            if self._reasons.get(name) != reason:
+                print(f"{name} waits: {reason}", flush=True)
         if self._reasons and not reasons:
-            print(f"all {machines} machines have started", flush=True)
+            print(f"all pods have started: {self._training}", flush=True)
         self._reasons = reasons
-        if not waiting or suspended:  # what its queue holds back occupies no machine
+        if suspended or not self._holds_up(waiting):  # what its queue holds back occupies no machine
             self._waiting_since = None
             return
         self._waiting_since = self._waiting_since or time.monotonic()
         limit = self._training.machine.wait_minutes * 60
         if time.monotonic() - self._waiting_since > limit:
             raise InputError(
-                f"machine {waiting[0]} has not started within {progress.duration(limit)} ({reasons[waiting[0]]}), so "
+                f"{waiting[0]} has not started within {progress.duration(limit)} ({reasons[waiting[0]]}), so "
                 "the training gave up all machines; ask for less, make room, or wait longer (wait_minutes in the "
                 "settings)"
             )
 
-    def _why_waiting(self, number: int) -> str:
-        pod = self._pods.get(number)
+    def _holds_up(self, waiting: list[str]) -> bool:
+        """Whether the training cannot begin or go on without these: with some of its data workers it does."""
+        machines, workers = (self._training.names_in(job) for job in (pods.WORKER, pods.DATA))
+        return any(name in waiting for name in machines) or (bool(workers) and set(workers) <= set(waiting))
+
+    def _why_waiting(self, name: str) -> str:
+        pod = self._pods.get(name)
         if pod is None:
-            objects = (f"{self._name}-{pods.WORKER}-0", self._name)  # the Job, and the JobSet that makes it
+            job = pods.WORKER if name in self._training.names_in(pods.WORKER) else pods.DATA
+            objects = (f"{self._name}-{job}-0", self._name)  # the Job, and the JobSet that makes it
             return next(filter(None, map(self._cluster.warning_about, objects)), "it has no pod yet")
         if unscheduled := _condition(pod, "PodScheduled", "False"):
             return unscheduled.get("message") or unscheduled.get("reason", "no node was found yet")
@@ -139,7 +145,7 @@ class Watch:
         return self._cluster.warning_about(pod["metadata"]["name"]) or "its node prepares it"
 
     def _first_lost(self, attempt: int) -> str:
-        """Which machine was lost first, and how; prints the end of its log. Empty if Kubernetes does not know any more.
+        """Which pod was lost first, and how; prints the end of its log. Empty if Kubernetes does not know any more.
 
         When one is lost, Kubernetes ends the others.
         """
@@ -148,15 +154,17 @@ class Watch:
         lost = [pod for kind, pod in changes if pods.attempt(pod) == attempt and (kind == "DELETED" or _is_lost(pod))]
         if not lost:
             return ""
+        # The training goes on without a data worker, so that one is the reason only where no machine was lost.
+        lost = [pod for pod in lost if pods.job_of(pod) == pods.WORKER] or lost
         # The first event of a pod may only say that it is to be deleted; a later one says how it ended.
         first = [pod for pod in lost if pod["metadata"]["name"] == lost[0]["metadata"]["name"]][-1]
-        number, end = pods.machine(first), _container(first).get("terminated", {})
+        name, end = pods.name(first), _container(first).get("terminated", {})
         lines = [line for line in end.get("message", "").splitlines() if line.strip()]
         if lines and lines[-1].startswith("error: "):
-            return f"machine {number}: {lines[-1].removeprefix('error: ')}"
-        if number:  # the first one's log is printed anyway
-            print("".join(f"machine {number}: {line}\n" for line in lines[-LAST_LINES:]), end="", flush=True)
-        return f"machine {number} (pod {first['metadata']['name']}) {_how_ended(first, end, lines)}"
+            return f"{name}: {lines[-1].removeprefix('error: ')}"
+        if name != FIRST:  # whose log is printed anyway
+            print("".join(f"{name}: {line}\n" for line in lines[-LAST_LINES:]), end="", flush=True)
+        return f"{name} (pod {first['metadata']['name']}) {_how_ended(first, end, lines)}"
 
 
 class _Log:

@@ -1,4 +1,4 @@
-"""Trains on one machine of several: `components.train` with exit codes from which the JobSet decides what follows.
+"""Trains on a machine of a JobSet: `components.train` with exit codes from which the JobSet decides what follows.
 
 | exit code | meaning | what follows |
 |---|---|---|
@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 from components import command
-from components.train.machine import JOB_SET, REFUSED, STOPPED, WORKER_PROGRAM, WORKFLOW
+from components.train.machine import DISPATCHER, JOB_SET, REFUSED, STOPPED, WORKER_PROGRAM, WORKFLOW
 from components.train.train import train
+from openpose.errors import InputError, ServiceLost
 from openpose.training import sigterm
 from openpose.training.devices import worker_suffix
 
@@ -26,10 +28,15 @@ WAIT = 180.0  # seconds, longer than a machine may take to end or Kubernetes to 
 
 def main() -> int:
     """Runs the command line; returns the exit code."""
-    if os.environ.get(WORKFLOW) and not worker_suffix():
+    is_first = not worker_suffix()
+    if os.environ.get(WORKFLOW) and is_first:
         threading.Thread(target=_end_with_run, daemon=True).start()
+    # The server ends with its last reference, here with this process.
+    _server = _dispatcher() if os.environ.get(DISPATCHER) and is_first else None
     try:
-        return REFUSED if command.run(train, WORKER_PROGRAM) == 1 else 0
+        code = command.run(train, WORKER_PROGRAM)
+        if code != ServiceLost.exit_code:
+            return REFUSED if code == InputError.exit_code else code
     except sigterm.Interrupted:
         return STOPPED
     except Exception as error:
@@ -40,6 +47,13 @@ def main() -> int:
     with sigterm.deferred() as stop:
         print("another machine was lost; waiting for what Kubernetes says of it", file=sys.stderr, flush=True)
         return STOPPED if stop.wait(WAIT) else 1
+
+
+def _dispatcher() -> Any:
+    """The server that distributes the training's work to its data workers."""
+    from openpose.training import data_service  # here because TensorFlow takes seconds to import
+
+    return data_service.dispatcher(int(os.environ[DISPATCHER]))
 
 
 def _end_with_run() -> None:

@@ -55,6 +55,7 @@ def training(
     first_step: int = 0,
     share: WorkerShare = ALL,
     on_device: bool = False,
+    files: cache.Files = cache.local,
 ) -> tf.data.Dataset:
     """Endless batches of augmented samples; each epoch has every sample once, without the last partial batch.
 
@@ -72,6 +73,7 @@ def training(
         share: this worker's share. A worker reads only its own part of the shards if the number of workers divides
             that of the streams (`_streams`); otherwise it also reads samples of others and drops them.
         on_device: makes padded batches of regions, for `render.render_batch`.
+        files: `cache.local`, or `cache.copied` for a data service's workers.
 
     Raises:
         InputError: the split has too few samples, dense targets for another input, or an older format.
@@ -83,7 +85,7 @@ def training(
             return regions.whole(example, skeleton, parameters)
         return regions.augmented(example, epoch, skeleton, parameters)
 
-    examples = _training_examples(manifest, skeleton, parameters.seed, batch_size, first_step, share)
+    examples = _training_examples(manifest, skeleton, parameters.seed, batch_size, first_step, share, files)
     size = batch_size // share.replicas
     if static and not on_device:
         samples = _whole_samples(examples, skeleton, parameters, stored=True)
@@ -96,13 +98,19 @@ def training(
 
 
 def _training_examples(
-    manifest: RecordsManifest, skeleton: Skeleton, seed: int, batch_size: int, first_step: int, share: WorkerShare
+    manifest: RecordsManifest,
+    skeleton: Skeleton,
+    seed: int,
+    batch_size: int,
+    first_step: int,
+    share: WorkerShare,
+    files: cache.Files,
 ) -> tf.data.Dataset:
     """Endless pairs (Example, epoch): this worker's training samples in their order."""
     steps = steps_per_epoch(manifest, batch_size)
     streams = _streams(manifest, batch_size)
     common = math.gcd(streams, share.workers)
-    paths, counts = tf.constant(shard_paths(manifest)), sample_counts(manifest)
+    shards, counts = tf.constant(shard_paths(manifest)), sample_counts(manifest)
     length, left_out = steps * batch_size // streams, sum(counts) - steps * batch_size
     skipped = (first_step % steps) * batch_size // streams
 
@@ -110,7 +118,7 @@ def _training_examples(
         """This worker's samples of an epoch: one of each stream in turn; all streams have the same length."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(len(counts)), epoch_seed)
-        files, sizes = tf.gather(paths, order), tf.gather(tf.constant(counts, tf.int64), order)
+        paths, sizes = tf.gather(shards, order), tf.gather(tf.constant(counts, tf.int64), order)
         # What does not fill a batch is left out at the beginning or at the end, so that some epoch has each sample.
         start = tf.random.stateless_uniform([], epoch_seed, 0, left_out + 1, tf.int64)
         # Skipped before decoding, so that resuming in the middle of an epoch only costs reading.
@@ -118,9 +126,7 @@ def _training_examples(
 
         def stream(number: tf.Tensor) -> tf.data.Dataset:
             bounds = start + tf.stack([number, number + 1]) * length
-            samples = read.examples_of(
-                manifest, skeleton, files, sizes, bounds, lambda example: tf.reduce_any(example["main"])
-            )
+            samples = read.examples_of(manifest, skeleton, paths, sizes, bounds, _has_main_person, files)
             drawn = tf.random.stateless_uniform([streams], epoch_seed, None, None, tf.int64)
             # Otherwise the process's global seed counts too, and a global seed of 0 fails beside a tensor.
             tf.compat.v1.set_random_seed(GRAPH_SEED)
@@ -132,6 +138,10 @@ def _training_examples(
         return mine.shard(share.workers // common, share.worker // common).map(lambda example: (example, epoch))
 
     return tf.data.Dataset.counter(first_step // steps).flat_map(epoch_samples)
+
+
+def _has_main_person(example: Tensors) -> tf.Tensor:
+    return tf.reduce_any(example["main"])
 
 
 @_as_written

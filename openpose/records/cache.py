@@ -1,15 +1,18 @@
 """Caches shards from a bucket as local files, and fetches them before they are needed."""
 
 import functools
+import os
 import shutil
+import tempfile
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tensorflow as tf
 
-from openpose import storage
+from openpose import progress, storage
 from openpose.errors import InputError
 from openpose.records.manifest import RecordsManifest
 
@@ -18,6 +21,48 @@ STREAMS = 8  # largest number of a split's shards that are read at the same time
 # the one being fetched. An open file may be removed, as its content stays readable.
 KEEP = 3 * STREAMS
 FREE_SHARE = 0.5  # of the free disk space, for the cache
+
+
+#: Makes shards local files: from a manifest, and the addresses of some of its shards.
+Files = Callable[[RecordsManifest, tf.data.Dataset], tf.data.Dataset]
+
+
+def copied(manifest: RecordsManifest, paths: tf.data.Dataset) -> tf.data.Dataset:
+    """Local paths of shards of which `copy` has made a copy; those in a folder are read in place.
+
+    Unlike those of `local`, its operations are TensorFlow's alone, so that another process can run them.
+    """
+    if storage.is_local(storage.path(manifest.folder)):
+        return paths
+    folder = str(_copy_folder(manifest))
+    return paths.map(lambda path: tf.strings.join([folder, tf.strings.split(path, "/")[-1]], "/"))
+
+
+def copy(manifest: RecordsManifest) -> None:
+    """Copies all shards of a bucket to a folder of temporary files; those that an earlier call has copied stay.
+
+    Raises:
+        InputError: the disk has too little space, or a shard is not what the manifest says.
+    """
+    place, folder = storage.path(manifest.folder), _copy_folder(manifest)
+    if storage.is_local(place):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [shard for shard in manifest.shards if not (folder / shard.name).exists()]
+    needed, free = sum(shard.bytes for shard in missing), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{folder}: {needed / 1e6:.0f} MB are needed for a copy of the records, {free / 1e6:.0f} MB are free; make "
+            "room, or set TMPDIR to a larger folder, here and where the training runs"
+        )
+    with progress.bar(len(missing), "copying records", "shard") as bar:
+        for shard in missing:
+            _fetch(place / shard.name, folder / shard.name, shard.bytes, shard.sha256)
+            bar.update()
+
+
+def _copy_folder(manifest: RecordsManifest) -> Path:
+    return Path(tempfile.gettempdir()) / f"openpose-records-{manifest.fingerprint[:12]}"
 
 
 def local(manifest: RecordsManifest, paths: tf.data.Dataset) -> tf.data.Dataset:
@@ -132,7 +177,7 @@ class Cache:
 
 
 def _fetch(place: storage.StoragePath, file: Path, size: int, sha256: str) -> None:
-    part = file.with_suffix(".part")
+    part = file.with_suffix(f".{os.getpid()}.part")
     again = f"remove {place.parent} and make the records again"
     try:
         storage.download(place, part)

@@ -35,6 +35,7 @@ def examples_of(
     counts: tf.Tensor,
     bounds: tf.Tensor,
     only: Callable[[dict[str, tf.Tensor]], tf.Tensor] = lambda _: tf.constant(True),
+    files: cache.Files = cache.local,
 ) -> tf.data.Dataset:
     """A range of the parsed Examples in some shards; shards outside the range are not opened.
 
@@ -45,18 +46,19 @@ def examples_of(
         counts: int64, number of Examples in each shard.
         bounds: int64 [2], index of the first Example and index after the last one.
         only: selects Examples; `counts` and `bounds` count only the selected ones.
+        files: makes the shards local files.
     """
     starts = tf.cumsum(counts, exclusive=True)
     within = [tf.clip_by_value(bound - starts, 0, counts) for bound in tf.unstack(bounds)]
     opened = within[0] < within[1]
     ranges = tf.data.Dataset.from_tensor_slices(tf.boolean_mask(tf.stack(within, 1), opened))
-    files = cache.local(manifest, tf.data.Dataset.from_tensor_slices(tf.boolean_mask(paths, opened)))
+    local = files(manifest, tf.data.Dataset.from_tensor_slices(tf.boolean_mask(paths, opened)))
 
     def part(file: tf.Tensor, range_: tf.Tensor) -> tf.data.Dataset:
         parsed = tf.data.TFRecordDataset(file).map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
         return parsed.filter(only).skip(range_[0]).take(range_[1] - range_[0])
 
-    return tf.data.Dataset.zip((files, ranges)).flat_map(part)
+    return tf.data.Dataset.zip((local, ranges)).flat_map(part)
 
 
 def decode_picture(example: dict[str, Any]) -> np.ndarray:

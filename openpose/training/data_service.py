@@ -1,4 +1,4 @@
-"""Batches made by other machines with tf.data's service, which `python -m openpose.data_service` runs."""
+"""Batches made by other processes with tf.data's service, which `python -m openpose.data_service` runs."""
 
 import queue
 import re
@@ -9,25 +9,33 @@ from typing import Any
 
 import tensorflow as tf
 
-from openpose import storage
-from openpose.errors import InputError
-from openpose.records.manifest import RecordsManifest
+from openpose.errors import InputError, ServiceLost
 from openpose.training.sockets import answers
 
 PATIENCE = 60.0  # seconds without an answer after which the training ends
 _TIMEOUT = 5.0  # seconds to wait for a batch, or for an answer, before looking again
 
 
-def distribute(dataset: tf.data.Dataset, records: RecordsManifest, address: str) -> tf.data.Dataset:
+def dispatcher(port: int, state: str = "") -> Any:
+    """A running server that distributes trainings' work to data workers; it ends with its last reference.
+
+    Args:
+        port: to listen on.
+        state: folder in which it keeps its state, so that a restarted one continues; empty for none.
+    """
+    kept = {"work_dir": state, "fault_tolerant_mode": True} if state else {}
+    service = tf.data.experimental.service
+    return service.DispatchServer(service.DispatcherConfig(port=port, **kept))
+
+
+def distribute(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
     """The same elements, made by the service at the address grpc://host:port.
 
     Raises:
-        InputError: the address cannot be used, no service answers there, or the records are in a bucket.
+        InputError: the address cannot be used, or no service answers there.
     """
     if not re.fullmatch(r"grpc://[^/:]+:\d+", address):
         raise InputError(f"remote data {address!r}: the address must be like grpc://host:5050")
-    reason = "a data service reads records from folders only, not from a bucket"
-    storage.require_local(storage.path(records.folder), reason)
     if not answers(address.removeprefix("grpc://"), _TIMEOUT):
         raise InputError(
             f"remote data {address}: no service answers there; start python -m openpose.data_service dispatcher"
@@ -40,7 +48,7 @@ def patient(elements: Iterator[Any], address: str) -> Iterator[Any]:
     """The same elements, with an error when the service has disappeared. TensorFlow itself would wait forever.
 
     Raises:
-        InputError: the service has not answered for `PATIENCE` seconds, or has lost its state.
+        ServiceLost: the service has not answered for `PATIENCE` seconds, or has lost its state.
     """
     ready: queue.Queue[Any] = queue.Queue(1)
     threading.Thread(target=_fetch, args=(elements, ready), daemon=True).start()
@@ -68,8 +76,8 @@ def _fetch(elements: Iterator[Any], ready: queue.Queue[Any]) -> None:
         ready.put(error)
 
 
-def _gone(address: str, why: str) -> InputError:
-    return InputError(
+def _gone(address: str, why: str) -> ServiceLost:
+    return ServiceLost(
         f"remote data {address}: {why}; start the data service again, then the same training, which continues from its "
         "last checkpoint"
     )

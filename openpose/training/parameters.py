@@ -203,6 +203,14 @@ class DeviceParameters(Parameters):
     TF_CONFIG on each machine."""
     gpus: Annotated[int, NotNegative] = 0
     """Number of GPUs to use on each machine, with synchronised batch norm; 0 uses one device."""
+    data_workers: Annotated[int, NotNegative] = 0
+    """Number of pods on a cluster that read, decode and augment pictures for the training, whose GPUs may wait for its
+    own CPUs otherwise. Without a cluster, leave it at 0 and use --remote-data."""
+
+    @property
+    def has_own_pods(self) -> bool:
+        """Whether the training runs in pods beside that of its step."""
+        return self.machines > 1 or self.data_workers > 0
 
     @property
     def replicas(self) -> int:

@@ -14,6 +14,7 @@ from openpose.errors import InputError
 from openpose.input import batches, render
 from openpose.networks import loss
 from openpose.networks.layers import Norm
+from openpose.records import cache
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
 from openpose.training import data_service, optimizer, schedule
@@ -96,8 +97,10 @@ class Trainer:
                     batches.training(records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device)
                 )
             # A service can only send regions: `render.render_one` is not made of TensorFlow operations alone.
-            regions = batches.training(records, self.skeleton, inputs, batch, first_step, share, on_device=True)
-            made = data_service.distribute(regions, records, remote)
+            regions = batches.training(
+                records, self.skeleton, inputs, batch, first_step, share, on_device=True, files=cache.copied
+            )
+            made = data_service.distribute(regions, remote)
             return queue.ahead(made if self.augment_on_device else batches.rendered(made, self.skeleton, inputs))
 
         made: Any = iter(self._distributed(dataset))

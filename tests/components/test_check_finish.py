@@ -38,6 +38,7 @@ def checked(root: Path, machine: dict[str, str] | None = None, **changes: Any) -
         ({"gpus": 2}, "compiled for a cluster without accelerators"),
         ({"machines": 0}, "machines is 0; it must be at least 1"),
         ({"machines": 2}, "machines is 2, but this DAG runs here and not on a cluster"),
+        ({"data_workers": 2}, "data_workers is 2, but this DAG runs here and not on a cluster"),
         ({"machines": 3, "machine": {"cpu": "1"}}, "batch_size 16 does not divide among 3 replicas"),
         (
             {"machines": 2, "accumulate": 16, "machine": {"cpu": "1"}},
@@ -86,16 +87,20 @@ def test_good_parameters_pass(tmp_path: Path) -> None:
 
 def test_recipe_is_of_what_decides_the_result() -> None:
     parameters = VALUES | {"root": "/data", "revision": "1"}
-    assert recipe(parameters) == recipe(parameters | {"root": "gs://bucket", "workers": 8, "gpus": 4, "machines": 2})
+    faster = {"root": "gs://bucket", "workers": 8, "gpus": 4, "machines": 2, "data_workers": 2}
+    assert recipe(parameters) == recipe(parameters | faster)
     for change in ({"epochs": 31}, {"revision": "2"}):
         assert recipe(parameters) != recipe(parameters | change)
 
 
-@pytest.mark.parametrize(("machines", "asked"), [(1, ("16", "64Gi", "4")), (2, ("1", "2Gi", "0"))])
+@pytest.mark.parametrize(
+    ("machines", "data_workers", "asked"),
+    [(1, 0, ("16", "64Gi", "4")), (2, 0, ("1", "2Gi", "0")), (1, 3, ("1", "2Gi", "0"))],
+)
 def test_step_that_only_watches_other_pods_asks_for_little(
-    machines: int, asked: tuple[str, ...], tmp_path: Path
+    machines: int, data_workers: int, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The resources of the training's pod, from the check's outputs."""
     training = {"cpu": "16", "memory": "64Gi", "accelerator": "nvidia.com/gpu"}
-    outputs = checked(tmp_path, training, machines=float(machines), gpus=4.0)
+    outputs = checked(tmp_path, training, machines=float(machines), data_workers=data_workers, gpus=4.0)
     assert (outputs["cpu"], outputs["memory"], outputs["accelerators"]) == asked

@@ -12,6 +12,7 @@ import pytest
 from components.train.machine import REFUSED, STOPPED
 from openpose import storage
 from openpose.records.manifest import RecordsManifest
+from tests.process import Program, free_port
 
 
 def worker(*flags: str, **environment: str) -> subprocess.Popen[str]:
@@ -44,13 +45,9 @@ def said_until(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(said)
 
 
-@pytest.mark.slow
-def test_machine_that_loses_another_one_waits_to_be_stopped(
-    sample_records: dict[str, RecordsManifest], tmp_path: Path
-) -> None:
-    """Its own error would hide that the other one was taken away."""
-    with socket.create_server(("localhost", 0)) as one, socket.create_server(("localhost", 0)) as other:
-        ports = [one.getsockname()[1], other.getsockname()[1]]
+@pytest.fixture
+def flags(sample_records: dict[str, RecordsManifest], tmp_path: Path) -> list[str]:
+    """Of a training that takes minutes."""
     for manifest in sample_records.values():
         storage.write_json(manifest.path, manifest.as_document())
     places = {
@@ -58,8 +55,35 @@ def test_machine_that_loses_another_one_waits_to_be_stopped(
         "train-records": sample_records["train"].path,
         "valid-records": sample_records["val"].path,
     }
-    flags = [f"--{name}={place}" for name, place in places.items()]
-    flags += ["--model=mobilenet_thin", "--width=0.2", "--stages=1", "--size=64", "--batch-size=4", "--epochs=500"]
+    network = ["--model=mobilenet_thin", "--width=0.2", "--stages=1", "--size=64", "--batch-size=4", "--epochs=500"]
+    return [*(f"--{name}={place}" for name, place in places.items()), *network]
+
+
+@pytest.mark.slow
+def test_training_goes_on_when_a_lost_data_worker_is_made_again(flags: list[str]) -> None:
+    port = free_port()
+    addresses = [f"--dispatcher=localhost:{port}", "--port=0", "--address=localhost:%port%", "--wait=60"]
+    makes = Program("openpose.data_service", "worker", *addresses)
+    trains = worker(*flags, f"--remote-data=grpc://localhost:{port}", OPENPOSE_DISPATCHER=str(port))
+    try:
+        said_until(trains, " steps/s")
+        makes.kill()
+        makes.wait()
+        makes = Program("openpose.data_service", "worker", *addresses)
+        for _ in range(2):  # 5 s apart: all batches that had come before are used up by then
+            said_until(trains, " steps/s")
+        trains.terminate()
+        assert trains.wait(timeout=30) == STOPPED
+    finally:
+        trains.kill()
+        makes.kill()
+
+
+@pytest.mark.slow
+def test_machine_that_loses_another_one_waits_to_be_stopped(flags: list[str]) -> None:
+    """Its own error would hide that the other one was taken away."""
+    with socket.create_server(("localhost", 0)) as one, socket.create_server(("localhost", 0)) as other:
+        ports = [one.getsockname()[1], other.getsockname()[1]]
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     first, second = (
         worker(*flags, TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}))

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 from components.train import pods
 from components.train.machine import REFUSED, STOPPED
 
-Look = dict[int, dict[str, Any]]  # status of each machine's pod
+Look = dict[int, dict[str, Any]]  # status of each machine's pod, by its number; of data workers, by DATA + theirs
+DATA = 100
 
 
 @dataclass
@@ -104,9 +105,10 @@ class Server:
 
     def _status(self) -> dict[str, Any]:
         """What the pods of the last look led to, by the rules of the JobSet."""
-        codes = {pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in self.now.values()}
-        taken = any(pod.get("conditions", [{}])[0].get("type") == "DisruptionTarget" for pod in self.now.values())
-        lost = any("gone" in pod or "deleted" in pod for pod in self.now.values())
+        machines = [pod for number, pod in self.now.items() if number < DATA]
+        codes = {pod.get("state", {}).get("terminated", {}).get("exitCode") for pod in machines}
+        taken = any(pod.get("conditions", [{}])[0].get("type") == "DisruptionTarget" for pod in machines)
+        lost = any("gone" in pod or "deleted" in pod for pod in machines)
         state, reason = None, ""
         if REFUSED in codes:
             state, reason = "Failed", "FailJobSetFailurePolicyAction"
@@ -146,12 +148,13 @@ class Server:
 
 
 def _pod(name: str, number: int, status: dict[str, Any], attempt: int) -> dict[str, Any]:
+    job, index = (pods.DATA, number - DATA) if number >= DATA else (pods.WORKER, number)
     return {
         "metadata": {
-            "name": f"{name}-worker-0-{number}-pod{number}",
+            "name": f"{name}-{job}-0-{index}-pod{index}",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "annotations": {pods.INDEX: str(number)},
-            "labels": {pods.ATTEMPT: str(attempt)},
+            "annotations": {pods.INDEX: str(index)},
+            "labels": {pods.ATTEMPT: str(attempt), pods.JOB: job},
         }
         | ({"deletionTimestamp": status["deleted"]} if "deleted" in status else {}),
         "status": {"conditions": status.get("conditions", []), "message": status.get("message")}

@@ -41,11 +41,12 @@ def kubernetes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def train(kubernetes: Server) -> Callable[..., None]:
-    """Trains on two machines."""
+    """Trains on two machines, and with data workers."""
 
-    def start(wait_minutes: float = 1, stop: threading.Event | None = None) -> None:
+    def start(wait_minutes: float = 1, stop: threading.Event | None = None, data_workers: int = 0) -> None:
         api = client.ApiClient(client.Configuration(host=kubernetes.address))
-        training = pods.Training(["train"], 2, 0, Machine("1", "1Gi", "", wait_minutes))
+        machine = Machine("1", "1Gi", "", wait_minutes)
+        training = pods.Training(["train"], 2, 0, machine, data_workers, machine if data_workers else None)
         group.Group(Cluster(api, "here", stop or threading.Event()), STEP["metadata"]["name"], training).run()
 
     return start
@@ -60,7 +61,7 @@ def test_first_machines_log_is_the_steps_and_nothing_is_left(
     train()
     said = capsys.readouterr().out
     assert said.count("step 1\n") == said.count("step 2\n") == 1
-    assert "all 2 machines have started" in said
+    assert "all pods have started: 2 machines\n" in said
     assert [each["kind"] for each in kubernetes.made] == ["JobSet"]
     assert not kubernetes.job_sets
 
@@ -187,6 +188,40 @@ def test_machine_that_does_not_start_is_given_up_with_all_others(
     assert f"({said})" in str(ended.value)
     assert capsys.readouterr().out.count(f"machine 1 waits: {said}\n") == 1
     assert not kubernetes.job_sets
+
+
+D0, D1 = kubernetes_server.DATA, kubernetes_server.DATA + 1
+
+
+NO_ROOM = {"conditions": [UNSCHEDULABLE]}
+
+
+def test_training_goes_on_with_some_of_its_data_workers(
+    kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = [{0: RUNS, 1: RUNS, D0: RUNS, D1: NO_ROOM}] * 50
+    kubernetes.attempts = [[*looks, {0: DONE, 1: DONE, D0: RUNS, D1: NO_ROOM}]]
+    train(wait_minutes=0.002, data_workers=2)
+    assert "data worker 1 waits: 0/1 nodes: 1 Insufficient nvidia.com/gpu\n" in capsys.readouterr().out
+
+
+def test_training_does_not_wait_for_data_workers_forever(kubernetes: Server, train: Callable[..., None]) -> None:
+    kubernetes.attempts = [[{0: RUNS, 1: RUNS, D0: NO_ROOM, D1: NO_ROOM}]]
+    with pytest.raises(InputError, match=r"^data worker 0 has not started within .* \(0/1 nodes: 1 Insuff"):
+        train(wait_minutes=0.002, data_workers=2)
+    assert not kubernetes.job_sets
+
+
+def test_lost_data_worker_is_not_the_reason_where_a_machine_was_lost(
+    kubernetes: Server, train: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = {0: RUNS, 1: PENDING, D0: RUNS}
+    kubernetes.attempts = [[waits, {0: RUNS, 1: RUNS, D0: failed(137)}, {0: RUNS, 1: failed(139), D0: failed(137)}]]
+    kubernetes.attempts += [[{0: DONE, 1: DONE, D0: RUNS}]]
+    train(data_workers=1)
+    said = capsys.readouterr()
+    assert "all pods have started: 2 machines and 1 data worker\n" in said.out
+    assert said.err.startswith("warning: machine 1 (pod ")
 
 
 def test_time_in_a_queue_does_not_count(

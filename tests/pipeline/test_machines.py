@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from components.train import group, pods
-from components.train.machine import MACHINE, Machine
+from components.train.machine import DATA_MACHINE, MACHINE, Machine
 from openpose.errors import InputError
+from openpose.training.parameters import DeviceParameters
 
 HERE = Path(__file__).parent
 STEP = yaml.safe_load((HERE / "step_pod.yaml").read_text())
@@ -19,19 +20,20 @@ ENVIRONMENT = {variable["name"]: variable.get("value", "") for variable in MAIN[
 COMMAND = ["python", "-m", "components.train.worker", "--root=/data/openpose", "--gpus=4"]
 
 
-def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP) -> dict[str, Any]:
-    machine = Machine.from_json(ENVIRONMENT[MACHINE])
-    training = pods.Training(COMMAND, machines, gpus, machine)
+def made(machines: int = 2, gpus: int = 4, step: dict[str, Any] = STEP, data_workers: int = 0) -> dict[str, Any]:
+    machine, data_machine = (Machine.from_json(ENVIRONMENT[name]) for name in (MACHINE, DATA_MACHINE))
+    data = (data_workers, data_machine, "gs://bucket/records/manifest.json") if data_workers else ()
+    training = pods.Training(COMMAND, machines, gpus, machine, *data)
     return pods.job_set(step, pods.name_of(step, training), training)
 
 
-def job(job_set: dict[str, Any]) -> dict[str, Any]:
-    (found,) = job_set["spec"]["replicatedJobs"]
+def job(job_set: dict[str, Any], name: str = pods.WORKER) -> dict[str, Any]:
+    (found,) = (each for each in job_set["spec"]["replicatedJobs"] if each["name"] == name)
     return found["template"]["spec"]
 
 
-def container(job_set: dict[str, Any]) -> dict[str, Any]:
-    (found,) = job(job_set)["template"]["spec"]["containers"]
+def container(job_set: dict[str, Any], name: str = pods.WORKER) -> dict[str, Any]:
+    (found,) = job(job_set, name)["template"]["spec"]["containers"]
     return found
 
 
@@ -41,6 +43,25 @@ def test_two_machines_with_four_gpus_are_the_golden_ones(tmp_path: Path) -> None
     file.write_text(yaml.safe_dump(made(), sort_keys=False))
     golden = HERE / "golden/two_machines.yaml"
     assert yaml.safe_load(file.read_text()) == yaml.safe_load(golden.read_text()), file
+
+
+def test_data_workers_ask_for_what_the_settings_say_and_are_dispatched_by_the_first_machine() -> None:
+    job_set = made(machines=1, data_workers=3)
+    trains, makes = (container(job_set, name) for name in (pods.WORKER, pods.DATA))
+    name = job_set["metadata"]["name"]
+    assert trains["command"] == [*COMMAND, f"--remote-data=grpc://{name}-worker-0-0.{name}:5050"]
+    assert {"name": "OPENPOSE_DISPATCHER", "value": "5050"} in trains["env"]
+    assert "TF_CONFIG" not in {variable["name"] for variable in trains["env"]}, "one machine needs no strategy"
+    dispatcher, *others = makes["command"][4:]
+    assert dispatcher == f"--dispatcher={name}-worker-0-0.{name}:5050"
+    assert others == ["--wait=1860", "--records=gs://bucket/records/manifest.json"]
+    assert makes["resources"]["limits"] == {"cpu": "8", "memory": "16Gi"}
+    assert "MIRROR_PASSWORD" in {variable["name"] for variable in makes["env"]}, "for a bucket"
+    spec = job(job_set, pods.DATA)["template"]["spec"]
+    assert spec["nodeSelector"] == {"pool": "cpu"}
+    assert job(job_set, pods.DATA)["completions"] == 3
+    assert job(job_set, pods.DATA)["podFailurePolicy"]["rules"][0]["action"] == "Ignore", "the training goes on"
+    assert job_set["spec"]["successPolicy"]["targetReplicatedJobs"] == [pods.WORKER], "data workers never end"
 
 
 @pytest.mark.parametrize("machines", [2, 3, 16])
@@ -141,5 +162,5 @@ def test_queue_gets_the_job_set_and_not_each_pod() -> None:
 def test_several_machines_need_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("KUBERNETES_SERVICE_")]:
         monkeypatch.delenv(name)
-    with pytest.raises(InputError, match=r"machines is 2, but only a step of a pipeline on a cluster.*TF_CONFIG"):
-        group.train(COMMAND, machines=2, gpus=0)
+    with pytest.raises(InputError, match=r"machines is 2 and data_workers 0, but only a step of a pipe.*TF_CONFIG"):
+        group.train(COMMAND, DeviceParameters(machines=2))

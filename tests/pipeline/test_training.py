@@ -150,9 +150,11 @@ def test_steps_pod_of_a_training_is_as_large_as_the_check_says_and_knows_what_ma
         for what, resource in (("Cpu", "cpu"), ("Memory", "memory")):
             for bound in ("Request", "Limit"):
                 assert f"check-{resource}'" in container["resources"][f"resource{what}{bound}"]
-        (variable,) = container["env"]
-        assert variable["name"] == "OPENPOSE_MACHINE"
-        assert Machine.from_json(variable["value"]) == Machine("16", "64Gi", "nvidia.com/gpu", 30.0)
+        machines_of = {each["name"]: Machine.from_json(each["value"]) for each in container["env"]}
+        assert machines_of == {
+            "OPENPOSE_MACHINE": Machine("16", "64Gi", "nvidia.com/gpu", 30.0),
+            "OPENPOSE_DATA_MACHINE": Machine("2", "4Gi", "", 30.0),
+        }
         assert {"name": "OPENPOSE_POD", "fieldPath": "metadata.name"} in placed["fieldPathAsEnv"]
         given = tasks_of(compiled, "exit-handler")["check"]["inputs"]["parameters"]
         assert given["machine"]["runtimeValue"]["constant"]["memory"] == "64Gi"
