@@ -37,7 +37,7 @@ from openpose.records import cache, read
 from openpose.records.manifest import RecordsManifest
 from openpose.training import data_service
 
-BOUND_ALL, BOUND_HOST = 0.6, 0.9  # of the bare loop's images/s
+BOUND_ALL, BOUND_HOST = 2.3, 0.5  # milliseconds of CPU per image beyond the bare loop's
 SIZE, BATCH = 368, 16
 IMAGES = 1_600  # for each measurement
 ROUNDS = 3
@@ -53,13 +53,15 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    loop, _, whole, host, _ = (1 / seconds for seconds, _ in rates.values())
+    loop = next(iter(rates.values()))[0]
+    bare, _, whole, host, _ = (1e3 * cpu for _, cpu in rates.values())
     print(f"{manifest.counts['images']} pictures, {SIZE}×{SIZE}, batch {BATCH}, best of {ROUNDS}")
     print(f"  {'':36}{'images/s':>9}{'ratio':>8}{'CPU ms/image':>14}")
     for name, (seconds, cpu) in rates.items():
-        print(f"  {name:36}{1 / seconds:9.0f}{1 / seconds / loop:8.2f}{1e3 * cpu:14.2f}")
-    print(f"input: {whole / loop:.2f} (bound {BOUND_ALL:.2f}), {host / loop:.2f} (bound {BOUND_HOST:.2f})")
-    return 0 if whole >= BOUND_ALL * loop and host >= BOUND_HOST * loop else 1
+        print(f"  {name:36}{1 / seconds:9.0f}{loop / seconds:8.2f}{1e3 * cpu:14.2f}")
+    whole, host = whole - bare, host - bare
+    print(f"input: {whole:.2f} ms beyond decoding (bound {BOUND_ALL}), {host:.2f} ms with a GPU (bound {BOUND_HOST})")
+    return 0 if whole <= BOUND_ALL and host <= BOUND_HOST else 1
 
 
 def make_records(root: Path) -> RecordsManifest:

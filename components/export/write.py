@@ -1,5 +1,6 @@
 """Writes a trained network in the chosen formats, with its card."""
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def _write_formats(
             if format.people:
                 format.write_people(source, folder)
                 measured[f"{name}_people"] = comparison.people(name, folder, source.pixels)
+            gc.collect()  # graphs refer to themselves, and Python does not know how large they are
             bar.update(1)
     for figures in measured.values():
         print(figures.line(), flush=True)

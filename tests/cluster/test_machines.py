@@ -38,13 +38,13 @@ def history(said: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def test_two_machines_train_what_one_trains(api: Api) -> None:
+def test_two_machines_train_what_one_trains_and_one_with_a_data_worker(api: Api) -> None:
     # What rounding changes grows with each step. In float64 the tests of the training compare 20 steps and the weights.
     how: dict[str, Any] = {"epochs": 3, "optimizer": "sgd", "learning_rate": "0.000003", "min_ap": runs.REJECTED_AP}
     histories = []
-    for machines, evictions in ((1, 0), (2, 0), (2, 5)):
-        revision = f"test-{machines}-{evictions}"  # without it the same training would be found
-        with submitted(**how, machines=machines, revision=revision) as (process, run):
+    for machines, data_workers, evictions in ((1, 0, 0), (1, 1, 0), (2, 0, 0), (2, 0, 5)):
+        revision = f"test-{machines}-{data_workers}-{evictions}"  # without it the same training would be found
+        with submitted(**how, machines=machines, data_workers=data_workers, revision=revision) as (process, run):
             for _ in range(evictions):
                 evict(wait(900, lambda run=run: begun(run))[1])
                 wait(120, lambda run=run: not both_training(run))
@@ -53,7 +53,7 @@ def test_two_machines_train_what_one_trains(api: Api) -> None:
         assert done
         said = PodLogs(api, run).read(done.pod)
         assert "epoch=3/3" in said, "the first machine's log is in the step's"
-        assert ("machines: 2 pods of the JobSet" in said) == (machines == 2)
+        assert ("machines: 2 pods of the JobSet" in said) == (machines + data_workers == 2)
         assert said.count("not a failure") == evictions
         wait(120, lambda run=run: not left_of_group(run))
         histories.append(history(said))
