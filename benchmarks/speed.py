@@ -9,11 +9,9 @@ cores; the figure is the worst ratio of a float32 file to it.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +20,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 NAME = "speed"
 BOUND = 3.0  # times the frozen graph's time
 SIDE = 368
 ROUNDS, LEAST, SECONDS = 10, 3, 4.0  # timed calls of a file: at most, at least, and how long they may take
+RUNTIMES = ["tensorflow", "onnxruntime", "ai_edge_litert.interpreter", "openpose.predict.predictor"]
 FLOAT32 = ("graph", "saved_model", "onnx", "tflite")
 HEAD = "| network | format | MB | 1 core: maps | people | 2 cores: maps | people | memory |\n|---|---|{}\n".format(
     "---:|" * 6
@@ -78,26 +78,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--networks", nargs="*", default=[], help="some of them (default: all)")
     parser.add_argument("--write", type=Path, help="file to write the page to")
-    parser.add_argument("--one", nargs=3, metavar=("FORMAT", "FILE", "CORES"), help="only measure a file; prints JSON")
     options = parser.parse_args()
-    if options.one:
-        name, file, cores = options.one
-        print(json.dumps(measured(name, Path(file), int(cores))))
-        return 0
     from openpose import networks
 
     rows = []
     print(HEAD, end="")
     for network in options.networks or networks.NAMES:
         with tempfile.TemporaryDirectory() as folder:
-            # In a process of its own, whose memory does not stay.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-                files = other.submit(written, network, Path(folder)).result()
-            for name, file in files.items():
+            for name, file in apart(written, network, Path(folder)).items():
                 rows.append(row(network, name, file))
                 print(rows[-1].line(), end="", flush=True)
-    if options.write:
-        write(options.write, rows, networks.NAMES)
+        if options.write:
+            write(options.write, rows, networks.NAMES)
     worst = slowest(rows)
     print(f"{NAME}: {worst:.2f} (bound {BOUND:.2f})")
     return 0 if worst <= BOUND else 1
@@ -114,6 +106,14 @@ def write(page: Path, rows: list[Row], names: Sequence[str]) -> None:
     page.write_text(PAGE.format(side=SIDE, machine=machine(), table=table))
 
 
+def apart(work: Callable[..., Any], *arguments: object) -> Any:
+    """What a function returns in a process of its own, which has imported the runtimes and done nothing else yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(RUNTIMES)
+    with ProcessPoolExecutor(1, context) as process:
+        return process.submit(work, *arguments).result()
+
+
 def written(network: str, folder: Path) -> dict[str, Path]:
     """The network in each format, and in each that returns people, by name."""
     import keras
@@ -127,7 +127,11 @@ def written(network: str, folder: Path) -> dict[str, Path]:
     openpose = skeleton.get("openpose18")
     picture = np.random.default_rng(0).uniform(0, 255, (1, SIDE, SIDE, 3)).astype(np.float32)
     stride = networks.get(network).stride
-    source = Source(networks.build(network, openpose), "rgb", openpose.name, stride, SIDE, [picture])
+    model = networks.build(network, openpose)
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):  # as large as a trained one: slow, denormal numbers would come of small ones
+            layer.kernel.assign(keras.initializers.HeNormal(0)(layer.kernel.shape))
+    source = Source(model, "rgb", openpose.name, stride, SIDE, [picture])
     files = {}
     for name, format in FORMATS.items():
         format.write(source, folder / format.file)
@@ -143,28 +147,21 @@ def row(network: str, name: str, file: Path) -> Row:
     from openpose import storage
 
     size = sum(storage.sizes(file).values()) if file.is_dir() else file.stat().st_size
-    found = {}
-    for cores in (1, 2):
-        command = [sys.executable, "-m", "benchmarks.speed", "--one", name, str(file), str(cores)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
-        found[cores] = json.loads(done.stdout)
+    found = {cores: apart(measured, name, file, cores) for cores in (1, 2)}
     return Row(
         network,
         name,
         size / 1e6,
         {cores: one["maps"] for cores, one in found.items()},
-        {cores: one["people"] for cores, one in found.items()},
-        max(one["memory"] for one in found.values()),
+        {cores: one["people"] or 0.0 for cores, one in found.items()},
+        max(one["memory"] or 0.0 for one in found.values()),
     )
 
 
 def measured(name: str, file: Path, cores: int) -> dict[str, float | None]:
     """Milliseconds of a file in this process, and its memory in megabytes."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    import ai_edge_litert.interpreter  # noqa: F401
     import numpy as np
-    import onnxruntime  # noqa: F401 - so that the memory is the network's own
-    import tensorflow as tf  # noqa: F401
 
     from openpose import model_files
     from openpose.model_files.formats import FORMATS

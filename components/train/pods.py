@@ -26,6 +26,8 @@ from components.train.machine import (
 from openpose import storage
 from openpose.training import devices
 
+Object = dict[str, Any]
+
 RUN = "pipeline/runid"  # Kubeflow's label on the pods of a run
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"  # Argo's
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -63,9 +65,8 @@ _SAME = (
     *("serviceAccountName", "imagePullSecrets", "securityContext", "runtimeClassName"),
     *("nodeSelector", "affinity", "schedulerName", "priorityClassName"),
 )
+_DISRUPTED: list[Object] = [{"type": "DisruptionTarget", "status": "True"}]
 _OWNER = ("apiVersion", "kind", "name", "uid")
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -191,24 +192,36 @@ def _rule(name: str, action: str, message: str) -> Object:
 
 def _jobs(step: Object, name: str, training: Training) -> dict[str, Object]:
     """The replicated Jobs, by name."""
-    dispatcher = f"{_host(name, 0)}:{DISPATCHER_PORT}"
-    command = list(training.command)
-    disrupted: Any = [{"type": "DisruptionTarget", "status": "True"}]
-    codes: Any = {"containerName": CONTAINER, "operator": "In", "values": [REFUSED, STOPPED]}
-    jobs: dict[str, Object] = {}
+    jobs = {WORKER: _machines(step, name, training)}
     if training.data_machine:
-        command.append(f"--remote-data=grpc://{dispatcher}")
-        make = ["python", "-m", "openpose.data_service", "worker", f"--dispatcher={dispatcher}"]
-        make += [f"--wait={_patience(training)}"] + ([f"--records={training.copied}"] if training.copied else [])
-        pod, placed = _pod(step, make, training.data_machine.resources(0), []), training.data_machine
-        pod["spec"] |= {"nodeSelector": placed.node_selector, "tolerations": placed.tolerations}
-        # The training goes on while one is lost; it is made again, and takes the next epoch.
-        rules = [{"action": "Ignore", "onPodConditions": disrupted}]
-        jobs[DATA] = _job(training.data_workers, pod, rules, failures=DATA_FAILURES)
+        jobs[DATA] = _data_workers(step, name, training, training.data_machine)
+    return jobs
+
+
+def _machines(step: Object, name: str, training: Training) -> Object:
+    """The Job of the machines, which fails with the first of its pods."""
+    remote = [f"--remote-data=grpc://{_dispatcher(name)}"] if training.data_workers else []
     variables = _variables(step, name, training)
-    pod = _pod(step, command, training.machine.resources(training.gpus), variables)
-    rules = [{"action": "FailJob", "onPodConditions": disrupted}, {"action": "FailJob", "onExitCodes": codes}]
-    return {WORKER: _job(training.machines, pod, rules, failures=0), **jobs}
+    pod = _pod(step, [*training.command, *remote], training.machine.resources(training.gpus), variables)
+    codes = {"containerName": CONTAINER, "operator": "In", "values": [REFUSED, STOPPED]}
+    refused: Object = {"action": "FailJob", "onExitCodes": codes}
+    rules = [{"action": "FailJob", "onPodConditions": _DISRUPTED}, refused]
+    return _job(training.machines, pod, rules, failures=0)
+
+
+def _data_workers(step: Object, name: str, training: Training, machine: Machine) -> Object:
+    """The Job of the data workers. The training goes on while one is lost; it is made again, and takes other epochs."""
+    command = ["python", "-m", "openpose.data_service", "worker", f"--dispatcher={_dispatcher(name)}"]
+    command += [f"--wait={_patience(training)}"] + ([f"--records={training.copied}"] if training.copied else [])
+    pod = _pod(step, command, machine.resources(0), [])
+    pod["spec"] |= {"nodeSelector": machine.node_selector, "tolerations": machine.tolerations}
+    rules = [{"action": "Ignore", "onPodConditions": _DISRUPTED}]
+    return _job(training.data_workers, pod, rules, failures=DATA_FAILURES)
+
+
+def _dispatcher(name: str) -> str:
+    """The address at which the first machine dispatches work."""
+    return f"{_host(name, 0)}:{DISPATCHER_PORT}"
 
 
 def _host(name: str, number: int) -> str:
@@ -221,14 +234,14 @@ def _patience(training: Training) -> int:
     return round(training.machine.wait_minutes * 60) + GRACE
 
 
-def _job(pods: int, template: Object, rules: list[Object], failures: int) -> Object:
+def _job(pods: int, template: Object, rules: Sequence[Object], failures: int) -> Object:
     """An Indexed Job, which accepts some failures of its pods."""
     return {
         "completionMode": "Indexed",
         "completions": pods,
         "parallelism": pods,
         "backoffLimit": failures,
-        "podFailurePolicy": {"rules": rules},
+        "podFailurePolicy": {"rules": list(rules)},
         "template": template,
     }
 
