@@ -14,7 +14,6 @@ from openpose.errors import InputError
 from openpose.input import batches, dense, render
 from openpose.input.batches import WorkerShare
 from openpose.input.parameters import InputParameters
-from openpose.records import cache
 from openpose.records.manifest import RecordShard, RecordsManifest
 from openpose.records.parse import parse
 from openpose.records.shards import shard_paths
@@ -133,24 +132,21 @@ def test_workers_validate_each_image_once(many_shards: RecordsManifest, workers:
     assert len(seen) == len(set(seen)) == many_shards.counts["images"]
 
 
-def test_worker_reads_its_own_share_of_the_shards(
-    many_shards: RecordsManifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_reads_its_own_share_of_the_shards(many_shards: RecordsManifest) -> None:
     opened: list[bytes] = []
 
-    def noted(_: dict[str, Any], paths: tf.data.Dataset) -> tf.data.Dataset:
+    def noted(_: RecordsManifest, paths: tf.data.Dataset) -> tf.data.Dataset:
         def note(path: bytes) -> bytes:
             opened.append(path)
             return path
 
         return paths.map(lambda path: tf.ensure_shape(tf.numpy_function(note, [path], tf.string), []))
 
-    monkeypatch.setattr(cache, "local", noted)
     steps = batches.steps_per_epoch(many_shards, 8)
 
     def count(share: WorkerShare) -> int:
         opened.clear()
-        drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 8, share=share, on_device=True)
+        drawn = batches.training(many_shards, OPENPOSE, PARAMETERS, 8, share=share, on_device=True, files=noted)
         list(drawn.take(20 * steps))  # and tf.data reads a few epochs further
         return len(opened)
 
