@@ -125,12 +125,18 @@ def written(network: str, folder: Path) -> dict[str, Path]:
 
     keras.utils.set_random_seed(0)
     openpose = skeleton.get("openpose18")
-    picture = np.random.default_rng(0).uniform(0, 255, (1, SIDE, SIDE, 3)).astype(np.float32)
+    random = np.random.default_rng(0)
+    picture = random.uniform(0, 255, (1, SIDE, SIDE, 3)).astype(np.float32)
     stride = networks.get(network).stride
     model = networks.build(network, openpose)
     for layer in model.layers:
-        if hasattr(layer, "kernel"):  # as large as a trained one: slow, denormal numbers would come of small ones
-            layer.kernel.assign(keras.initializers.HeNormal(0)(layer.kernel.shape))
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            # As large as a trained one (He et al., arXiv:1502.01852): of small ones come slow, denormal numbers.
+            shape = layer.kernel.shape
+            inputs = np.prod(shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else shape[:3])
+            of_maps = layer.output.shape[-1] in (openpose.num_heatmaps, openpose.num_vectmaps)
+            size = 1e-6 if of_maps else np.sqrt(2 / inputs)  # so that the maps show nobody
+            layer.kernel.assign(random.normal(0, size, shape))
     source = Source(model, "rgb", openpose.name, stride, SIDE, [picture])
     files = {}
     for name, format in FORMATS.items():
