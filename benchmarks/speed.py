@@ -131,7 +131,7 @@ def written(network: str, folder: Path) -> dict[str, Path]:
     model = networks.build(network, openpose)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
-            # As large as a trained one (He et al., arXiv:1502.01852): of small ones come slow, denormal numbers.
+            # As large as a trained one (He et al., arXiv:1502.01852): small ones give denormal numbers, which are slow.
             shape = layer.kernel.shape
             inputs = np.prod(shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else shape[:3])
             of_maps = layer.output.shape[-1] in (openpose.num_heatmaps, openpose.num_vectmaps)

@@ -114,7 +114,7 @@ class Cluster:
         return told or phase in ENDED or "deletionTimestamp" in found["metadata"]
 
     def pods_of(self, name: str) -> tuple[dict[str, Object], str]:
-        """The newest pods of a JobSet, by what messages call them, and the list's version."""
+        """The newest pods of a JobSet, by their names in messages, and the list's version."""
         answer = self._ask(self._core.list_namespaced_pod, label_selector=f"{pods.GROUP}={name}")
         found = sorted(answer["items"], key=lambda pod: (pods.attempt(pod), pod["metadata"]["creationTimestamp"]))
         newest = [pod for pod in found if pods.attempt(pod) == pods.attempt(found[-1])]

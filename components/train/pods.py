@@ -93,11 +93,11 @@ class Training:
 
     @property
     def names(self) -> list[str]:
-        """What messages call the pods."""
+        """The pods' names in messages."""
         return self.names_in(WORKER) + self.names_in(DATA)
 
     def names_in(self, job: str) -> list[str]:
-        """What messages call the pods of a replicated Job."""
+        """The names in messages of a replicated Job's pods."""
         return [name_in(job, number) for number in range(self.data_workers if job == DATA else self.machines)]
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ class Training:
 
 
 def name_in(job: str, number: int) -> str:
-    """What messages call a pod of a replicated Job."""
+    """The name in messages of a replicated Job's pod."""
     return f"{'data worker' if job == DATA else 'machine'} {number}"
 
 
@@ -125,7 +125,7 @@ def name_of(step: Object, training: Training) -> str:
 
 
 def name(pod: Object) -> str:
-    """What messages call a pod, such as machine 0."""
+    """A pod's name in messages, such as machine 0."""
     return name_in(job_of(pod), int(pod["metadata"]["annotations"][INDEX]))
 
 
@@ -210,7 +210,7 @@ def _machines(step: Object, name: str, training: Training) -> Object:
 
 
 def _data_workers(step: Object, name: str, training: Training, machine: Machine) -> Object:
-    """The Job of the data workers. The training goes on while one is lost; it is made again, and takes other epochs."""
+    """The Job of the data workers. The training goes on without a lost one, which Kubernetes makes again."""
     command = ["python", "-m", "openpose.data_service", "worker", f"--dispatcher={_dispatcher(name)}"]
     command += [f"--wait={_patience(training)}"] + ([f"--records={training.copied}"] if training.copied else [])
     pod = _pod(step, command, machine.resources(0), [])

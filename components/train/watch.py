@@ -31,7 +31,7 @@ class Watch:
 
     def __init__(self, cluster: Cluster, name: str, training: Training) -> None:
         self._cluster, self._name, self._training = cluster, name, training
-        self._pods: dict[str, Object] = {}  # by what messages call them
+        self._pods: dict[str, Object] = {}  # by their names in messages
         # Of each attempt: those that have had a pod, and the version of the last list in which all were well.
         self._seen: defaultdict[int, set[str]] = defaultdict(set)
         self._well: dict[int, str] = {}

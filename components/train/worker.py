@@ -31,7 +31,7 @@ def main() -> int:
     is_first = not worker_suffix()
     if os.environ.get(WORKFLOW) and is_first:
         threading.Thread(target=_end_with_run, daemon=True).start()
-    # The server ends with its last reference, here with this process.
+    # The variable keeps the server, which ends with the last reference to it.
     _server = _dispatcher() if os.environ.get(DISPATCHER) and is_first else None
     try:
         code = command.run(train, WORKER_PROGRAM)

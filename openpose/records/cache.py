@@ -22,15 +22,14 @@ STREAMS = 8  # largest number of a split's shards that are read at the same time
 KEEP = 3 * STREAMS
 FREE_SHARE = 0.5  # of the free disk space, for the cache
 
-
 #: Makes shards local files: from a manifest, and the addresses of some of its shards.
 Files = Callable[[RecordsManifest, tf.data.Dataset], tf.data.Dataset]
 
 
 def copied(manifest: RecordsManifest, paths: tf.data.Dataset) -> tf.data.Dataset:
-    """Local paths of shards of which `copy` has made a copy; those in a folder are read in place.
+    """Local paths of shards that `copy` has copied; shards in a folder are read in place.
 
-    Unlike those of `local`, its operations are TensorFlow's alone, so that another process can run them.
+    Its operations are TensorFlow's alone, so that another process can run them, unlike those of `local`.
     """
     if storage.is_local(storage.path(manifest.folder)):
         return paths
