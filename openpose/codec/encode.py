@@ -2,6 +2,9 @@
 
 Letters of the shapes: B pictures, P people, K parts, L limbs, h × w cells of the output grid. Cell g stands for the
 input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
+
+Most cells are empty, so only those around the N labelled parts, and on the N limbs, are computed and then written into
+the maps. Parts and limbs are listed because pictures differ in their number of people.
 """
 
 import math
@@ -16,6 +19,8 @@ MAX_EXPONENT = 4.6052
 
 # A cell exactly on a limb's edge belongs to the limb, whichever way its distance is rounded.
 _ROUNDING = 1e-5
+
+_FIXED_POINT = 1 << 30  # of numbers in -1–1: such sums are the same in any order, and a GPU does not keep an order
 
 
 def encode(
@@ -61,20 +66,24 @@ def encode_batch(
 
 def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma: float) -> tf.Tensor:
     """Maximum of the people's Gaussians exp(-d² / 2σ²) for each part; background = 1 - max over parts."""
-    x = _squares(cells[..., 0], grid[1], sigma)  # [B, P, K, w]
-    y = _squares(cells[..., 1], grid[0], sigma)  # [B, P, K, h]
-    x = tf.where(labelled[..., None], x, MAX_EXPONENT + 1)
-    # The exponent of the sum is the nearest person's: the minimum over people is the maximum of Gaussians. (Separate
-    # Gaussians of x and y would be fewer, but exp's rounding would depend on the padding of P.)
-    exponent = tf.reduce_min(y[..., :, None] + x[..., None, :], 1)  # [B, K, h, w]
-    parts = tf.where(exponent <= MAX_EXPONENT, tf.exp(-exponent), 0.0)
-    background = 1 - tf.reduce_max(parts, 1, keepdims=True)
-    return tf.transpose(tf.concat([parts, background], 1), [0, 2, 3, 1])
-
-
-def _squares(centres: tf.Tensor, cells: int, sigma: float) -> tf.Tensor:
-    distance = tf.range(cells, dtype=tf.float32) - centres[..., None]
-    return distance * distance / (2 * sigma * sigma)
+    listed = tf.where(labelled)  # [N, 3]: picture, person, part
+    centre = tf.gather_nd(cells, listed)
+    radius = math.sqrt(2 * MAX_EXPONENT) * sigma
+    # A multiple of 4, as exp of the last numbers of a tensor may be rounded otherwise than that of 4 or more at once.
+    side = 4 * math.ceil((2 * radius + 2) / 4)
+    at = tf.floor(centre - radius)[..., None] + tf.range(side, dtype=tf.float32)  # [N, 2, side], cells around the part
+    distance = at - centre[..., None]
+    exponent = distance * distance / (2 * sigma * sigma)
+    exponent = tf.where((at >= 0) & (at < tf.constant(grid[::-1], tf.float32)[:, None]), exponent, math.inf)
+    exponent = exponent[:, 1, :, None] + exponent[:, 0, None, :]  # [N, side, side]
+    x, y = tf.unstack(tf.cast(at, tf.int32), axis=1)
+    picture, _, part = tf.unstack(tf.cast(listed, tf.int32)[..., None, None], axis=1)
+    batch, _, parts, _ = tf.unstack(tf.shape(cells))
+    cell = ((picture * grid[0] + y[:, :, None]) * grid[1] + x[:, None]) * parts + part
+    cell = tf.where(exponent <= MAX_EXPONENT, cell, -1)  # not written
+    found = tf.math.unsorted_segment_max(tf.exp(-exponent), cell, batch * grid[0] * grid[1] * parts)
+    found = tf.reshape(tf.maximum(found, 0.0), [batch, *grid, parts])
+    return tf.concat([found, 1 - tf.reduce_max(found, -1, keepdims=True)], -1)
 
 
 def _vectmap(
@@ -83,33 +92,52 @@ def _vectmap(
     """Mean of the limb's unit vectors over the people on a cell; 0 where nobody is.
 
     A limb is a rectangle around its middle, so on each row of cells it has one interval: where the distances from the
-    middle, along the limb and across it, are at most the half sides. Only the comparison with the intervals
-    runs over every cell of every limb of every person, and sums over people are matrix products, which makes it fast.
+    middle, along the limb and across it, are at most the half sides.
     """
+    batch = tf.shape(cells)[0]
     if not skeleton.limbs:
-        return tf.zeros([tf.shape(cells)[0], *grid, 0])
+        return tf.zeros([batch, *grid, 0])
     first, second = (list(ends) for ends in zip(*skeleton.limbs, strict=True))
-    cells, labelled = tf.transpose(cells, [0, 2, 1, 3]), tf.transpose(labelled, [0, 2, 1])
-    start, end = tf.gather(cells, first, axis=1), tf.gather(cells, second, axis=1)  # [B, L, P, 2]
-    length = tf.norm(end - start, axis=-1, keepdims=True)
-    exists = (tf.gather(labelled, first, axis=1) & tf.gather(labelled, second, axis=1))[..., None] & (length > 0)
-    unit = tf.math.divide_no_nan(end - start, length)
-    normal = tf.stack([-unit[..., 1], unit[..., 0]], -1)
+    lengths = tf.norm(tf.gather(cells, second, axis=2) - tf.gather(cells, first, axis=2), axis=-1)
+    exists = tf.gather(labelled, first, axis=2) & tf.gather(labelled, second, axis=2) & (lengths > 0)
+    listed = tf.where(exists)  # [N, 3]: picture, person, limb
+    picture, person, limb = tf.unstack(listed, axis=1)
+    start, end = (
+        tf.gather_nd(cells, tf.stack([picture, person, tf.gather(tf.constant(ends, tf.int64), limb)], 1))
+        for ends in (first, second)
+    )
+    length = tf.gather_nd(lengths, listed)[:, None]
+    unit = (end - start) / length
+    normal = tf.stack([-unit[:, 1], unit[:, 0]], 1)
 
     def interval(axis: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """[B, L, P, h] each, first and last x of a row where the distance in direction `axis` is at most 1."""
+        """[N, h] each, first and last x of a row where the distance in direction `axis` is at most 1."""
         rows = tf.range(grid[0], dtype=tf.float32)
-        at_zero = axis[..., 1:] * rows - tf.reduce_sum(axis * (start + end) / 2, -1, keepdims=True)
+        at_zero = axis[:, 1:] * rows - tf.reduce_sum(axis * (start + end) / 2, 1, keepdims=True)
         # In a row along the limb's own direction all cells are inside, or none: -∞ to ∞, or ∞ to ∞.
-        ends = [(reach - at_zero) / axis[..., :1] for reach in (-1 - _ROUNDING, 1 + _ROUNDING)]
+        ends = [(reach - at_zero) / axis[:, :1] for reach in (-1 - _ROUNDING, 1 + _ROUNDING)]
         return tf.minimum(*ends), tf.maximum(*ends)
 
     (begins, stops), (begins_across, stops_across) = interval(unit / (length / 2 + width)), interval(normal / width)
-    low = tf.where(exists, tf.maximum(begins, begins_across), math.inf)[..., None]
-    high = tf.minimum(stops, stops_across)[..., None]
-    x = tf.range(grid[1], dtype=tf.float32)
-    present = tf.cast((low <= x) & (x <= high), tf.float32)
-    present = tf.reshape(present, tf.concat([tf.shape(start)[:3], [grid[0] * grid[1]]], 0))
-    total = tf.matmul(tf.concat([unit, tf.ones_like(length)], -1), present, transpose_a=True)  # [B, L, 3, h w]
-    mean = tf.math.divide_no_nan(total[:, :, :2], total[:, :, 2:])
-    return tf.transpose(tf.reshape(mean, [-1, 2 * skeleton.num_limbs, *grid]), [0, 2, 3, 1])
+    number, y, x = _cells_of_rows(tf.maximum(begins, begins_across), tf.minimum(stops, stops_across), grid[1])
+    picture, limb = (tf.gather(tf.cast(each, tf.int32), number) for each in (picture, limb))
+    cell = ((picture * grid[0] + y) * grid[1] + x) * skeleton.num_limbs + limb
+    total = batch * grid[0] * grid[1] * skeleton.num_limbs
+    people = tf.gather(tf.math.unsorted_segment_sum(tf.ones_like(cell), cell, total), cell)
+    share = tf.gather(unit, number) / tf.cast(people, tf.float32)[:, None]
+    summed = tf.math.unsorted_segment_sum(tf.cast(share * _FIXED_POINT, tf.int32), cell, total)
+    return tf.reshape(tf.cast(summed, tf.float32) / _FIXED_POINT, [batch, *grid, 2 * skeleton.num_limbs])
+
+
+def _cells_of_rows(low: tf.Tensor, high: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The cells of intervals of rows [N, h], low ≤ x ≤ high: int32 [cells] each, number in N, y and x."""
+    some = low <= high  # and neither is NaN, as on a row that lies exactly on a limb's edge
+    begin, end = (
+        tf.reshape(tf.cast(tf.where(some, tf.clip_by_value(bound, 0, width), 0), tf.int32), [-1])
+        for bound in (tf.math.ceil(low), tf.floor(high) + 1)
+    )
+    stops = tf.cumsum(end - begin)
+    cell = tf.range(tf.reduce_sum(end - begin))
+    row = tf.searchsorted(stops, cell, side="right")
+    rows = tf.shape(low)[1]
+    return row // rows, row % rows, cell + tf.gather(end - stops, row)

@@ -6,7 +6,6 @@ then vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B]; or, for a device 
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +17,7 @@ from openpose.input.parameters import InputParameters
 from openpose.input.regions import Tensors
 from openpose.records import cache, read
 from openpose.records.manifest import RecordsManifest
+from openpose.records.parse import has_main_person, parse_batch
 from openpose.records.shards import sample_counts, shard_paths
 from openpose.skeleton import Skeleton
 
@@ -41,6 +41,9 @@ class WorkerShare:
 
 
 ALL = WorkerShare()
+
+# Some batches at the same time, in order.
+_PARALLEL = {"cycle_length": 4, "num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 # These functions have no Python control flow on tensors, and translating them with AutoGraph takes seconds.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -80,33 +83,28 @@ def training(
     """
     static = dense.is_static(manifest, parameters)
 
-    def region(example: Tensors, epoch: tf.Tensor) -> Tensors:
+    def regions_of(serialized: tf.Tensor, epoch: tf.Tensor) -> Tensors:
+        examples = parse_batch(serialized, skeleton)
         if static:
-            return regions.whole(example, skeleton, parameters)
-        return regions.augmented(example, epoch, skeleton, parameters)
+            return dense.whole_regions(examples, skeleton, parameters, stored=True)
+        return regions.augmented(examples, epoch, skeleton, parameters)
 
-    examples = _training_examples(manifest, skeleton, parameters.seed, batch_size, first_step, share, files)
-    size = batch_size // share.replicas
-    if static and not on_device:
-        samples = _whole_samples(examples, skeleton, parameters, stored=True)
-    else:
-        drawn = _map_or_blank(examples, region, lambda example: regions.blank(example["id"], skeleton))
-        if on_device:
-            return drawn.padded_batch(size, padding_values=regions.PADDING, drop_remainder=True)
-        samples = drawn.map(_renderer(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
-    return samples.batch(size, drop_remainder=True)
+    records = _training_records(manifest, parameters.seed, batch_size, first_step, share, files)
+    made = records.map(regions_of, num_parallel_calls=tf.data.AUTOTUNE).interleave(_decoded, **_PARALLEL)
+    if on_device:
+        return made
+    return rendered(made, skeleton, parameters)
 
 
-def _training_examples(
+def _training_records(
     manifest: RecordsManifest,
-    skeleton: Skeleton,
     seed: int,
     batch_size: int,
     first_step: int,
     share: WorkerShare,
     files: cache.Files,
 ) -> tf.data.Dataset:
-    """Endless pairs (Example, epoch): this worker's training samples in their order."""
+    """Endless pairs of a batch of serialized Examples and its epoch: a replica's training samples in their order."""
     steps = steps_per_epoch(manifest, batch_size)
     streams = _streams(manifest, batch_size)
     common = math.gcd(streams, share.workers)
@@ -126,7 +124,7 @@ def _training_examples(
 
         def stream(number: tf.Tensor) -> tf.data.Dataset:
             bounds = start + tf.stack([number, number + 1]) * length
-            samples = read.examples_of(manifest, skeleton, paths, sizes, bounds, _has_main_person, files)
+            samples = read.records_of(manifest, paths, sizes, bounds, has_main_person, files)
             drawn = tf.random.stateless_uniform([streams], epoch_seed, None, None, tf.int64)
             # Otherwise the process's global seed counts too, and a global seed of 0 fails beside a tensor.
             tf.compat.v1.set_random_seed(GRAPH_SEED)
@@ -135,25 +133,17 @@ def _training_examples(
         mine = tf.data.Dataset.range(share.worker % common, streams, common).interleave(
             stream, cycle_length=streams // common, num_parallel_calls=streams // common, deterministic=True
         )
-        return mine.shard(share.workers // common, share.worker // common).map(lambda example: (example, epoch))
+        mine = mine.shard(share.workers // common, share.worker // common)
+        return mine.batch(batch_size // share.replicas, drop_remainder=True).map(lambda records: (records, epoch))
 
     return tf.data.Dataset.counter(first_step // steps).flat_map(epoch_samples)
-
-
-def _has_main_person(example: Tensors) -> tf.Tensor:
-    return tf.reduce_any(example["main"])
 
 
 @_as_written
 def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
     """Renders batches of regions on the CPU: the same batches of samples as `training` makes without `on_device`."""
-
-    def samples(batch: Tensors) -> tf.data.Dataset:
-        each = tf.data.Dataset.from_tensor_slices(batch)
-        made = each.map(_renderer(parameters, skeleton), num_parallel_calls=tf.data.AUTOTUNE)
-        return made.batch(tf.shape(batch["id"], tf.int64)[0])
-
-    return batches.flat_map(samples)
+    render_batch = partial(render.render_on_cpu, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
+    return batches.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 @_as_written
@@ -182,47 +172,46 @@ def validation(
     steps = -(-len(asked) // batch_size)
     piece = steps * batch_size // share.workers
     first = asked.start + share.worker * piece
-    mine = read.examples(manifest, skeleton, min(first, asked.stop), min(first + piece, asked.stop))
-    numbered = mine.map(lambda example: (example, tf.constant(0, tf.int64)))
-    dataset = _whole_samples(numbered, skeleton, parameters, dense.has_targets(manifest, parameters))
+    mine = read.records(manifest, min(first, asked.stop), min(first + piece, asked.stop))
+    stored, size = dense.has_targets(manifest, parameters), batch_size // share.replicas
+
+    def regions_of(serialized: tf.Tensor) -> Tensors:
+        return dense.whole_regions(parse_batch(serialized, skeleton), skeleton, parameters, stored)
+
+    found = mine.batch(size).map(regions_of, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = rendered(found.interleave(_decoded, **_PARALLEL), skeleton, parameters)
     if share.replicas > 1:
-        nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in dataset.element_spec.items()}
+        samples = dataset.unbatch()
+        nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in samples.element_spec.items()}
         filling = tf.data.Dataset.from_tensors(nothing).repeat()
-        dataset = dataset.concatenate(filling).take(piece)
-    return dataset.batch(batch_size // share.replicas).prefetch(2)
+        dataset = samples.concatenate(filling).take(piece).batch(size)
+    return dataset.prefetch(2)
 
 
-def _whole_samples(
-    examples: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters, stored: bool
-) -> tf.data.Dataset:
-    return _map_or_blank(
-        examples,
-        lambda example, _: dense.whole_sample(example, skeleton, parameters, stored),
-        lambda example: render.blank(example["id"], parameters.size, parameters.grid, skeleton),
-    )
-
-
-def _map_or_blank(
-    examples: tf.data.Dataset,
-    make: Callable[[Tensors, tf.Tensor], Tensors],
-    blank: Callable[[Tensors], Tensors],
-) -> tf.data.Dataset:
-    """Maps (example, epoch) in order; warns and uses `blank` where a picture cannot be decoded.
+def _decoded(batch: Tensors) -> tf.data.Dataset:
+    """A batch of regions with their pixels; warns and uses `regions.blank` where a picture cannot be decoded.
 
     The records step checks a JPEG's header and end only. Damage in between must not end a training after hours, nor
     move later samples to other batches.
     """
+    each, size = tf.data.Dataset.from_tensor_slices(batch), batch["id"].shape[0] or tf.shape(batch["id"], tf.int64)[0]
 
-    def warned(example: Tensors, _: tf.Tensor) -> Tensors:
+    def padded(samples: tf.data.Dataset) -> tf.data.Dataset:
+        values = dict.fromkeys(samples.element_spec) | {"pixels": regions.GREY}  # only pixels differ in size
+        return samples.padded_batch(size, padding_values=values, drop_remainder=True)
+
+    def warned(region: Tensors) -> Tensors:
         text = "cannot be decoded; it does not count"
-        tf.print("warning:", example["filename"], text, output_stream=sys.stderr)
-        return blank(example)
+        tf.print("warning:", region["filename"], text, output_stream=sys.stderr)
+        return regions.blank(region)
 
-    def one(example: Tensors, epoch: tf.Tensor) -> tf.data.Dataset:
-        single = tf.data.Dataset.from_tensors((example, epoch))
-        return single.map(make).ignore_errors().concatenate(single.map(warned)).take(1)
+    def one_by_one(region: Tensors) -> tf.data.Dataset:
+        single = tf.data.Dataset.from_tensors(region)
+        return single.map(regions.decoded).ignore_errors().concatenate(single.map(warned)).take(1)
 
-    return examples.interleave(one, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # A batch whose pictures can all be decoded, which is nearly each, needs no dataset for each of its pictures.
+    whole = padded(each.map(regions.decoded)).ignore_errors()
+    return whole.concatenate(padded(each.flat_map(one_by_one))).take(1)
 
 
 def _streams(manifest: RecordsManifest, batch_size: int) -> int:
@@ -245,7 +234,3 @@ def steps_per_epoch(manifest: RecordsManifest, batch_size: int) -> int:
             "use more data or a smaller batch"
         )
     return samples // batch_size
-
-
-def _renderer(parameters: InputParameters, skeleton: Skeleton) -> Callable[[Tensors], Tensors]:
-    return partial(render.render_one, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)

@@ -53,15 +53,21 @@ def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
 
 def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
     """The sample of an Example (`records.parse`) with its whole picture; its targets are the stored ones or made."""
-    region = regions.whole(example, skeleton, parameters)
+    found = whole_regions({name: value[None] for name, value in example.items()}, skeleton, parameters, stored)
+    region = regions.decoded({name: value[0] for name, value in found.items()})
+    batch = {name: value[None] for name, value in region.items()}
+    sample = render.render_on_cpu(batch, parameters.size, skeleton, parameters.targets)
+    return {name: value[0] for name, value in sample.items()}
+
+
+def whole_regions(examples: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
+    """The regions of Examples (`records.parse_batch`) with their whole pictures, not decoded, and stored targets."""
+    found = regions.whole(examples, skeleton, parameters)
     if not stored:
-        return render.render_one(region, parameters.size, skeleton, parameters.targets)
-    image = render.render_image(region, parameters.size)
-    maps, mask = _stored_targets(example, skeleton, parameters.grid)
-    return {"image": image, "maps": maps, "mask": mask, "id": example["id"]}
-
-
-def _stored_targets(example: Tensors, skeleton: Skeleton, grid: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    maps = tf.io.decode_raw(tf.io.decode_compressed(example["target_maps"], "ZLIB"), tf.float32)
-    mask = tf.io.decode_raw(tf.io.decode_compressed(example["target_mask"], "ZLIB"), tf.uint8)
-    return tf.reshape(maps, [*grid, skeleton.num_maps]), tf.reshape(tf.cast(mask, tf.float32), [*grid, 1])
+        return found
+    maps = tf.io.decode_raw(tf.io.decode_compressed(examples["target_maps"], "ZLIB"), tf.float32)
+    mask = tf.io.decode_raw(tf.io.decode_compressed(examples["target_mask"], "ZLIB"), tf.uint8)
+    return found | {
+        "maps": tf.reshape(maps, [-1, *parameters.grid, skeleton.num_maps]),
+        "mask": tf.reshape(tf.cast(mask, tf.float32), [-1, *parameters.grid, 1]),
+    }

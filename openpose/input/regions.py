@@ -1,17 +1,21 @@
 """Regions: the part of a picture that the network's input shows, decoded, with its people and the transform.
 
-A region is a dict, from which `render.py` makes a sample:
+A region is a dict, from which `render.py` makes a sample. A batch of B regions has these tensors:
 
 | key | dtype, shape | what |
 |---|---|---|
-| pixels | uint8 [r, c, 3] | RGB: what the input shows of the picture, and a margin; large pictures are averaged |
-| place | float32 [3] | x, y of the region's first pixel in the picture, and that pixel's width there |
-| matrix | float32 [3, 3] | from the picture's pixels to the input's |
-| picture | int64 [2] | height and width of the picture |
-| mask_runs | int64 [R] | its loss mask (`records.loss_mask`) |
-| keypoints | float32 [P, K, 2] | the people's parts, in the input's pixels |
-| labelled | bool [P, K] | which parts are labelled |
-| id | int64 | the picture's id |
+| pixels | uint8 [B, r, c, 3] | RGB: what the input shows of the picture, and a margin; large pictures are averaged |
+| place | float32 [B, 3] | x, y of the region's first pixel in the picture, and that pixel's width there |
+| matrix | float32 [B, 3, 3] | from the picture's pixels to the input's |
+| picture | int64 [B, 2] | height and width of the picture |
+| mask_runs | int64 [B, R] | its loss mask (`records.loss_mask`) |
+| keypoints | float32 [B, P, K, 2] | the people's parts, in the input's pixels |
+| labelled | bool [B, P, K] | which parts are labelled |
+| id | int64 [B] | the picture's id |
+| maps, mask | float32 [B, h, w, maps], [B, h, w, 1] | only with dense targets: those of the whole picture |
+
+`augmented` and `whole` make regions without pixels, for whole batches at once: TensorFlow's time is that of its small
+operations. `decoded` adds the pixels of one.
 """
 
 from functools import partial
@@ -27,125 +31,149 @@ from openpose.skeleton import Skeleton
 
 Tensors = dict[str, tf.Tensor]
 
+GREY = np.uint8(PADDING_GREY)  # fills up the smaller regions of a batch, as it is outside of a picture
 JPEG_RATIOS = (1, 2, 4, 8)  # how many pixels, in each direction, TensorFlow's decoder of JPEGs can average
-
-# Fills up the smaller regions of a batch: grey, as outside of a picture, and an endless run. Not tensors, as
-# devices are chosen before TensorFlow's first operation.
-PADDING = {
-    "pixels": np.uint8(PADDING_GREY),
-    "place": np.float32(0),
-    "matrix": np.float32(0),
-    "picture": np.int64(0),
-    "mask_runs": np.int64(1 << 40),
-    "keypoints": np.float32(0),
-    "labelled": np.bool_(False),
-    "id": np.int64(0),
-}
+_PNG = len(JPEG_RATIOS)  # the branch of `decoded` after those of the ratios
+_CUT = ("encoded", "filename", "branch", "part", "factor", "averaged")  # what a region has until it is decoded
 
 
-def blank(picture_id: tf.Tensor, skeleton: Skeleton) -> Tensors:
-    """A region of one grey pixel without people; its loss mask is 0."""
-    return {
-        "pixels": tf.fill([1, 1, 3], PADDING["pixels"]),
-        "place": tf.constant([0.0, 0.0, 1.0]),
-        "matrix": tf.eye(3),
-        "picture": tf.zeros([2], tf.int64),
-        "mask_runs": tf.zeros([0], tf.int64),
-        "keypoints": tf.zeros([0, skeleton.num_parts, 2]),
-        "labelled": tf.zeros([0, skeleton.num_parts], tf.bool),
-        "id": picture_id,
-    }
-
-
-def augmented(example: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
-    """A random region of an Example (`records.parse`), centred on one of its main persons."""
+def augmented(examples: Tensors, epoch: tf.Tensor, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
+    """Random regions of Examples (`records.parse_batch`), centred on one of their main persons, without pixels."""
     # Image ids are unique in a split, so (seed, epoch) and the id give each sample a seed of its own.
-    seed = tf.stack([tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch, example["id"]])
-    centre, heights = tf.boolean_mask(example["centre"], example["main"]), _sizes(example, skeleton, parameters)
-    picture = tf.stack([example["height"], example["width"]])
-    matrix, flip = augment.random_affine(centre, heights, picture, parameters.size, seed, epoch, parameters.augment)
-    return _region(example, matrix, flip, skeleton, parameters)
+    of_epoch = tf.constant(parameters.seed, tf.int64) * 1_000_003 + epoch
+    seed = tf.stack([tf.fill(tf.shape(examples["id"]), of_epoch), examples["id"]], 1)
+    matrix, flip = augment.random_affine(
+        examples["centre"],
+        _sizes(examples, skeleton, parameters),
+        examples["main"],
+        _pictures(examples),
+        parameters.size,
+        seed,
+        epoch,
+        parameters.augment,
+    )
+    return _regions(examples, matrix, flip, skeleton, parameters)
 
 
-def _sizes(example: Tensors, skeleton: Skeleton, parameters: InputParameters) -> tf.Tensor:
-    """float32 [M]: a person's height, or the longer side of another's box, in pixels, for each main one.
+def _sizes(examples: Tensors, skeleton: Skeleton, parameters: InputParameters) -> tf.Tensor:
+    """float32 [B, P]: a person's height, or the longer side of another's box, in pixels.
 
     An animal without an extent, such as a single point, has the size that keeps the picture at the input's scale.
     """
     if skeleton.of_people:
-        return tf.boolean_mask(example["scale"], example["main"]) * schema.SCALE_UNIT
-    longer = tf.reduce_max(tf.boolean_mask(example["bbox"], example["main"])[:, 2:], -1)
+        return examples["scale"] * schema.SCALE_UNIT
+    longer = tf.reduce_max(examples["bbox"][..., 2:], -1)
     wanted = parameters.augment
     middle = wanted.target_height * (wanted.min_scale + wanted.max_scale) / 2
-    return tf.where(longer >= 2, longer, middle * tf.cast(example["height"], tf.float32))
+    return tf.where(longer >= 2, longer, middle * tf.cast(examples["height"][:, None], tf.float32))
 
 
-def whole(example: Tensors, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
-    """The region of an Example (`records.parse`) with its whole picture."""
-    matrix = augment.fit_affine(example["height"], example["width"], parameters.size)
-    return _region(example, matrix, tf.constant(False), skeleton, parameters)
+def whole(examples: Tensors, skeleton: Skeleton, parameters: InputParameters) -> Tensors:
+    """The regions of Examples (`records.parse_batch`) with their whole pictures, without pixels."""
+    matrix = augment.fit_affine(_pictures(examples), parameters.size)
+    return _regions(examples, matrix, tf.zeros_like(examples["id"], tf.bool), skeleton, parameters)
 
 
-def _region(
-    example: Tensors, matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
+def _pictures(examples: Tensors) -> tf.Tensor:
+    return tf.stack([examples["height"], examples["width"]], 1)
+
+
+def _regions(
+    examples: Tensors, matrix: tf.Tensor, flip: tf.Tensor, skeleton: Skeleton, parameters: InputParameters
 ) -> Tensors:
-    """The region of an Example for a transform from the picture to the input."""
-    picture, ratio = tf.stack([example["height"], example["width"]]), augment.averaged_pixels(matrix)
+    """The regions of Examples for transforms from the pictures to the input, and what `decoded` needs of them."""
+    picture, ratio = _pictures(examples), augment.averaged_pixels(matrix)
     window = augment.region(matrix, picture, parameters.size, ratio)
-    keypoints, labelled = _parts(example, skeleton)
-    keypoints = augment.warp_points(keypoints, matrix)
+    keypoints, labelled = _parts(examples, skeleton)
+    points = augment.warp_points(tf.reshape(keypoints, [tf.shape(matrix)[0], -1, 2]), matrix)
+    keypoints = tf.reshape(points, tf.shape(keypoints))
+    mirrored = flip[:, None, None]
     return {
-        "pixels": _decoded(example["encoded"], picture, window, ratio),
         "place": augment.place(window, ratio),
         "matrix": matrix,
         "picture": picture,
-        "mask_runs": example["mask_runs"],
-        "keypoints": tf.where(flip, tf.gather(keypoints, skeleton.flip_parts, axis=1), keypoints),
-        "labelled": tf.where(flip, tf.gather(labelled, skeleton.flip_parts, axis=1), labelled),
-        "id": example["id"],
+        "mask_runs": examples["mask_runs"],
+        "keypoints": tf.where(mirrored[..., None], tf.gather(keypoints, skeleton.flip_parts, axis=2), keypoints),
+        "labelled": tf.where(mirrored, tf.gather(labelled, skeleton.flip_parts, axis=2), labelled),
+        "id": examples["id"],
+        "filename": examples["filename"],
+        **_cuts(examples["encoded"], picture, window, ratio),
     }
 
 
-def _decoded(encoded: tf.Tensor, picture: tf.Tensor, window: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
-    """Decodes a window of a JPEG or PNG and averages it over ratio × ratio pixels: uint8 [height, width, 3].
+def _cuts(encoded: tf.Tensor, picture: tf.Tensor, window: tf.Tensor, ratio: tf.Tensor) -> Tensors:
+    """What to decode of JPEGs or PNGs for windows of them that are averaged over ratio × ratio pixels.
 
     JPEG's decoder averages up to 8 × 8 pixels itself, from the frequencies.
 
     Args:
-        encoded: the image file.
-        picture: its height and width.
-        window: y, x, height and width, in averaged pixels.
-        ratio: a power of two.
-    """
+        encoded: text [B], the image files.
+        picture: [B, 2], their heights and widths.
+        window: int32 [B, 4]: y, x, height and width, in averaged pixels.
+        ratio: [B], powers of two.
 
+    Returns:
+        `encoded`, `branch` int32 [B] (of JPEG's ratios, or `_PNG`), `part` int32 [B, 4] (y, x, height and width of what
+        is to decode), `factor` int32 [B] (what the decoder leaves to average) and `averaged` int32 [B, 2] (height and
+        width after that).
+    """
     is_jpeg = tf.io.is_jpeg(encoded)
     by_decoder = tf.where(is_jpeg, tf.minimum(ratio, JPEG_RATIOS[-1]), 1)
-    factor = tf.cast(ratio // by_decoder, tf.int32)  # what the decoder leaves to average
-    start, whole = window[:2] * factor, window[2:] * factor
-    inside = tf.minimum(whole, tf.cast(-(-picture // by_decoder), tf.int32) - start)
-    part = tf.concat([start, inside], 0)
+    factor = tf.cast(ratio // by_decoder, tf.int32)
+    start, whole_size = window[:, :2] * factor[:, None], window[:, 2:] * factor[:, None]
+    size = tf.cast(-(-picture // by_decoder[:, None]), tf.int32)
+    halvings = tf.reduce_sum(tf.cast(by_decoder[:, None] >= JPEG_RATIOS[1:], tf.int32), 1)
+    return {
+        "encoded": encoded,
+        "branch": tf.where(is_jpeg, halvings, _PNG),
+        "part": tf.concat([start, tf.minimum(whole_size, size - start)], 1),
+        "factor": factor,
+        "averaged": window[:, 2:],
+    }
+
+
+def decoded(region: Tensors) -> Tensors:
+    """One region with its pixels, instead of what they are decoded from."""
+    encoded, _, branch, part, factor, averaged = (region[name] for name in _CUT)
 
     def png() -> tf.Tensor:
-        return tf.slice(tf.io.decode_png(encoded, channels=3), [*tf.unstack(start), 0], [*tf.unstack(inside), 3])
+        return tf.slice(tf.io.decode_png(encoded, channels=3), [part[0], part[1], 0], [part[2], part[3], 3])
 
     def means() -> tf.Tensor:
         # At the picture's edge there are fewer pixels to average: a fourth channel counts them.
         counted = tf.pad(tf.cast(pixels, tf.float32), [[0, 0], [0, 0], [0, 1]], constant_values=1.0)
-        filled = tf.pad(counted, [[0, whole[0] - inside[0]], [0, whole[1] - inside[1]], [0, 0]])
-        sums = tf.reduce_sum(tf.reshape(filled, [window[2], factor, window[3], factor, 4]), [1, 3])
+        missing = averaged * factor - part[2:]
+        filled = tf.pad(counted, [[0, missing[0]], [0, missing[1]], [0, 0]])
+        sums = tf.reduce_sum(tf.reshape(filled, [averaged[0], factor, averaged[1], factor, 4]), [1, 3])
         return tf.cast(tf.round(sums[..., :3] / sums[..., 3:]), tf.uint8)
 
     jpeg = [partial(tf.io.decode_and_crop_jpeg, encoded, part, channels=3, ratio=each) for each in JPEG_RATIOS]
-    halvings = tf.reduce_sum(tf.cast(by_decoder >= JPEG_RATIOS[1:], tf.int32))
-    pixels = tf.switch_case(tf.where(is_jpeg, halvings, len(jpeg)), [*jpeg, png])
-    return tf.cond(factor > 1, means, lambda: pixels)
+    pixels = tf.switch_case(branch, [*jpeg, png])
+    rest = {name: value for name, value in region.items() if name not in _CUT}
+    return rest | {"pixels": tf.cond(factor > 1, means, lambda: pixels)}
 
 
-def _parts(example: Tensors, skeleton: Skeleton) -> tuple[tf.Tensor, tf.Tensor]:
-    """The parts of all labelled people that are not a crowd, as `Skeleton.part_keypoints` computes them."""
-    seen = example["visibility"] >= 1
-    people = tf.where(tf.reduce_any(seen, -1) & ~example["crowd"])[:, 0]
-    seen = tf.gather(seen, people)
-    source = tf.where(seen[..., None], tf.gather(example["keypoints"], people), 0.0)
-    keypoints = tf.einsum("ks,psc->pkc", skeleton.source_weights, source)
-    return keypoints, tf.reduce_all(seen[:, None, :] | (skeleton.source_weights == 0), -1)
+def blank(region: Tensors) -> Tensors:
+    """One region as if its picture, which cannot be decoded, were a grey pixel without people; its loss mask is 0."""
+    nothing = {
+        "pixels": tf.fill([1, 1, 3], GREY),
+        "place": tf.constant([0.0, 0.0, 1.0]),
+        "matrix": tf.eye(3),
+        "picture": tf.zeros([2], tf.int64),
+        "labelled": tf.zeros_like(region["labelled"]),
+    }
+    if "mask" in region:
+        nothing["mask"] = tf.zeros_like(region["mask"])
+    return {name: value for name, value in region.items() if name not in _CUT} | nothing
+
+
+def _parts(examples: Tensors, skeleton: Skeleton) -> tuple[tf.Tensor, tf.Tensor]:
+    """The parts of all people, as `Skeleton.part_keypoints` computes them; no part of a crowd is labelled.
+
+    Returns:
+        Coordinates [B, P, K, 2] in the pictures' pixels, and bool [B, P, K].
+    """
+    seen = (examples["visibility"] >= 1) & ~examples["crowd"][..., None]
+    source = tf.where(seen[..., None], examples["keypoints"], 0.0)
+    keypoints = tf.einsum("ks,bpsc->bpkc", skeleton.source_weights, source)
+    return keypoints, tf.reduce_all(seen[:, :, None] | (skeleton.source_weights == 0), -1)

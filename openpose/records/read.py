@@ -15,33 +15,35 @@ from openpose.skeleton import Skeleton
 
 
 def examples(manifest: RecordsManifest, skeleton: Skeleton, first: int = 0, end: int | None = None) -> tf.data.Dataset:
-    """Parsed Examples of a split in the order of the shards.
+    """Parsed Examples of a split in the order of the shards; the arguments are those of `records` and a skeleton."""
+    return records(manifest, first, end).map(lambda serialized: parse(serialized, skeleton))
+
+
+def records(manifest: RecordsManifest, first: int = 0, end: int | None = None) -> tf.data.Dataset:
+    """Serialized Examples of a split in the order of the shards.
 
     Args:
         manifest: of the split's records.
-        skeleton: of the people.
         first: index of the first Example.
         end: index after the last one; None reads all. Shards outside the range are not opened.
     """
     counts = [shard.images for shard in manifest.shards]
     bounds = tf.constant([first, sum(counts) if end is None else end], tf.int64)
-    return examples_of(manifest, skeleton, tf.constant(shard_paths(manifest)), tf.constant(counts, tf.int64), bounds)
+    return records_of(manifest, tf.constant(shard_paths(manifest)), tf.constant(counts, tf.int64), bounds)
 
 
-def examples_of(
+def records_of(
     manifest: RecordsManifest,
-    skeleton: Skeleton,
     paths: tf.Tensor,
     counts: tf.Tensor,
     bounds: tf.Tensor,
-    only: Callable[[dict[str, tf.Tensor]], tf.Tensor] = lambda _: tf.constant(True),
+    only: Callable[[tf.Tensor], tf.Tensor] = lambda _: tf.constant(True),
     files: cache.Files = cache.local,
 ) -> tf.data.Dataset:
-    """A range of the parsed Examples in some shards; shards outside the range are not opened.
+    """A range of the serialized Examples in some shards; shards outside the range are not opened.
 
     Args:
         manifest: of the records.
-        skeleton: of the people.
         paths: of the shards, in the order in which their Examples are counted.
         counts: int64, number of Examples in each shard.
         bounds: int64 [2], index of the first Example and index after the last one.
@@ -55,8 +57,7 @@ def examples_of(
     local = files(manifest, tf.data.Dataset.from_tensor_slices(tf.boolean_mask(paths, opened)))
 
     def part(file: tf.Tensor, range_: tf.Tensor) -> tf.data.Dataset:
-        parsed = tf.data.TFRecordDataset(file).map(lambda serialized: parse(serialized, skeleton), num_parallel_calls=1)
-        return parsed.filter(only).skip(range_[0]).take(range_[1] - range_[0])
+        return tf.data.TFRecordDataset(file).filter(only).skip(range_[0]).take(range_[1] - range_[0])
 
     return tf.data.Dataset.zip((local, ranges)).flat_map(part)
 

@@ -20,13 +20,18 @@ def smooth_picture(kind: str) -> tuple[tf.Tensor, np.ndarray]:
     return encoded, tf.io.decode_image(encoded).numpy()
 
 
+def decode(encoded: tf.Tensor, window: list[int], ratio: int) -> np.ndarray:
+    """A window of the picture of `smooth_picture`."""
+    picture = tf.constant([[251, 333]], tf.int64)
+    cut = regions._cuts(encoded[None], picture, tf.constant([window]), tf.constant([ratio], tf.int64))
+    return regions.decoded({name: value[0] for name, value in cut.items()} | {"filename": "a.jpg"})["pixels"].numpy()
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
 def test_region_is_what_decoding_the_whole_picture_gives(kind: str) -> None:
     encoded, whole = smooth_picture(kind)
     for y, x, height, width in ((0, 0, 251, 333), (17, 45, 100, 200), (250, 332, 1, 1), (100, 0, 151, 9)):
-        part = regions._decoded(
-            encoded, tf.constant([251, 333]), tf.constant([y, x, height, width]), tf.constant(1)
-        ).numpy()
+        part = decode(encoded, [y, x, height, width], 1)
         expected = whole[y : y + height, x : x + width]
         assert part.shape == expected.shape
         # The region's outermost pixels may differ; no input shows them.
@@ -39,8 +44,7 @@ def test_region_of_a_large_picture_is_averaged(kind: str, ratio: int) -> None:
     encoded, whole = smooth_picture(kind)
     rows, columns = -(-251 // ratio), -(-333 // ratio)
     for y, x in ((0, 0), (rows // 2, columns // 3), (rows - 1, columns - 1)):
-        window = tf.constant([y, x, rows - y, columns - x])
-        part = regions._decoded(encoded, tf.constant([251, 333]), window, tf.constant(ratio)).numpy()
+        part = decode(encoded, [y, x, rows - y, columns - x], ratio)
         assert part.shape == (rows - y, columns - x, 3)
         tops, lefts = np.arange(y, rows) * ratio, np.arange(x, columns) * ratio
         expected = np.array(
@@ -65,6 +69,7 @@ def test_training_sees_large_pictures_as_prediction_does(height: int, kind: str)
     side = tf.constant(height, tf.int64)
     parameters = InputParameters(size=(128, 128))
     example = {"encoded": encoded, "height": side, "width": side, "id": tf.constant(1, tf.int64)}
+    example |= {"filename": tf.constant("a.jpg")}
     example |= {"keypoints": tf.zeros([0, 17, 2]), "visibility": tf.zeros([0, 17], tf.int64)}
     example |= {"crowd": tf.zeros([0], tf.bool), "mask_runs": tf.reshape(side * side, [1])}
     trained_on = dense.whole_sample(example, OPENPOSE, parameters, stored=False)["image"].numpy()
