@@ -4,7 +4,8 @@ Letters of the shapes: B pictures, P people, K parts, L limbs, h × w cells of t
 input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
 
 Most cells are empty, so only those around the N labelled parts, and on the N limbs, are computed and then written into
-the maps. Parts and limbs are listed because pictures differ in their number of people.
+the maps. Parts and limbs are listed because pictures differ in their number of people. Indices are int64, because a
+GPU has no operations on int32.
 """
 
 import math
@@ -76,9 +77,9 @@ def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma
     exponent = distance * distance / (2 * sigma * sigma)
     exponent = tf.where((at >= 0) & (at < tf.constant(grid[::-1], tf.float32)[:, None]), exponent, math.inf)
     exponent = exponent[:, 1, :, None] + exponent[:, 0, None, :]  # [N, side, side]
-    x, y = tf.unstack(tf.cast(at, tf.int32), axis=1)
-    picture, _, part = tf.unstack(tf.cast(listed, tf.int32)[..., None, None], axis=1)
-    batch, _, parts, _ = tf.unstack(tf.shape(cells))
+    x, y = (tf.cast(each, tf.int64) for each in tf.unstack(at, axis=1))
+    batch, parts = tf.shape(cells)[0], cells.shape[2]
+    picture, part = listed[:, 0, None, None], listed[:, 2, None, None]
     cell = ((picture * grid[0] + y[:, :, None]) * grid[1] + x[:, None]) * parts + part
     cell = tf.where(exponent <= MAX_EXPONENT, cell, -1)  # not written
     found = tf.math.unsorted_segment_max(tf.exp(-exponent), cell, batch * grid[0] * grid[1] * parts)
@@ -101,7 +102,7 @@ def _vectmap(
     lengths = tf.norm(tf.gather(cells, second, axis=2) - tf.gather(cells, first, axis=2), axis=-1)
     exists = tf.gather(labelled, first, axis=2) & tf.gather(labelled, second, axis=2) & (lengths > 0)
     listed = tf.where(exists)  # [N, 3]: picture, person, limb
-    picture, person, limb = tf.unstack(listed, axis=1)
+    picture, person, limb = listed[:, 0], listed[:, 1], listed[:, 2]
     start, end = (
         tf.gather_nd(cells, tf.stack([picture, person, tf.gather(tf.constant(ends, tf.int64), limb)], 1))
         for ends in (first, second)
@@ -120,24 +121,23 @@ def _vectmap(
 
     (begins, stops), (begins_across, stops_across) = interval(unit / (length / 2 + width)), interval(normal / width)
     number, y, x = _cells_of_rows(tf.maximum(begins, begins_across), tf.minimum(stops, stops_across), grid[1])
-    picture, limb = (tf.gather(tf.cast(each, tf.int32), number) for each in (picture, limb))
-    cell = ((picture * grid[0] + y) * grid[1] + x) * skeleton.num_limbs + limb
+    cell = ((tf.gather(picture, number) * grid[0] + y) * grid[1] + x) * skeleton.num_limbs + tf.gather(limb, number)
     total = batch * grid[0] * grid[1] * skeleton.num_limbs
-    people = tf.gather(tf.math.unsorted_segment_sum(tf.ones_like(cell), cell, total), cell)
+    people = tf.gather(tf.math.unsorted_segment_sum(tf.ones_like(cell, tf.int32), cell, total), cell)
     share = tf.gather(unit, number) / tf.cast(people, tf.float32)[:, None]
     summed = tf.math.unsorted_segment_sum(tf.cast(share * _FIXED_POINT, tf.int32), cell, total)
     return tf.reshape(tf.cast(summed, tf.float32) / _FIXED_POINT, [batch, *grid, 2 * skeleton.num_limbs])
 
 
 def _cells_of_rows(low: tf.Tensor, high: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The cells of intervals of rows [N, h], low ≤ x ≤ high: int32 [cells] each, number in N, y and x."""
+    """The cells of intervals of rows [N, h], low ≤ x ≤ high: int64 [cells] each, number in N, y and x."""
     some = low <= high  # and neither is NaN, as on a row that lies exactly on a limb's edge
     begin, end = (
-        tf.reshape(tf.cast(tf.where(some, tf.clip_by_value(bound, 0, width), 0), tf.int32), [-1])
+        tf.reshape(tf.cast(tf.where(some, tf.clip_by_value(bound, 0, width), 0), tf.int64), [-1])
         for bound in (tf.math.ceil(low), tf.floor(high) + 1)
     )
     stops = tf.cumsum(end - begin)
     cell = tf.range(tf.reduce_sum(end - begin))
-    row = tf.searchsorted(stops, cell, side="right")
-    rows = tf.shape(low)[1]
+    row = tf.searchsorted(stops, cell, side="right", out_type=tf.int64)
+    rows = tf.shape(low, tf.int64)[1]
     return row // rows, row % rows, cell + tf.gather(end - stops, row)

@@ -193,8 +193,9 @@ def warp_masks(runs: tf.Tensor, pictures: tf.Tensor, matrices: tf.Tensor, grid: 
     back = tf.linalg.inv(matrices)[:, :2]
     columns = back[:, :, 0, None] * tf.range(grid[1], dtype=tf.float32)  # [B, 2, w], x and y
     rows = back[:, :, 1, None] * tf.range(grid[0], dtype=tf.float32) + back[:, :, 2, None]
-    pixel = tf.cast(tf.floor(rows[..., None] + columns[:, :, None] + 0.5), tf.int64)
-    (x, y), (height, width) = tf.unstack(pixel, axis=1), tf.unstack(pictures[..., None, None], axis=1)
+    pixel = tf.floor(rows[..., None] + columns[:, :, None] + 0.5)
+    x, y = (tf.cast(each, tf.int64) for each in tf.unstack(pixel, axis=1))
+    height, width = pictures[:, 0, None, None], pictures[:, 1, None, None]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     place = tf.reshape(x * height + y, [-1, grid[0] * grid[1]])  # runs go down the columns
     run = tf.reshape(tf.searchsorted(tf.cumsum(runs, axis=1), place, side="right"), [-1, *grid])

@@ -142,8 +142,8 @@ def _training_records(
 @_as_written
 def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
     """Renders batches of regions on the CPU: the same batches of samples as `training` makes without `on_device`."""
-    render_batch = partial(render.render_on_cpu, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
-    return batches.map(render_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    on_cpu = partial(render.render_on_cpu, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
+    return batches.map(on_cpu, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 @_as_written

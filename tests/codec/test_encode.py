@@ -83,3 +83,28 @@ def test_people_keep_their_maximum_and_their_mean() -> None:
     limb = OPENPOSE.limbs.index((8, 9))
     # The cell of the shared hip has both limbs: to the right and down.
     np.testing.assert_allclose(vectmap[6, 2, 2 * limb : 2 * limb + 2], [0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_maps_do_not_depend_on_the_rest_of_the_batch(stride: int) -> None:
+    """To the last digit, also where people overlap and where their number fills up the batch's."""
+    rng = np.random.default_rng(stride)
+    keypoints = rng.uniform(-20, 120, (5, 9, 18, 2)).astype(np.float32)
+    labelled = rng.random((5, 9, 18)) < 0.7
+    for picture, people in enumerate((0, 1, 2, 5, 9)):
+        labelled[picture, people:] = False
+    parameters = TargetParameters(stride=stride, sigma=stride * 0.9)
+    together = encode.encode_batch(keypoints, labelled, GRID, OPENPOSE, parameters)
+    for picture, people in enumerate((0, 1, 2, 5, 9)):
+        given = keypoints[picture, :people], labelled[picture, :people]
+        for alone, batch in zip(encode.encode(*given, GRID, OPENPOSE, parameters), together, strict=True):
+            np.testing.assert_array_equal(alone, batch[picture])
+
+
+def test_people_far_outside_leave_no_trace() -> None:
+    keypoints = np.full((2, 18, 2), 40, np.float32)
+    keypoints[1] = np.array([[-3e9, 50], [7e11, 1e30]] * 9, np.float32)
+    labelled = np.array([[True] * 18, [True] * 18])
+    both, one = (encode.encode(keypoints[:people], labelled[:people], GRID, OPENPOSE) for people in (2, 1))
+    np.testing.assert_array_equal(both[0], one[0])
+    assert np.isfinite(both[1]).all()
