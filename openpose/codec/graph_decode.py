@@ -88,8 +88,7 @@ class GraphDecoder:
             heatmap: float32 [h, w, K + 1]; background, the last channel, is not used.
             vectmap: float32 [h, w, 2 L].
         """
-        heatmap, vectmap = _finite(heatmap[..., : self.skeleton.num_parts]), _finite(vectmap)
-        peaks = self._peaks(heatmap)
+        peaks = self._peaks(_finite(heatmap[..., : self.skeleton.num_parts]))
         if not self.skeleton.limbs:
             return self._lone(peaks)
         limbs = self._limbs(peaks, vectmap)
@@ -100,7 +99,9 @@ class GraphDecoder:
     def _peaks(self, heatmap: tf.Tensor) -> _Peaks:
         """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell."""
         fine = _upsampled(heatmap, self.parameters.upsampling)
-        where = _listed((fine >= _highest_around(fine)) & (fine > self.parameters.peak_threshold))
+        highest = tf.nn.max_pool2d(fine[None], 3, 1, "SAME")[0]
+        above = np.nextafter(np.float32(self.parameters.peak_threshold), np.float32(1))
+        where = _listed(fine >= tf.maximum(highest, above))
         y, x, part = tf.unstack(where, axis=-1)
         is_peak = _all_but_last(y) & _is_first(fine, where)
         height = tf.where(is_peak, tf.gather_nd(fine, where), 0.0)
@@ -291,14 +292,6 @@ def cubic_weights(share: Any) -> list[Any]:
     return [outer, inner, next_inner, 1 - outer - inner - next_inner]
 
 
-def _highest_around(maps: tf.Tensor) -> tf.Tensor:
-    """The highest value of each 3×3 neighbourhood of maps [h, w, K]."""
-    rows = tf.pad(maps, [[1, 1], [0, 0], [0, 0]], constant_values=-_FAR)
-    rows = tf.maximum(tf.maximum(rows[:-2], rows[1:-1]), rows[2:])
-    columns = tf.pad(rows, [[0, 0], [1, 1], [0, 0]], constant_values=-_FAR)
-    return tf.maximum(tf.maximum(columns[:, :-2], columns[:, 1:-1]), columns[:, 2:])
-
-
 def _is_first(maps: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
     """Which of the local maxima at `where`, int32 [M, 3], are higher than their neighbours before in reading order."""
     cell, size = where[:, :2], tf.shape(maps)[:2]
@@ -327,16 +320,16 @@ def _bilinear(vectmap: tf.Tensor, x: tf.Tensor, y: tf.Tensor, limb: tf.Tensor, l
     """The limbs' vectors [M, samples, 2] at points [M, samples], interpolated; points are clamped to the border."""
     h, w = tf.unstack(tf.shape(vectmap)[:2])
     vectors = tf.reshape(vectmap, [-1, 2])
+
+    def vector(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
+        return _finite(tf.gather(vectors, (row * w + column) * limbs + limb[:, None]))
+
     x = tf.clip_by_value(x, 0.0, tf.cast(w - 1, tf.float32))
     y = tf.clip_by_value(y, 0.0, tf.cast(h - 1, tf.float32))
     x0, y0 = tf.cast(x, tf.int32), tf.cast(y, tf.int32)
     x_share, y_share = ((at - tf.cast(cell, tf.float32))[..., None] for at, cell in ((x, x0), (y, y0)))
     x1, y1 = tf.minimum(x0 + 1, w - 1), tf.minimum(y0 + 1, h - 1)
-    upper, lower = (
-        tf.gather(vectors, (row * w + x0) * limbs + limb[:, None]) * (1 - x_share)
-        + tf.gather(vectors, (row * w + x1) * limbs + limb[:, None]) * x_share
-        for row in (y0, y1)
-    )
+    upper, lower = (vector(row, x0) * (1 - x_share) + vector(row, x1) * x_share for row in (y0, y1))
     return upper * (1 - y_share) + lower * y_share
 
 
