@@ -163,13 +163,17 @@ def region(matrix: tf.Tensor, picture: tf.Tensor, size: tuple[int, int], ratio: 
     return tf.cast(tf.concat([low[:, ::-1], (end - low + 1)[:, ::-1]], 1), tf.int32)
 
 
-def warp_images(images: tf.Tensor, matrices: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Images float32 [B, H, W, C] through matrices [B, 3, 3] to [B, height, width, C]: bilinear, grey outside."""
-    # The operation takes the inverse, from output to source, as the matrix's first eight numbers.
-    back = tf.reshape(tf.linalg.inv(matrices), [-1, 9])[:, :8]
+def warp_images(images: tf.Tensor, back: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Images float32 [B, H, W, C] transformed to [B, height, width, C]: bilinear, grey outside.
+
+    Args:
+        images: the sources.
+        back: [B, 3, 3], from the results to the sources.
+        size: (height, width) of the results.
+    """
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=back,
+        transforms=tf.reshape(back, [-1, 9])[:, :8],
         output_shape=list(size),
         fill_value=PADDING_GREY,
         interpolation="BILINEAR",

@@ -6,6 +6,7 @@ then vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B]; or, for a device 
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,9 +42,6 @@ class WorkerShare:
 
 
 ALL = WorkerShare()
-
-# Some batches at the same time, in order.
-_PARALLEL = {"cycle_length": 4, "num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
 
 # These functions have no Python control flow on tensors, and translating them with AutoGraph takes seconds.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -90,10 +88,8 @@ def training(
         return regions.augmented(examples, epoch, skeleton, parameters)
 
     records = _training_records(manifest, parameters.seed, batch_size, first_step, share, files)
-    made = records.map(regions_of, num_parallel_calls=tf.data.AUTOTUNE).interleave(_decoded, **_PARALLEL)
-    if on_device:
-        return made
-    return rendered(made, skeleton, parameters)
+    found = records.map(regions_of, num_parallel_calls=tf.data.AUTOTUNE)
+    return _decoded(found) if on_device else _rendered(found, skeleton, parameters)
 
 
 def _training_records(
@@ -142,8 +138,13 @@ def _training_records(
 @_as_written
 def rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
     """Renders batches of regions on the CPU: the same batches of samples as `training` makes without `on_device`."""
-    on_cpu = partial(render.render_on_cpu, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
-    return batches.map(on_cpu, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def with_images(batch: Tensors) -> tf.data.Dataset:
+        each = tf.data.Dataset.from_tensor_slices(batch)
+        made = each.map(lambda region: render.with_image(region, parameters.size), tf.data.AUTOTUNE)
+        return made.batch(tf.shape(batch["id"], tf.int64)[0])
+
+    return _samples(batches.flat_map(with_images), skeleton, parameters)
 
 
 @_as_written
@@ -179,7 +180,7 @@ def validation(
         return dense.whole_regions(parse_batch(serialized, skeleton), skeleton, parameters, stored)
 
     found = mine.batch(size).map(regions_of, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = rendered(found.interleave(_decoded, **_PARALLEL), skeleton, parameters)
+    dataset = _rendered(found, skeleton, parameters)
     if share.replicas > 1:
         samples = dataset.unbatch()
         nothing = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in samples.element_spec.items()}
@@ -188,30 +189,54 @@ def validation(
     return dataset.prefetch(2)
 
 
-def _decoded(batch: Tensors) -> tf.data.Dataset:
-    """A batch of regions with their pixels; warns and uses `regions.blank` where a picture cannot be decoded.
+def _rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
+    """Batches of samples of batches of regions that are not decoded yet."""
+    with_images = _decoded(batches, lambda region: render.with_image(region, parameters.size))
+    return _samples(with_images, skeleton, parameters)
+
+
+def _samples(with_images: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:
+    """Batches of samples of batches of regions that have their images."""
+    targets = partial(render.with_targets, size=parameters.size, skeleton=skeleton, parameters=parameters.targets)
+    return with_images.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _decoded(batches: tf.data.Dataset, finish: Callable[[Tensors], Tensors] = lambda region: region) -> tf.data.Dataset:
+    """Decodes batches of regions; warns and uses `regions.blank` where a picture cannot be decoded.
 
     The records step checks a JPEG's header and end only. Damage in between must not end a training after hours, nor
     move later samples to other batches.
-    """
-    each, size = tf.data.Dataset.from_tensor_slices(batch), batch["id"].shape[0] or tf.shape(batch["id"], tf.int64)[0]
 
-    def padded(samples: tf.data.Dataset) -> tf.data.Dataset:
-        values = dict.fromkeys(samples.element_spec) | {"pixels": regions.GREY}  # only pixels differ in size
-        return samples.padded_batch(size, padding_values=values, drop_remainder=True)
+    Args:
+        batches: of regions from `regions.augmented` or `regions.whole`.
+        finish: what to do with each region before the batch is made.
+    """
+
+    def decoded(region: Tensors) -> Tensors:
+        return finish(regions.decoded(region))
 
     def warned(region: Tensors) -> Tensors:
         text = "cannot be decoded; it does not count"
         tf.print("warning:", region["filename"], text, output_stream=sys.stderr)
-        return regions.blank(region)
+        return finish(regions.blank(region))
 
     def one_by_one(region: Tensors) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensors(region)
-        return single.map(regions.decoded).ignore_errors().concatenate(single.map(warned)).take(1)
+        return single.map(decoded).ignore_errors().concatenate(single.map(warned)).take(1)
 
-    # A batch whose pictures can all be decoded, which is nearly each, needs no dataset for each of its pictures.
-    whole = padded(each.map(regions.decoded)).ignore_errors()
-    return whole.concatenate(padded(each.flat_map(one_by_one))).take(1)
+    def whole(batch: Tensors) -> tf.data.Dataset:
+        each, size = tf.data.Dataset.from_tensor_slices(batch), batch["id"].shape[0] or tf.size(batch["id"], tf.int64)
+
+        def padded(samples: tf.data.Dataset) -> tf.data.Dataset:
+            # Only pixels differ in size; they become grey, as outside of a picture.
+            values = {name: regions.GREY if name == "pixels" else None for name in samples.element_spec}
+            return samples.padded_batch(size, padding_values=values, drop_remainder=True)
+
+        # A batch whose pictures can all be decoded, which is nearly each, needs no dataset for each of its pictures.
+        made = padded(each.map(decoded, tf.data.AUTOTUNE)).ignore_errors()
+        return made.concatenate(padded(each.flat_map(one_by_one))).take(1)
+
+    return batches.interleave(whole, cycle_length=2, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _streams(manifest: RecordsManifest, batch_size: int) -> int:

@@ -54,9 +54,9 @@ def is_static(manifest: RecordsManifest, parameters: InputParameters) -> bool:
 def whole_sample(example: Tensors, skeleton: Skeleton, parameters: InputParameters, stored: bool) -> Tensors:
     """The sample of an Example (`records.parse`) with its whole picture; its targets are the stored ones or made."""
     found = whole_regions({name: value[None] for name, value in example.items()}, skeleton, parameters, stored)
-    region = regions.decoded({name: value[0] for name, value in found.items()})
+    region = render.with_image(regions.decoded({name: value[0] for name, value in found.items()}), parameters.size)
     batch = {name: value[None] for name, value in region.items()}
-    sample = render.render_on_cpu(batch, parameters.size, skeleton, parameters.targets)
+    sample = render.with_targets(batch, parameters.size, skeleton, parameters.targets)
     return {name: value[0] for name, value in sample.items()}
 
 

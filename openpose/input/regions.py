@@ -5,7 +5,7 @@ A region is a dict, from which `render.py` makes a sample. A batch of B regions 
 | key | dtype, shape | what |
 |---|---|---|
 | pixels | uint8 [B, r, c, 3] | RGB: what the input shows of the picture, and a margin; large pictures are averaged |
-| place | float32 [B, 3] | x, y of the region's first pixel in the picture, and that pixel's width there |
+| back | float32 [B, 3, 3] | from the input's pixels to the region's |
 | matrix | float32 [B, 3, 3] | from the picture's pixels to the input's |
 | picture | int64 [B, 2] | height and width of the picture |
 | mask_runs | int64 [B, R] | its loss mask (`records.loss_mask`) |
@@ -89,7 +89,7 @@ def _regions(
     keypoints = tf.reshape(points, tf.shape(keypoints))
     mirrored = flip[:, None, None]
     return {
-        "place": augment.place(window, ratio),
+        "back": tf.linalg.inv(augment.from_region(matrix, augment.place(window, ratio))),
         "matrix": matrix,
         "picture": picture,
         "mask_runs": examples["mask_runs"],
@@ -157,7 +157,7 @@ def blank(region: Tensors) -> Tensors:
     """One region as if its picture, which cannot be decoded, were a grey pixel without people; its loss mask is 0."""
     nothing = {
         "pixels": tf.fill([1, 1, 3], GREY),
-        "place": tf.constant([0.0, 0.0, 1.0]),
+        "back": tf.eye(3),
         "matrix": tf.eye(3),
         "picture": tf.zeros([2], tf.int64),
         "labelled": tf.zeros_like(region["labelled"]),

@@ -1,8 +1,9 @@
 """Regions to samples: image, maps and loss mask through one matrix.
 
-`render_on_cpu` renders a batch of regions as part of the input; `render_batch` renders it on any device, as part of the
-training step. A batch of samples is a dict: `image` [B, H, W, 3] (RGB), `maps` float32 [B, h, w, maps] (heatmap, then
-vectmap), `mask` float32 [B, h, w, 1] and `id` int64 [B].
+On a CPU, `with_image` makes the image of one region, and `with_targets` the rest of a batch, as part of the input;
+`render_batch` renders padded regions on any device, as part of the training step. A batch of samples is a dict: `image`
+[B, H, W, 3] (RGB), `maps` float32 [B, h, w, maps] (heatmap, then vectmap), `mask` float32 [B, h, w, 1] and `id` int64
+[B].
 """
 
 import cv2
@@ -18,39 +19,30 @@ from openpose.skeleton import Skeleton
 
 
 def render_batch(regions: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
-    """Renders regions as samples; their images are float32 and not rounded."""
-    matrices = augment.from_region(regions["matrix"], regions["place"])
-    image = augment.warp_images(tf.cast(regions["pixels"], tf.float32), matrices, size)
-    return _samples(regions, image, size, skeleton, parameters)
+    """Renders padded regions as samples; their images are float32 and not rounded."""
+    image = augment.warp_images(tf.cast(regions["pixels"], tf.float32), regions["back"], size)
+    return with_targets(regions | {"image": image}, size, skeleton, parameters)
 
 
-def render_on_cpu(regions: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
-    """Renders regions as samples; their images are uint8, as float32 would take four times the bytes.
+def with_image(region: Tensors, size: tuple[int, int]) -> Tensors:
+    """One region with its image instead of its pixels: uint8 [H, W, 3], as float32 would take four times the bytes.
 
-    OpenCV makes the images, which is ten times as fast as TensorFlow on a CPU.
+    OpenCV makes it, which is ten times as fast as TensorFlow on a CPU.
     """
 
     def warp(pixels: np.ndarray, back: np.ndarray) -> np.ndarray:
-        images = np.empty((len(pixels), *size, 3), np.uint8)
         flags, grey = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (PADDING_GREY,) * 4
-        for picture, matrix, image in zip(pixels, back, images, strict=True):
-            # With a fourth channel the transform takes half the time.
-            four = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
-            four = cv2.warpAffine(
-                four, matrix[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=grey
-            )
-            cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, image)
-        return images
+        four = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA)  # with a fourth channel the transform takes half the time
+        four = cv2.warpAffine(four, back[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=grey)
+        return cv2.cvtColor(four, cv2.COLOR_RGBA2RGB)
 
-    back = tf.linalg.inv(augment.from_region(regions["matrix"], regions["place"]))
-    image = tf.numpy_function(warp, [regions["pixels"], back], tf.uint8, stateful=False)
-    return _samples(regions, tf.ensure_shape(image, [None, *size, 3]), size, skeleton, parameters)
+    image = tf.numpy_function(warp, [region["pixels"], region["back"]], tf.uint8, stateful=False)
+    rest = {name: value for name, value in region.items() if name != "pixels"}
+    return rest | {"image": tf.ensure_shape(image, [*size, 3])}
 
 
-def _samples(
-    regions: Tensors, image: tf.Tensor, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters
-) -> Tensors:
-    """Samples with these images; regions with dense targets have their maps and masks."""
+def with_targets(regions: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
+    """Makes samples of regions that have their images; those with dense targets have their maps and masks too."""
     if "maps" in regions:
         maps, mask = regions["maps"], regions["mask"]
     else:
@@ -59,4 +51,4 @@ def _samples(
         maps = tf.concat(encoded, -1)
         to_cells = augment.to_cells(regions["matrix"], parameters.stride)
         mask = augment.warp_masks(regions["mask_runs"], regions["picture"], to_cells, grid)
-    return {"image": image, "maps": maps, "mask": mask, "id": regions["id"]}
+    return {"image": regions["image"], "maps": maps, "mask": mask, "id": regions["id"]}

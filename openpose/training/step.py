@@ -96,7 +96,7 @@ class Trainer:
                 return queue.ahead(
                     batches.training(records, self.skeleton, inputs, batch, first_step, share, self.augment_on_device)
                 )
-            # A service can only send regions: `render.render_on_cpu` is not made of TensorFlow operations alone.
+            # A service can only send regions: `render.with_image` is not made of TensorFlow operations alone.
             regions = batches.training(
                 records, self.skeleton, inputs, batch, first_step, share, on_device=True, files=cache.copied
             )

@@ -107,7 +107,8 @@ def test_image_mask_and_points_agree(seed: int) -> None:
     point = np.array([70, 45], np.float32)
     disc = ((columns - point[0]) ** 2 + (rows - point[1]) ** 2 <= 8**2).astype(np.float32)
     matrix, _ = affine([50, 20, 40, 50], AugmentParameters(), [0, seed])
-    image = augment.warp_images(tf.constant(disc[None, ..., None] * 255), matrix[None], SIZE).numpy()[0, ..., 0]
+    back = tf.linalg.inv(matrix[None])
+    image = augment.warp_images(tf.constant(disc[None, ..., None] * 255), back, SIZE).numpy()[0, ..., 0]
     runs = runs_of(disc == 0)
     mask = warp_mask(runs, 100, 120, matrix)
     (expected,) = warp_points(tf.constant(point[None]), matrix)
@@ -119,7 +120,7 @@ def test_image_mask_and_points_agree(seed: int) -> None:
 
 def test_outside_of_the_image_is_grey_and_masked() -> None:
     (matrix,) = augment.fit_affine(tf.constant([[50, 120]], tf.int64), SIZE)
-    image = augment.warp_images(tf.zeros([1, 50, 120, 3]), matrix[None], SIZE).numpy()[0]
+    image = augment.warp_images(tf.zeros([1, 50, 120, 3]), tf.linalg.inv(matrix[None]), SIZE).numpy()[0]
     everywhere = tf.constant([], tf.int64)
     mask = warp_mask(everywhere, 50, 120, matrix)
     assert (image[81:] == 128).all()  # the last row of pixels fades into the grey
