@@ -97,8 +97,9 @@ def print_times(masks: Sequence[tuple[np.ndarray, int, int]], pngs: Sequence[byt
     heights, widths = (np.array([mask[side] for mask in masks], np.int64) for side in (1, 2))
 
     def look_up(runs: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        to_cells = augment.to_cells(augment.fit_affine(height, width, SIZE), STRIDE)
-        return augment.warp_masks(runs[None], tf.stack([height, width])[None], to_cells[None], GRID)
+        picture = tf.stack([height, width])[None]
+        to_cells = augment.to_cells(augment.fit_affine(picture, SIZE), STRIDE)
+        return augment.warp_masks(runs[None], picture, to_cells, GRID)
 
     def decode(content: tf.Tensor) -> tf.Tensor:
         return tf.io.decode_png(content, channels=1)
