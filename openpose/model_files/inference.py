@@ -3,6 +3,7 @@
 Every format except Keras's own is made from such a graph.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from openpose.networks.layers import Norm
 GRAPH_INPUT = "image"
 GRAPH_OUTPUT = "Openpose/concat_stage7"
 PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
+MOST_TAPS = 25  # weights a channel of a depthwise convolution, for which TensorFlow Lite has fast code
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,18 @@ class Source:
         return _graph(self._frozen, dilated=False)
 
     @cached_property
+    def graph_for_lite(self) -> tf.compat.v1.GraphDef:
+        """Likewise for TensorFlow Lite, with depthwise convolutions for which it has fast code."""
+        if not any(map(_is_large, self.model.layers)):
+            return self.graph
+        return _graph(_freeze(_in_rows(self._folded())), dilated=True)
+
+    @cached_property
     def graph_for_integers(self) -> tf.compat.v1.GraphDef:
-        """The graph with weights that lose less when they are rounded to integers."""
+        """Likewise, with weights that lose less when they are rounded to integers."""
         folded = self._folded()
         _equalize(folded)
-        return _graph(_freeze(folded), dilated=True)
+        return _graph(_freeze(_in_rows(folded)), dilated=True)
 
     @cached_property
     def _frozen(self) -> Any:
@@ -204,6 +213,40 @@ class _PlainNorm(Norm):
         centred = inputs - tf.reduce_mean(inputs, [0, 1, 2], keepdims=True)
         variance = tf.reduce_mean(centred * centred, [0, 1, 2], keepdims=True)
         return centred * (tf.math.rsqrt(variance + self.epsilon) * self.gamma) + self.beta
+
+
+def _in_rows(model: keras.Model) -> keras.Model:
+    """The same network with large depthwise convolutions as sums, see `_InRows`."""
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        return (_InRows if _is_large(layer) else layer.__class__).from_config(layer.get_config())
+
+    cloned = keras.models.clone_model(model, clone_function=clone)
+    cloned.set_weights(model.get_weights())
+    return cloned
+
+
+def _is_large(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.DepthwiseConv2D) and math.prod(layer.kernel_size) > MOST_TAPS
+
+
+class _InRows(keras.layers.DepthwiseConv2D):
+    """A depthwise convolution as a sum of convolutions with a few rows of its kernel each.
+
+    It must have stride 1, no dilation and "same" padding, as all large ones here have.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        height, width = self.kernel_size
+        margins = [[0, 0], *([(side - 1) // 2, side // 2] for side in (height, width)), [0, 0]]
+        padded, parts = tf.pad(inputs, margins), []
+        for first in range(0, height, MOST_TAPS // width):
+            last = min(first + MOST_TAPS // width, height)
+            # The slice's end is constant; TensorFlow Lite's fast code cannot take one that depends on the height.
+            rows = padded[:, first : (last - height) or None]
+            parts.append(tf.nn.depthwise_conv2d(rows, self.kernel[first:last], [1, 1, 1, 1], "VALID"))
+        total = tf.add_n(parts)
+        return self.activation(total + self.bias if self.use_bias else total)
 
 
 def _equalize(model: keras.Model) -> None:

@@ -108,7 +108,7 @@ def write_people(source: Source, path: Path) -> None:
     """Writes an ONNX model that returns people."""
     from tf2onnx import tf_loader
 
-    traced = people_graph.traced(source)
+    traced = people_graph.traced(source, source.graph)
     inputs = {traced.inputs[0].name: people_graph.PICTURES.name}
     outputs = {traced.structured_outputs[name].name: name for name in people_graph.OUTPUTS}
     frozen = tf_loader.from_function(traced, list(inputs), list(outputs))

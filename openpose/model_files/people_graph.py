@@ -41,13 +41,18 @@ def facts(source: Source) -> Facts:
     return replace(source.facts, people=json.dumps(people, ensure_ascii=False))
 
 
-def traced(source: Source) -> Any:
-    """A concrete function from `pictures` to people, with operations that runtimes other than TensorFlow have."""
+def traced(source: Source, network: tf.compat.v1.GraphDef) -> Any:
+    """A concrete function from `pictures` to people, with operations that runtimes other than TensorFlow have.
+
+    Args:
+        source: the network.
+        network: one of its graphs.
+    """
 
     def found(pictures: tf.Tensor) -> dict[str, tf.Tensor]:
         images, scale = prepared(pictures, source.stride, source.height)
         ends = {GRAPH_INPUT: images}, [f"{GRAPH_OUTPUT}:0"]
-        (maps,) = tf.graph_util.import_graph_def(source.graph, *ends, name="network")
+        (maps,) = tf.graph_util.import_graph_def(network, *ends, name="network")
         return people(maps, scale, source)
 
     return tf.function(found, input_signature=[PICTURES], autograph=False).get_concrete_function()

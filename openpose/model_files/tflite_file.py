@@ -104,7 +104,7 @@ def write(source: Source, path: Path, numbers: str = "float32") -> None:
         path: the file.
         numbers: float32; float16, for the weights; or int8, for everything between input and output.
     """
-    graph_def = source.graph_for_integers if numbers == "int8" else source.graph
+    graph_def = source.graph_for_integers if numbers == "int8" else source.graph_for_lite
 
     class Network(tf.Module):
         @tf.function(input_signature=[PICTURES])
@@ -127,7 +127,9 @@ def write(source: Source, path: Path, numbers: str = "float32") -> None:
 
 def write_people(source: Source, path: Path) -> None:
     """Writes a TensorFlow Lite model that returns people."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([people_graph.traced(source)], tf.Module())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [people_graph.traced(source, source.graph_for_lite)], tf.Module()
+    )
     _write(converter, people_graph.facts(source), path)
 
 

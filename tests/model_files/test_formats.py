@@ -137,6 +137,16 @@ def test_dilated_convolutions_stay_one_operation(tmp_path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
+def test_tensorflow_lite_gets_no_depthwise_convolution_that_is_slow_there() -> None:
+    made = source(built("mobilenet"))
+    for graph in (made.graph_for_lite, made.graph_for_integers):
+        constants = {node.name: node.attr["value"].tensor for node in graph.node if node.op == "Const"}
+        kernels = [constants[node.input[1]] for node in graph.node if node.op == "DepthwiseConv2dNative"]
+        taps = [kernel.tensor_shape.dim[0].size * kernel.tensor_shape.dim[1].size for kernel in kernels]
+        assert max(taps) == 21, "three rows of 7"
+        assert min(taps) == 7, "the last row"
+
+
 # The SavedModel's signature for pictures
 
 
