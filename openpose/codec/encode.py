@@ -9,6 +9,7 @@ GPU has no operations on int32.
 """
 
 import math
+from functools import partial
 
 import tensorflow as tf
 
@@ -37,6 +38,8 @@ def encode(
     return heatmap[0], vectmap[0]
 
 
+# Traced once in a process, not once for each data set.
+@partial(tf.function, autograph=False, reduce_retracing=True)
 def encode_batch(
     keypoints: tf.Tensor,
     labelled: tf.Tensor,

@@ -134,7 +134,16 @@ def _cuts(encoded: tf.Tensor, picture: tf.Tensor, window: tf.Tensor, ratio: tf.T
 
 def decoded(region: Tensors) -> Tensors:
     """One region with its pixels, instead of what they are decoded from."""
-    encoded, _, branch, part, factor, averaged = (region[name] for name in _CUT)
+    rest = {name: value for name, value in region.items() if name not in _CUT}
+    return rest | {"pixels": _pixels(*(region[name] for name in _CUT if name != "filename"))}
+
+
+# Traced once in a process, not once for each data set.
+@partial(tf.function, autograph=False)
+def _pixels(
+    encoded: tf.Tensor, branch: tf.Tensor, part: tf.Tensor, factor: tf.Tensor, averaged: tf.Tensor
+) -> tf.Tensor:
+    """Pixels uint8 [r, c, 3] of one of the `_cuts`."""
 
     def png() -> tf.Tensor:
         return tf.slice(tf.io.decode_png(encoded, channels=3), [part[0], part[1], 0], [part[2], part[3], 3])
@@ -149,8 +158,7 @@ def decoded(region: Tensors) -> Tensors:
 
     jpeg = [partial(tf.io.decode_and_crop_jpeg, encoded, part, channels=3, ratio=each) for each in JPEG_RATIOS]
     pixels = tf.switch_case(branch, [*jpeg, png])
-    rest = {name: value for name, value in region.items() if name not in _CUT}
-    return rest | {"pixels": tf.cond(factor > 1, means, lambda: pixels)}
+    return tf.ensure_shape(tf.cond(factor > 1, means, lambda: pixels), [None, None, 3])
 
 
 def blank(region: Tensors) -> Tensors:
