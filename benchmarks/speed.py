@@ -3,17 +3,19 @@
 `python -m benchmarks.speed` exports every network with random weights, and runs each file in a process of its own on
 one core and on two, one picture of 368×368 at a time. It prints milliseconds for the maps and for people (maps
 that NumPy decodes; in files that return people: all in one), the memory of the process beyond one that has only
-imported the runtimes, and the size of the file. `--write docs/speed.md` writes the page; it takes an hour. With
-`--networks` it replaces only their rows in the page. The reference is the frozen graph of the same network on the same
-cores; the figure is the worst ratio of a float32 file to it.
+imported the runtimes, and the size of the file. `--write docs/speed.md` writes the page; it takes 40 minutes. With
+`--networks` it replaces only their tables. The reference is the frozen graph of the same network on the same cores; the
+figure is the worst ratio of a float32 file to it.
 """
 
 import argparse
 import multiprocessing
 import os
 import platform
+import re
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,20 +30,23 @@ SIDE = 368
 ROUNDS, LEAST, SECONDS = 10, 3, 4.0  # timed calls of a file: at most, at least, and how long they may take
 RUNTIMES = ["tensorflow", "onnxruntime", "ai_edge_litert.interpreter", "openpose.predict.predictor"]
 FLOAT32 = ("graph", "saved_model", "onnx", "tflite")
-HEAD = "| network | format | MB | 1 core: maps | people | 2 cores: maps | people | memory |\n|---|---|{}\n".format(
-    "---:|" * 6
+HEAD = (
+    "| format | MB | 1 core: maps | people | 2 cores: maps | people | memory |\n|---|---:|---:|---:|---:|---:|---:|\n"
 )
 PAGE = """\
 # Speed
 
-Milliseconds for one picture of {side}×{side}, on one core and on two of {machine}: for the maps, and for people from
-pixels. Where a file returns people by itself, the time is that of the file; elsewhere the maps are decoded with NumPy.
+Milliseconds for one picture of {side}×{side}, for the maps, and for people from pixels. Where a file returns people by
+itself, the time is that of the file; elsewhere the maps are decoded with NumPy. Measured on one core and on two of a
+virtual machine ({machine}), whose speed varies by a third.
+
+{contents}
+
 Weights and picture are random, so there is hardly anybody to put together: for a picture with people add 1 to 2 ms, and
 [prediction.md](prediction.md) has the times on real pictures. `memory` is what the process needs beyond its runtimes,
 in MB. Networks of stride 4 make four times as many cells; [training.md](training.md#networks) says what each is good
 for. `python -m benchmarks.speed --write docs/speed.md` makes this page.
-
-{table}"""
+{tables}"""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ class Row:
     memory: float
 
     def line(self) -> str:
-        """The row of the table."""
-        cells = [f"`{self.network}`", self.format, f"{self.megabytes:.1f}"]
+        """The row of its network's table."""
+        cells = [self.format, f"{self.megabytes:.1f}"]
         for cores in self.people:
             maps = self.maps[cores]
             cells += ["–" if maps is None else f"{maps:.0f}", f"{self.people[cores]:.0f}"]
@@ -82,8 +87,8 @@ def main() -> int:
     from openpose import networks
 
     rows = []
-    print(HEAD, end="")
     for network in options.networks or networks.NAMES:
+        print(f"{network}\n{HEAD}", end="")
         with tempfile.TemporaryDirectory() as folder:
             for name, file in apart(written, network, Path(folder)).items():
                 rows.append(row(network, name, file))
@@ -96,14 +101,19 @@ def main() -> int:
 
 
 def write(page: Path, rows: list[Row], names: Sequence[str]) -> None:
-    """Writes the page; rows of networks that were not measured now stay."""
-    lines = {name: [each.line() for each in rows if each.network == name] for name in names}
-    for line in page.read_text().splitlines(keepends=True) if page.exists() else ():
-        name = line.partition("`")[2].partition("`")[0]
-        if line.startswith("| `") and name in lines and name not in {each.network for each in rows}:
-            lines[name].append(line)
-    table = HEAD + "".join(line for name in names for line in lines[name])
-    page.write_text(PAGE.format(side=SIDE, machine=machine(), table=table))
+    """Writes the page; tables of networks that were not measured now stay."""
+    tables = dict(re.findall(r"^## (\w+)\n\n((?:\|.*\n)+)", page.read_text() if page.exists() else "", re.MULTILINE))
+    for name in {row.network for row in rows}:
+        tables[name] = HEAD + "".join(row.line() for row in rows if row.network == name)
+    there = [name for name in names if name in tables]
+    contents = f"**Contents:** {' · '.join(f'[{name}](#{name})' for name in there)}"
+    text = PAGE.format(
+        side=SIDE,
+        machine=machine(),
+        contents=textwrap.fill(contents, 120, break_on_hyphens=False),
+        tables="".join(f"\n## {name}\n\n{tables[name]}" for name in there),
+    )
+    page.write_text(text)
 
 
 def apart(work: Callable[..., Any], *arguments: object) -> Any:
