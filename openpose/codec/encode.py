@@ -4,8 +4,8 @@ Letters of the shapes: B pictures, P people, K parts, L limbs, h × w cells of t
 input pixel `stride * g + stride / 2 - 0.5`; both maps use these centres. Everything is computed at the grid.
 
 Most cells are empty, so only those around the N labelled parts, and on the N limbs, are computed and then written into
-the maps. Parts and limbs are listed because pictures differ in their number of people. Indices are int64, because a
-GPU has no operations on int32.
+the maps. Parts and limbs are listed because pictures differ in their number of people. Indices are int64, because
+TensorFlow computes with int32 on the CPU, even for a GPU.
 """
 
 import math
@@ -22,7 +22,8 @@ MAX_EXPONENT = 4.6052
 # A cell exactly on a limb's edge belongs to the limb, whichever way its distance is rounded.
 _ROUNDING = 1e-5
 
-_FIXED_POINT = 1 << 30  # of numbers in -1–1: such sums are the same in any order, and a GPU does not keep an order
+# Vectors are added up as integers, in units of this: then the order, which a GPU does not keep, makes no difference.
+_FIXED_POINT = 1 << 30
 
 
 def encode(
@@ -73,7 +74,7 @@ def _heatmap(cells: tf.Tensor, labelled: tf.Tensor, grid: tuple[int, int], sigma
     listed = tf.where(labelled)  # [N, 3]: picture, person, part
     centre = tf.gather_nd(cells, listed)
     radius = math.sqrt(2 * MAX_EXPONENT) * sigma
-    # A multiple of 4, as exp of the last numbers of a tensor may be rounded otherwise than that of 4 or more at once.
+    # A multiple of 4: TensorFlow computes exp of several numbers at once, and may round that of a rest otherwise.
     side = 4 * math.ceil((2 * radius + 2) / 4)
     at = tf.floor(centre - radius)[..., None] + tf.range(side, dtype=tf.float32)  # [N, 2, side], cells around the part
     distance = at - centre[..., None]

@@ -201,7 +201,7 @@ def _samples(with_images: tf.data.Dataset, skeleton: Skeleton, parameters: Input
     return with_images.map(targets, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _decoded(batches: tf.data.Dataset, finish: Callable[[Tensors], Tensors] = lambda region: region) -> tf.data.Dataset:
+def _decoded(batches: tf.data.Dataset, finish: Callable[[Tensors], Tensors] | None = None) -> tf.data.Dataset:
     """Decodes batches of regions; warns and uses `regions.blank` where a picture cannot be decoded.
 
     The records step checks a JPEG's header and end only. Damage in between must not end a training after hours, nor
@@ -212,28 +212,28 @@ def _decoded(batches: tf.data.Dataset, finish: Callable[[Tensors], Tensors] = la
         finish: what to do with each region before the batch is made.
     """
 
-    def decoded(region: Tensors) -> Tensors:
-        return finish(regions.decoded(region))
-
     def warned(region: Tensors) -> Tensors:
         text = "cannot be decoded; it does not count"
         tf.print("warning:", region["filename"], text, output_stream=sys.stderr)
-        return finish(regions.blank(region))
+        return regions.blank(region)
 
     def one_by_one(region: Tensors) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensors(region)
-        return single.map(decoded).ignore_errors().concatenate(single.map(warned)).take(1)
+        return single.map(regions.decoded).ignore_errors().concatenate(single.map(warned)).take(1)
 
     def whole(batch: Tensors) -> tf.data.Dataset:
         each, size = tf.data.Dataset.from_tensor_slices(batch), batch["id"].shape[0] or tf.size(batch["id"], tf.int64)
 
         def padded(samples: tf.data.Dataset) -> tf.data.Dataset:
+            if finish:
+                samples = samples.map(finish, tf.data.AUTOTUNE)
             # Only pixels differ in size; they become grey, as outside of a picture.
             values = {name: regions.GREY if name == "pixels" else None for name in samples.element_spec}
             return samples.padded_batch(size, padding_values=values, drop_remainder=True)
 
-        # A batch whose pictures can all be decoded, which is nearly each, needs no dataset for each of its pictures.
-        made = padded(each.map(decoded, tf.data.AUTOTUNE)).ignore_errors()
+        # A batch whose pictures can all be decoded, which is nearly each, needs no dataset for each of its pictures;
+        # where one is missing, there is no full batch.
+        made = padded(each.map(regions.decoded, tf.data.AUTOTUNE).ignore_errors())
         return made.concatenate(padded(each.flat_map(one_by_one))).take(1)
 
     return batches.interleave(whole, cycle_length=2, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

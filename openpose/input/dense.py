@@ -10,22 +10,20 @@ from openpose.input.parameters import InputParameters
 from openpose.input.regions import Tensors
 from openpose.records import schema
 from openpose.records.manifest import RecordsManifest
-from openpose.records.parse import parse
+from openpose.records.parse import parse_batch
 from openpose.skeleton import Skeleton
 
 
 def make_targets(skeleton: Skeleton, parameters: InputParameters) -> Callable[[bytes], bytes]:
     """Makes the function that computes the features of an Example's dense targets, for `write_shards`."""
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec([1], tf.string)])
     def encode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = parse(serialized, skeleton)
-        # TensorFlow skips what the result does not need: the picture is not decoded.
-        whole = whole_sample(example, skeleton, parameters, stored=False)
-        return whole["maps"], whole["mask"]
+        found = regions.whole(parse_batch(serialized, skeleton), skeleton, parameters)
+        return render.targets(found, parameters.size, skeleton, parameters.targets)
 
     def features(serialized: bytes) -> bytes:
-        maps, mask = encode(tf.constant(serialized))
+        (maps,), (mask,) = encode(tf.constant([serialized]))
         return schema.dense_features(maps.numpy(), mask.numpy(), parameters.size)
 
     return features

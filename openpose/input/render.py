@@ -43,12 +43,17 @@ def with_image(region: Tensors, size: tuple[int, int]) -> Tensors:
 
 def with_targets(regions: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters) -> Tensors:
     """Makes samples of regions that have their images; those with dense targets have their maps and masks too."""
-    if "maps" in regions:
-        maps, mask = regions["maps"], regions["mask"]
-    else:
-        grid = (size[0] // parameters.stride, size[1] // parameters.stride)
-        encoded = encode.encode_batch(regions["keypoints"], regions["labelled"], grid, skeleton, parameters)
-        maps = tf.concat(encoded, -1)
-        to_cells = augment.to_cells(regions["matrix"], parameters.stride)
-        mask = augment.warp_masks(regions["mask_runs"], regions["picture"], to_cells, grid)
+    stored = (regions["maps"], regions["mask"]) if "maps" in regions else None
+    maps, mask = stored or targets(regions, size, skeleton, parameters)
     return {"image": regions["image"], "maps": maps, "mask": mask, "id": regions["id"]}
+
+
+def targets(
+    regions: Tensors, size: tuple[int, int], skeleton: Skeleton, parameters: TargetParameters
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Makes the maps float32 [B, h, w, maps] and masks [B, h, w, 1] of regions, whose pixels it does not need."""
+    grid = (size[0] // parameters.stride, size[1] // parameters.stride)
+    encoded = encode.encode_batch(regions["keypoints"], regions["labelled"], grid, skeleton, parameters)
+    to_cells = augment.to_cells(regions["matrix"], parameters.stride)
+    mask = augment.warp_masks(regions["mask_runs"], regions["picture"], to_cells, grid)
+    return tf.concat(encoded, -1), mask

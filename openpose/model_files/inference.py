@@ -20,7 +20,7 @@ from openpose.networks.layers import Norm
 GRAPH_INPUT = "image"
 GRAPH_OUTPUT = "Openpose/concat_stage7"
 PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32, GRAPH_INPUT)
-MOST_TAPS = 25  # weights a channel of a depthwise convolution, for which TensorFlow Lite has fast code
+MOST_TAPS = 25  # of a depthwise convolution's kernel, height × width, for which TensorFlow Lite has fast code
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Source:
 
     @cached_property
     def graph_for_integers(self) -> tf.compat.v1.GraphDef:
-        """Likewise, with weights that lose less when they are rounded to integers."""
+        """Likewise for TensorFlow Lite in int8: with weights that lose less when they are rounded to integers."""
         folded = self._folded()
         _equalize(folded)
         return _graph(_freeze(_in_rows(folded)), dilated=True)

@@ -29,14 +29,12 @@ FEATURES = {
     "image/targets/maps": _BYTES_OR_NONE,
     "image/targets/mask": _BYTES_OR_NONE,
 }
-
-
 _MAIN = "image/object/is_main"
-ENDLESS_RUN = 1 << 40  # longer than any picture has pixels
+ENDLESS_RUN = 1 << 40  # more than any picture has pixels
 
 
 def has_main_person(serialized: tf.Tensor) -> tf.Tensor:
-    """Whether a training sample can be made of an Example: bool []."""
+    """Whether an Example has a main person, on whom a training sample can be centred: bool []."""
     return tf.reduce_any(tf.io.parse_single_example(serialized, {_MAIN: FEATURES[_MAIN]})[_MAIN] > 0)
 
 

@@ -137,6 +137,7 @@ def test_dilated_convolutions_stay_one_operation(tmp_path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
+@pytest.mark.slow
 def test_tensorflow_lite_gets_no_depthwise_convolution_that_is_slow_there() -> None:
     made = source(built("mobilenet"))
     for graph in (made.graph_for_lite, made.graph_for_integers):
