@@ -62,9 +62,10 @@ def reference(seed: int, out: Path) -> None:
     """Prints the oracle's figures for the validation split of a run."""
     path = oracle.unpacked(out / "sample")
     pictures = _pictures.read(path, oracle.OPENPOSE)
-    scenes = [oracle.encode(picture, height=local.SAMPLE["size"]) for picture in pictures]
+    height = local.SAMPLE["predict_height"]
+    scenes = [oracle.encode(picture, height=height) for picture in pictures]
     found = [decode(scene.heatmap, scene.vectmap, oracle.OPENPOSE, oracle.PARAMETERS) for scene in scenes]
-    oracle.print_row(f"seed {seed}: reference (true maps, {local.SAMPLE['size']} high)", path, scenes, found)
+    oracle.print_row(f"seed {seed}: reference (true maps, {height} high)", path, scenes, found)
 
 
 if __name__ == "__main__":
