@@ -1,6 +1,7 @@
 """The server: KServe's protocols, health and metrics, and one page to try the model with."""
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def serve(model: PoseModel, port: int, lineage: Callable[[], str] | None) -> Non
     app.get("/skeleton.json", include_in_schema=False)(lambda: _skeleton(model) | {"lineage": lineage is not None})
     if lineage:
         app.get("/lineage", include_in_schema=False, response_class=HTMLResponse)(lambda: _lineage(lineage))
+    # KServe answers with a class that FastAPI wants to drop; whoever runs a server cannot change that.
+    warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")
     kserve.ModelServer(http_port=port, enable_grpc=False, grace_period=_DRAIN).start([model])
 
 
