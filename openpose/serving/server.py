@@ -15,7 +15,7 @@ from openpose.errors import InputError
 from openpose.serving.pose_model import MOST_BYTES, MOST_PIXELS, NAME, PoseModel
 
 _PAGE = Path(__file__).with_name("page.html")
-_DRAIN = 30  # seconds for the requests that a stopped server has begun
+DRAIN = 30  # seconds for the requests that a stopped server has begun
 
 
 def serve(model: PoseModel, port: int, lineage: Callable[[], str] | None) -> None:
@@ -33,7 +33,7 @@ def serve(model: PoseModel, port: int, lineage: Callable[[], str] | None) -> Non
         app.get("/lineage", include_in_schema=False, response_class=HTMLResponse)(lambda: _lineage(lineage))
     # KServe answers with a class that FastAPI wants to drop; whoever runs a server cannot change that.
     warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")
-    kserve.ModelServer(http_port=port, enable_grpc=False, grace_period=_DRAIN).start([model])
+    kserve.ModelServer(http_port=port, enable_grpc=False, grace_period=DRAIN).start([model])
 
 
 async def _limited(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -15,6 +15,7 @@ import yaml
 from components.train import pods
 from openpose.errors import InputError
 from openpose.serving import __main__ as serving
+from openpose.serving import server
 from pipelines import images, manifests, settings
 
 IMAGE = "registry.example.com/openpose@sha256:" + 64 * "0"
@@ -178,6 +179,14 @@ def test_the_service_serves_the_newest_model_below_the_root_of_the_settings() ->
     below = Path(chosen.parameters["root"]).relative_to(settings.MOUNT)
     assert flags.root == f"/mnt/models/{below}"
     assert [port["containerPort"] for port in container["ports"]] == [flags.port]
+
+
+def test_a_pod_of_the_service_that_ends_answers_what_still_arrives_and_what_has_begun() -> None:
+    predictor = rendered("serving")["InferenceService", "openpose"]["spec"]["predictor"]
+    (container,) = predictor["containers"]
+    sleep, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    assert 3 <= int(seconds) <= predictor["terminationGracePeriodSeconds"] - server.DRAIN
 
 
 def test_image_that_was_not_built_is_named_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
