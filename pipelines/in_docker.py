@@ -17,10 +17,12 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 
 from openpose.errors import InputError
-from pipelines.in_place import KFP_EXECUTOR, Outcome, Steps, follow
+from pipelines import in_place
+from pipelines.in_place import Outcome, Steps
 
 LABEL = "openpose-kubeflow.run"  # label of every container; its value is the storage root
 # `exec` replaces the shell, so that signals reach the executor. Logging is off because it would print all input.
+_KFP_EXECUTOR = "python3 -m kfp.dsl.executor_main"
 _EXECUTOR = (
     'exec python3 -c "import logging; logging.disable(logging.INFO); '
     'from kfp.dsl.executor_main import executor_main; executor_main()"'
@@ -64,7 +66,7 @@ def run(
         steps = _Containers(client, image, mounts, str(root))
         steps.remove_left()
         try:
-            return follow(pipeline, arguments, folder, steps)
+            return in_place.run(pipeline, arguments, folder, steps)
         except APIError as error:
             raise InputError(f"Docker refuses to run {image}: {error.explanation or error}") from error
 
@@ -89,7 +91,7 @@ class _Containers(Steps):
         self._live: set[Any] = set()
 
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
-        command = [part.replace(KFP_EXECUTOR, _EXECUTOR) if "\n" in part else part for part in command]
+        command = [part.replace(_KFP_EXECUTOR, _EXECUTOR) if "\n" in part else part for part in command]
         container = self._client.containers.create(command=command, environment=environment, **self._options)
         self._live.add(container)
         try:

@@ -2,6 +2,7 @@
 
 KFP's local runner decides the order of the steps; this module runs their processes, because KFP 2.17
 
+- starts a new interpreter for each step, in which most steps spend seconds on importing TensorFlow;
 - prints a step's output line by line, which loses progress bars and mixes the lines of parallel steps;
 - replaces every "python3" in a command by the interpreter's path, without quotes, which breaks on a path with a space
   and changes a user's path that contains "python3";
@@ -13,15 +14,13 @@ import contextlib
 import fcntl
 import logging
 import os
-import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -34,8 +33,8 @@ from kfp.local.task_handler_interface import ITaskHandler
 
 from components.revision import REPOSITORY
 from openpose.errors import InputError
+from pipelines.step_process import StepProcess, StepServer, step_server
 
-KFP_EXECUTOR = "python3 -m kfp.dsl.executor_main"
 GRACE = 10  # seconds for a stopped step to clean up
 
 
@@ -80,26 +79,41 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, lock: int) -> Outcome:
-    """Runs the DAG to its end.
+@contextlib.contextmanager
+def processes(lock: int, packages: Sequence[str] = ()) -> Iterator["Steps"]:
+    """Runs steps as processes of this machine.
+
+    Args:
+        lock: from `alone`.
+        packages: to import once, in the background, for all steps.
+
+    Yields:
+        The steps, for `run`.
+    """
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory(prefix="openpose-") as temporary:
+        ours = {
+            "PYTHONPATH": path,
+            "PYTHONSAFEPATH": "1",  # a folder `components` or `pipelines` of the user's is not ours
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": temporary,
+            "_KFP_RUNTIME": "true",  # spares KFP most of its imports
+        }
+        with step_server(packages, os.environ | ours, lock) as server:
+            yield _Processes(server)
+
+
+def run(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, steps: "Steps") -> Outcome:
+    """Runs the DAG to its end. KFP's local runner passes each step to `steps`.
 
     Args:
         pipeline: the DAG's function.
         arguments: of the DAG.
         folder: receives KFP's copies of the small artifacts, and `kfp.log` with KFP's output.
-        lock: from `alone`.
+        steps: from `processes`, or `in_docker`'s.
 
     Raises:
         Stopped: by Ctrl-C or a termination signal, after all steps have ended.
-    """
-    with tempfile.TemporaryDirectory(prefix="openpose-") as temporary:
-        return follow(pipeline, arguments, folder, _Processes(Path(temporary), lock))
-
-
-def follow(pipeline: Callable[..., Any], arguments: dict[str, Any], folder: Path, steps: "Steps") -> Outcome:
-    """Runs the DAG with KFP's local runner, which passes each step to `steps`.
-
-    Args and errors: see `run`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _kfp_log(folder / "kfp.log") as steps.terminal, warnings.catch_warnings():
@@ -238,58 +252,29 @@ class Steps:
 
 
 class _Processes(Steps):
-    """Runs steps as processes of this machine."""
+    """Runs steps as processes that a server forks."""
 
-    def __init__(self, temporary: Path, lock: int) -> None:
+    def __init__(self, server: StepServer) -> None:
         super().__init__()
-        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-        self._environment = {
-            "PYTHONPATH": path,
-            "PYTHONSAFEPATH": "1",  # a folder `components` or `pipelines` of the user's is not ours
-            "PYTHONUNBUFFERED": "1",
-            "TMPDIR": str(temporary),
-        }
-        self._lock = lock
-        self._live: set[subprocess.Popen[str]] = set()
+        self._server = server
+        self._live: set[StepProcess] = set()
 
     def execute(self, command: list[str], environment: dict[str, str]) -> int:
         # Steps of a loop run in parallel and get no terminal, because their bars would overwrite each other.
-        output = subprocess.PIPE if any("-iteration-" in part for part in command) else None
-        command = [_with_this_python(part) if "\n" in part else part for part in command]
-        with (
-            self.starting() as started,
-            subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output and subprocess.STDOUT,
-                text=True,
-                env=os.environ | self._environment | environment,
-                process_group=0,  # so that this module, not the terminal, stops a step together with its children
-                pass_fds=[self._lock],
-            ) as process,
-        ):
+        piped = any("-iteration-" in part for part in command)
+        with self.starting() as started, contextlib.closing(self._server.start(command, environment, piped)) as process:
             self._live.add(process)
             try:
                 started()
                 if self._stopping:  # a step of a loop, which started after the signal
-                    os.killpg(process.pid, signal.SIGINT)
-                for line in process.stdout or ():
+                    process.send(signal.SIGINT)
+                for line in process.output:
                     self.show(line)
                 return process.wait()
             finally:
-                process.wait()  # a stopped step cleans up while its standard input is open
+                process.wait()  # a stopped step cleans up while this process lives
                 self._live.discard(process)
 
     def kill(self, number: int) -> None:
         for process in list(self._live):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-
-
-def _with_this_python(script: str) -> str:
-    """Makes KFP's shell script of a step use this interpreter and our executor.
-
-    `exec` replaces the shell, because an interrupted shell ends before its child.
-    """
-    return script.replace(KFP_EXECUTOR, f"exec {shlex.quote(sys.executable)} -m pipelines.step_process")
+            process.send(number)

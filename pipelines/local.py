@@ -54,6 +54,9 @@ SAMPLE: dict[str, Any] = {
     "registry": SAMPLE_REGISTRY,
 }
 
+# Importing these takes seconds, which several steps would spend one after the other.
+_PACKAGES = ("tensorflow", "keras", "cv2")
+
 # The command's options set these. `only_new` is for clusters: a run here finds finished work in seconds anyway.
 _NOT_FLAGS = ("source", "root", "revision", "only_new")
 PARAMETERS = {name: each for name, each in dag_parameters().items() if name not in _NOT_FLAGS}
@@ -119,27 +122,11 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     Returns:
         The exit code.
     """
-    from pipelines import in_place
-    from pipelines.training import training
-
     start = time.time()
-    if data is None:
-        dataset.make(out / "sample", Sample(seed=parameters["seed"]))
-    storage.sweep(out)
-    for old in ("status", "kfp"):
-        shutil.rmtree(out / old, ignore_errors=True)
-    for old in ("summary.json", "report.html"):  # so that no old result remains if this run fails
-        (out / old).unlink(missing_ok=True)
-    source = data_source.absolute(data or str(out / "sample"))
-    parameters = parameters | {"skeleton": _absolute(parameters["skeleton"])}
-    arguments = {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
     if image is None:
-        with tracking.pipeline(out.name) as end:
-            tracking.parameters(arguments)
-            outcome = in_place.run(training, arguments, out / "kfp", lock)
-            end(bool(outcome.failed))
+        outcome = _run_in_place(data, out, parameters, lock)
     else:
-        outcome = _run_in_docker(arguments, out, image)
+        outcome = _run_in_docker(_prepared(data, out, parameters), out, image)
     state = "FAILED" if outcome.failed else "SUCCEEDED"
     summary = summarise(out, state, exit_codes=outcome.failed, seconds=outcome.seconds)
     if summary.report:
@@ -150,9 +137,36 @@ def run(data: str | None, out: Path, parameters: dict[str, Any], lock: int, imag
     return summary.exit_code
 
 
+def _prepared(data: str | None, out: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Draws the sample, removes what an earlier run left, and returns the DAG's arguments."""
+    if data is None:
+        dataset.make(out / "sample", Sample(seed=parameters["seed"]))
+    storage.sweep(out)
+    for old in ("status", "kfp"):
+        shutil.rmtree(out / old, ignore_errors=True)
+    for old in ("summary.json", "report.html"):  # so that no old result remains if this run fails
+        (out / old).unlink(missing_ok=True)
+    source = data_source.absolute(data or str(out / "sample"))
+    parameters = parameters | {"skeleton": _absolute(parameters["skeleton"])}
+    return {"source": source, "root": str(out), "revision": revision.fingerprint(), **parameters}
+
+
 def _absolute(skeleton: str) -> str:
     """The path of a skeleton file as every step finds it; the name of a skeleton, or of a file elsewhere, stays."""
     return str(Path(skeleton).absolute()) if skeleton.endswith(SUFFIXES) and Path(skeleton).is_file() else skeleton
+
+
+def _run_in_place(data: str | None, out: Path, parameters: dict[str, Any], lock: int) -> "in_place.Outcome":
+    from pipelines import in_place
+    from pipelines.training import training
+
+    with in_place.processes(lock, _PACKAGES) as steps:
+        arguments = _prepared(data, out, parameters)
+        with tracking.pipeline(out.name) as end:
+            tracking.parameters(arguments)
+            outcome = in_place.run(training, arguments, out / "kfp", steps)
+            end(bool(outcome.failed))
+    return outcome
 
 
 def _run_in_docker(arguments: dict[str, Any], out: Path, image: str) -> "in_place.Outcome":

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 
 from openpose.errors import InputError
 from pipelines import in_place
@@ -64,8 +65,8 @@ def dag(folder: str, what: str):
 
 folder = Path(sys.argv[1])
 try:
-    with in_place.alone(folder) as lock:
-        outcome = in_place.run(dag, {"folder": str(folder), "what": sys.argv[2]}, folder / "kfp", lock)
+    with in_place.alone(folder) as lock, in_place.processes(lock) as steps:
+        outcome = in_place.run(dag, {"folder": str(folder), "what": sys.argv[2]}, folder / "kfp", steps)
 except in_place.Stopped as stopped:
     sys.exit(stopped.exit_code)
 print("failed:", outcome.failed, *(name for name, seconds in outcome.seconds.items() if 0 < seconds < 60))
@@ -171,3 +172,20 @@ def _pid_of_sleeper(run: subprocess.Popen[str]) -> int:
         if found := re.match(r"asleep as (\d+)", line):
             return int(found[1])
     raise AssertionError("it did not come so far")
+
+
+def test_package_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    @dsl.component(base_image="none", install_kfp_package=False)
+    def step() -> None:
+        print("never")
+
+    @dsl.pipeline(name="dag")
+    def dag() -> None:
+        step()
+
+    with (
+        in_place.alone(tmp_path) as lock,
+        in_place.processes(lock, ["no_such_package"]) as steps,
+        pytest.raises(RuntimeError, match=r"ended with code 1\n(?s:.*)No module named 'no_such_package'"),
+    ):
+        in_place.run(dag, {}, tmp_path / "kfp", steps)

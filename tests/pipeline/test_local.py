@@ -99,8 +99,8 @@ def test_only_new_ends_after_the_data_step_if_the_champion_is_of_the_same(
     out, _ = first_run
     shutil.rmtree(out / "status")
     asked = {"source": str(sample_folder), "root": str(out), "revision": revision.fingerprint(), "only_new": True}
-    with in_place.alone(out) as lock:
-        outcome = in_place.run(training, asked | PARAMETERS | {"min_ap": -1.0}, out / "kfp", lock)
+    with in_place.alone(out) as lock, in_place.processes(lock) as steps:
+        outcome = in_place.run(training, asked | PARAMETERS | {"min_ap": -1.0}, out / "kfp", steps)
     assert set(outcome.seconds) == {"check", "coco_download", "finish"}
     ended = finish(str(out), "SUCCEEDED")
     assert (ended.verdict, ended.champion) == ("nothing new", champion(out))
