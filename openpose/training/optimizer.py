@@ -64,7 +64,10 @@ def clip(gradients: Sequence[tf.Tensor], norm: tf.Tensor, longest: float) -> lis
 
 
 class RateFactors(keras.optimizers.Optimizer):
-    """Gives each variable a factor on the learning rate.
+    """Gives each variable a factor on the learning rate, and updates each by one operation.
+
+    Keras's own formulas take a dozen operations a variable, which are most of a training step's: a step of a small
+    network takes a tenth longer with them, and its graph twice as long to build.
 
     Attributes:
         factors: one for each variable.
@@ -73,8 +76,13 @@ class RateFactors(keras.optimizers.Optimizer):
     factors: Sequence[float] = ()
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        factor = self.factors[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate if factor == 1.0 else learning_rate * factor)
+        index = self._get_variable_index(variable)
+        rate = tf.cast(learning_rate, variable.dtype) * self.factors[index]
+        self._apply(index, variable, tf.cast(gradient, variable.dtype), rate)
+
+    def _apply(self, index: int, variable: tf.Variable, gradient: tf.Tensor, learning_rate: tf.Tensor) -> None:
+        """Moves a variable by its gradient."""
+        raise NotImplementedError
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Iterable) -> Iterable:
         # Keras would clip the gradients of each replica and then sum them; here they are already summed.
@@ -84,6 +92,34 @@ class RateFactors(keras.optimizers.Optimizer):
 class Adam(RateFactors, keras.optimizers.Adam):
     """Adam; with weight decay AdamW."""
 
+    def _apply(self, index: int, variable: tf.Variable, gradient: tf.Tensor, learning_rate: tf.Tensor) -> None:
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
 
 class SGD(RateFactors, keras.optimizers.SGD):
     """Stochastic gradient descent with momentum."""
+
+    def _apply(self, index: int, variable: tf.Variable, gradient: tf.Tensor, learning_rate: tf.Tensor) -> None:
+        if not self.momentum:
+            variable.assign_sub(gradient * learning_rate)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[index].value.handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
