@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, TypeVar
 
+from openpose import retry
 from openpose.errors import InputError
 from openpose.storage.atomic import temporary_path, write_text
 from openpose.storage.documents import from_json, to_json
@@ -167,7 +168,9 @@ class StepOutput(Generic[AnyManifest]):
             content: the fields that this kind of manifest has in addition to those of all.
         """
         manifest = self._manifest(fingerprint=self.fingerprint, folder=str(self.folder), inputs=self.inputs, **content)
-        write_json(self.manifest_path, manifest.as_document())
+        # Another process that does the same work may just be replacing the folder by its own.
+        write = retry.attempts(tries=10, errors=FileNotFoundError, pause=0.02)
+        write(write_json, self.manifest_path, manifest.as_document())
         return manifest
 
 

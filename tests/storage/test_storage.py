@@ -20,6 +20,8 @@ import pytest
 from openpose import storage
 from openpose.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Records(storage.Manifest):
@@ -261,6 +263,21 @@ def test_two_that_make_the_same_folder_both_succeed(tmp_path: Path) -> None:
     assert [maker.communicate()[1] for maker in makers] == ["", ""]
     assert (tmp_path / "folder/a").read_text() == "whole"
     assert leftovers(tmp_path) == ["folder"]
+
+
+def test_two_that_do_the_same_work_both_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from openpose import storage\n"
+        "from tests.storage.test_storage import Run\n"
+        "work = storage.StepOutput(Path(sys.argv[1]), Run, {}, 'runs/')\n"
+        "for _ in range(200):\n"
+        "    with storage.atomic_folder(work.folder) as temporary: (temporary / 'a').write_text('whole')\n"
+        "    work.finish()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+    assert [worker.communicate()[1] for worker in workers] == ["", ""]
+    assert len(list(tmp_path.glob("runs/*/manifest.json"))) == 1
 
 
 def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path) -> None:
