@@ -7,45 +7,44 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 
 @contextlib.contextmanager
 def step_server(packages: Sequence[str], environment: dict[str, str], lock: int) -> Iterator["StepServer"]:
-    """Starts the server, which imports packages for the steps while something else runs here.
+    """Starts the server, which imports packages for the steps in the background.
 
     Args:
-        packages: names of those that steps would spend long to import.
+        packages: names of those that steps would spend long to import; the first steps do not wait for them.
         environment: all environment variables of the server and the steps.
         lock: a file descriptor that stays open until all steps have ended.
     """
     ours, theirs = socket.socketpair()
-    with tempfile.TemporaryFile("w+") as log:  # TensorFlow's import always logs something
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.step_server", str(theirs.fileno()), *packages],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # out of reach of the terminal's Ctrl-C
-            )
-        try:
-            yield StepServer(ours, process, log, lock)
-        finally:
-            ours.close()
-            process.kill()
-            process.wait()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.step_server", str(theirs.fileno()), *packages],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # TensorFlow's import always logs something
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            process_group=0,  # out of reach of the terminal's Ctrl-C
+        )
+    try:
+        yield StepServer(ours, lock)
+    finally:
+        ours.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # also where it still imports
+        process.wait()
 
 
 class StepServer:
     """Starts steps. See `step_server`."""
 
-    def __init__(self, requests: socket.socket, process: subprocess.Popen[bytes], log: TextIO, lock: int) -> None:
-        self._requests, self._process, self._log, self._lock = requests, process, log, lock
+    def __init__(self, requests: socket.socket, lock: int) -> None:
+        self._requests, self._lock = requests, lock
 
     def start(self, command: list[str], environment: dict[str, str], piped: bool) -> "StepProcess":
         """Starts a step.
@@ -56,7 +55,7 @@ class StepServer:
             piped: whether its output and errors come here, or go to those of this process.
 
         Raises:
-            RuntimeError: the server has ended, for example because it could not import a package.
+            RuntimeError: the server was killed.
         """
         first = command.index("--executor_input")
         ours, theirs = socket.socketpair()
@@ -69,10 +68,7 @@ class StepServer:
             step.wait_for_start()
         except (OSError, EOFError):
             step.close()
-            code = self._process.wait()
-            self._log.seek(0)
-            log = self._log.read()
-            raise RuntimeError(f"the process that starts the steps ended with code {code}\n{log}") from None
+            raise RuntimeError("the process that starts the steps was killed; is there enough memory?") from None
         finally:
             if write is not None:
                 os.close(write)

@@ -1,4 +1,4 @@
-"""Forks the processes of steps from one that has imported the packages which take long.
+"""Forks the processes of steps, as soon as it can from one that has imported the packages which take long.
 
 `pipelines.step_process` starts it as `python -m pipelines.step_server SOCKET PACKAGE ...`. For each step, four file
 descriptors come over that socket: a channel, standard output, standard error, and the lock of the run. A line of JSON
@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -26,35 +27,51 @@ from kfp.dsl import executor_main
 def main() -> None:
     """Serves until its parent ends, or runs a step in a process that was forked for it."""
     _, number, *packages = sys.argv
-    for package in packages:
-        importlib.import_module(package)
     with socket.socket(fileno=int(number)) as requests:
-        channel = _step_of(requests)
+        ready, is_ready = os.pipe()
+        if os.fork() == 0:
+            for package in packages:
+                importlib.import_module(package)
+            os.write(is_ready, b".")
+            os.close(ready)
+            channel = _step_of(requests)
+        else:
+            os.close(is_ready)
+            channel = _step_of(requests, ready)
     if channel is not None:
         _run_step(socket.socket(fileno=channel))
 
 
-def _step_of(requests: socket.socket) -> int | None:
-    """Forks steps. Returns a step's channel in the step's process, and None in this one when its parent has ended."""
+def _step_of(requests: socket.socket, ready: int | None = None) -> int | None:
+    """Forks steps, until the parent has ended or the process that imports packages is `ready` to do so.
+
+    Returns:
+        A step's channel in the step's process, and None in this one at its end.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the watching processes
     # From Python 3.12 on, a fork beside threads warns; all threads here are OpenBLAS's, which ends them before a fork.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     while True:
-        message, files, _, _ = socket.recv_fds(requests, 1, 4)
-        if not message:
-            return None
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            step = os.fork()
-            if step != 0:
-                _watch(step, *files)
-            channel, output, errors, _lock = files  # the lock stays open
-            os.setpgid(0, 0)  # so that the runner, not the terminal, stops a step together with its children
-            os.dup2(output, 1)
-            os.dup2(errors, 2)
-            return channel
-        for file in files:
-            os.close(file)
+        if ready is not None and ready in select.select([requests.fileno(), ready], [], [])[0]:
+            if os.read(ready, 1):
+                return None
+            ready = None  # a package cannot be imported; a step that needs it will say so
+        with contextlib.suppress(BlockingIOError):  # the other process took it
+            message, files, _, _ = socket.recv_fds(requests, 1, 4, socket.MSG_DONTWAIT if ready else 0)
+            if not message:
+                return None
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                step = os.fork()
+                if step != 0:
+                    _watch(step, *files)
+                channel, output, errors, _lock = files  # the lock stays open
+                os.setpgid(0, 0)  # so that the runner, not the terminal, stops a step together with its children
+                os.dup2(output, 1)
+                os.dup2(errors, 2)
+                return channel
+            for file in files:
+                os.close(file)
 
 
 def _watch(step: int, channel: int, *others: int) -> NoReturn:
