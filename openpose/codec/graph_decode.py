@@ -22,6 +22,7 @@ from openpose.skeleton import Skeleton
 
 _FAR = 1e30  # beyond every distance and score
 _LARGE = 1e6  # beyond every value of a map
+_CENTRE = np.array([0, 1, 1], np.int32)  # from a cell's finer cells to the same among those around it, too
 
 
 class Found(NamedTuple):
@@ -97,25 +98,28 @@ class GraphDecoder:
         return self._people(groups, limbs, peaks)
 
     def _peaks(self, heatmap: tf.Tensor) -> _Peaks:
-        """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell."""
-        fine = _upsampled(heatmap, self.parameters.upsampling)
-        highest = tf.nn.max_pool2d(fine[None], 3, 1, "SAME")[0]
-        above = np.nextafter(np.float32(self.parameters.peak_threshold), np.float32(1))
-        where = _listed(fine >= tf.maximum(highest, above))
-        y, x, part = tf.unstack(where, axis=-1)
-        is_peak = _all_but_last(y) & _is_first(fine, where)
-        height = tf.where(is_peak, tf.gather_nd(fine, where), 0.0)
+        """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell.
+
+        It is upsampled only about cells where a peak may be: one without a cell of half its height beside it would
+        need negative values around it.
+        """
+        factor, above = self.parameters.upsampling, self.parameters.peak_threshold
+        beside = tf.nn.max_pool2d(heatmap[None], 3, 1, "SAME")[0]
+        cell = _listed(beside > above / 2)
+        fine = _upsampled_about(heatmap, cell, factor)
+        where = _listed(_is_peak(fine, above) & _all_but_last(cell)[:, None, None])
+        height = tf.where(_all_but_last(where), tf.gather_nd(fine, where + _CENTRE), 0.0)
+        part = tf.gather(cell[:, 2], where[:, 0])
         of_part = tf.where(tf.equal(part, tf.range(self.skeleton.num_parts)[:, None]), height, 0.0)  # [K, all peaks]
         most = tf.reduce_max(tf.reduce_sum(tf.cast(of_part > 0, tf.int32), -1))
         each = tf.clip_by_value(most, 1, self.parameters.max_peaks)
         score, order = tf.math.top_k(of_part, each)
         exists = tf.reshape((score > 0) & (score >= self.parameters.peak_share * score[:, :1]), [-1])
-        order = tf.reshape(order, [-1])
-        y, x, part = (tf.gather(axis, order) for axis in (y, x, part))
-        xy = tf.stack([_refined(fine, y, x, part, 1), _refined(fine, y, x, part, 0)], -1)
-        xy = (xy + 0.5) / self.parameters.upsampling - 0.5
-        part = tf.range(tf.size(order)) // each
-        return _Peaks(xy, tf.where(exists, tf.reshape(score, [-1]), 0.0), exists, part, each)
+        where = tf.gather(where, tf.reshape(order, [-1]))
+        inside = tf.cast(where[:, 1:], tf.float32) + _vertex(fine, where + _CENTRE)
+        yx = tf.cast(tf.gather(cell[:, :2], where[:, 0]), tf.float32) + (inside + 0.5) / factor - 0.5
+        part = tf.range(self.skeleton.num_parts * each) // each
+        return _Peaks(yx[:, ::-1], tf.where(exists, tf.reshape(score, [-1]), 0.0), exists, part, each)
 
     def _one_hot(self, peaks: _Peaks) -> tf.Tensor:
         return tf.cast(tf.equal(peaks.part[:, None], tf.range(self.skeleton.num_parts)), tf.float32)
@@ -264,23 +268,37 @@ def _segment_sum(values: tf.Tensor, segment: tf.Tensor, count: tf.Tensor) -> tf.
     return tf.math.unsorted_segment_sum(values, segment, count)
 
 
-def _upsampled(maps: tf.Tensor, factor: int) -> tf.Tensor:
-    """Maps [factor h, factor w, K], interpolated cubically as OpenCV does it; the border is repeated."""
-    (h, w), count = tf.unstack(tf.shape(maps)[:2]), maps.shape[-1]
-    rows = tf.matmul(_cubic_rows(h, factor), tf.reshape(maps, [h, w * count]))
-    return tf.matmul(_cubic_rows(w, factor)[None], tf.reshape(rows, [h * factor, w, count]))
+def _upsampled_about(maps: tf.Tensor, cell: tf.Tensor, factor: int) -> tf.Tensor:
+    """Maps about some of their cells, interpolated cubically as OpenCV does it; the border is repeated.
 
+    Args:
+        maps: float32 [h, w, K].
+        cell: int32 [M, 3]: y, x and the number of the map.
+        factor: of the finer cells in each direction.
 
-def _cubic_rows(size: tf.Tensor, factor: int) -> tf.Tensor:
-    """The weights of `size` cells in each of `factor` times as many: float32 [factor size, size].
-
-    Most are 0. A product of matrices is still faster than a convolution here, in every runtime.
+    Returns:
+        float32 [M, factor + 2, factor + 2]: the finer cells in the cell and those around it; outside of the map -1e30.
     """
-    at = (tf.cast(tf.range(size * factor), tf.float32) + 0.5) / factor - 0.5
-    before = tf.floor(at)
-    cells = tf.clip_by_value(tf.cast(before, tf.int32)[:, None] + np.arange(-1, 3, dtype=np.int32), 0, size - 1)
-    is_cell = tf.cast(tf.equal(cells[..., None], tf.range(size)), tf.float32)
-    return tf.reduce_sum(tf.stack(cubic_weights(at - before), -1)[..., None] * is_cell, 1)
+    weights, offset = _cubic_weights(factor)
+    size = tf.shape(maps)[:2]
+    row, column = (tf.clip_by_value(cell[:, axis, None] + offset, 0, size[axis] - 1) for axis in (0, 1))
+    index = (row[:, :, None] * size[1] + column[:, None]) * maps.shape[-1] + cell[:, 2, None, None]
+    coarse = tf.gather(tf.reshape(maps, [-1]), tf.reshape(index, [-1, len(offset) ** 2]))
+    fine = tf.reshape(tf.matmul(coarse, np.kron(weights, weights).T), [-1, factor + 2, factor + 2])
+    finer = (cell[:, axis, None] * factor + np.arange(-1, factor + 1, dtype=np.int32) for axis in (0, 1))
+    y, x = ((at >= 0) & (at < size[axis] * factor) for axis, at in enumerate(finer))
+    return tf.where(y[:, :, None] & x[:, None], fine, -_FAR)
+
+
+def _cubic_weights(factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights [factor + 2, n] of n cells in the finer cells in and around one, and the n cells' offsets from it."""
+    at = (np.arange(-1, factor + 1) + 0.5) / factor - 0.5
+    before = np.floor(at).astype(np.int32)
+    offset = np.arange(before[0] - 1, before[-1] + 3, dtype=np.int32)
+    weights = np.zeros((len(at), len(offset)), np.float32)
+    for row, share, first in zip(weights, at - before, before - before[0], strict=True):
+        row[first : first + 4] = cubic_weights(share)
+    return weights, offset
 
 
 def cubic_weights(share: Any) -> list[Any]:
@@ -292,28 +310,29 @@ def cubic_weights(share: Any) -> list[Any]:
     return [outer, inner, next_inner, 1 - outer - inner - next_inner]
 
 
-def _is_first(maps: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
-    """Which of the local maxima at `where`, int32 [M, 3], are higher than their neighbours before in reading order."""
-    cell, size = where[:, :2], tf.shape(maps)[:2]
-    first = tf.ones_like(where[:, 0], tf.bool)
-    for step in ((-1, -1), (-1, 0), (-1, 1), (0, -1)):
-        beside = cell + np.array(step, np.int32)
-        inside = tf.reduce_all((beside >= 0) & (beside < size), -1)
-        height = tf.gather_nd(maps, tf.concat([tf.clip_by_value(beside, 0, size - 1), where[:, 2:]], -1))
-        first &= ~inside | (height < tf.gather_nd(maps, where))
-    return first
+def _is_peak(fine: tf.Tensor, above: float) -> tf.Tensor:
+    """Which inner cells [M, n - 2, n - 2] of [M, n, n] are local maxima; of equal neighbours the first is one."""
+    inner = fine[:, 1:-1, 1:-1]
+    peak, size = inner > above, fine.shape[1] - 2
+    for y, x in np.ndindex(3, 3):
+        neighbour = fine[:, y : y + size, x : x + size]
+        if (y, x) < (1, 1):
+            peak &= inner > neighbour
+        elif (y, x) > (1, 1):
+            peak &= inner >= neighbour
+    return peak
 
 
-def _refined(maps: tf.Tensor, y: tf.Tensor, x: tf.Tensor, part: tf.Tensor, axis: int) -> tf.Tensor:
-    """The coordinate of the vertex of the parabola through a maximum and its neighbours along an axis, within ±0.5."""
-    here, last = (y, x)[axis], tf.shape(maps)[axis] - 1
-    ends = [tf.clip_by_value(here + step, 0, last) for step in (-1, 1)]
-    points = [tf.stack([y, end, part] if axis else [end, x, part], -1) for end in ends]
-    before, after = (tf.gather_nd(maps, point) for point in points)
-    curvature = 2 * tf.gather_nd(maps, tf.stack([y, x, part], -1)) - before - after
-    offset = tf.clip_by_value((after - before) / tf.maximum(2 * curvature, 1e-12), -0.5, 0.5)
-    inside = (here > 0) & (here < last) & (curvature > 0)
-    return tf.cast(here, tf.float32) + tf.where(inside, offset, 0.0)
+def _vertex(fine: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """The vertices of the parabolas through maxima and their neighbours along y and x, within ±0.5: float32 [M, 2]."""
+    here, offsets = tf.gather_nd(fine, where), []
+    for step in (np.array([0, 1, 0], np.int32), np.array([0, 0, 1], np.int32)):
+        before, after = (tf.gather_nd(fine, where + sign * step) for sign in (-1, 1))
+        curvature = 2 * here - before - after
+        offset = tf.clip_by_value((after - before) / tf.maximum(2 * curvature, 1e-12), -0.5, 0.5)
+        inside = (before > -_FAR) & (after > -_FAR) & (curvature > 0)
+        offsets.append(tf.where(inside, offset, 0.0))
+    return tf.stack(offsets, -1)
 
 
 def _bilinear(vectmap: tf.Tensor, x: tf.Tensor, y: tf.Tensor, limb: tf.Tensor, limbs: int) -> tf.Tensor:
