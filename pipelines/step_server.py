@@ -1,4 +1,4 @@
-"""Forks the processes of steps, as soon as it can from one that has imported the packages which take long.
+"""Forks the processes of steps. Once it has imported the packages that take long, each step has them at its start.
 
 `pipelines.step_process` starts it as `python -m pipelines.step_server SOCKET PACKAGE ...`. For each step, four file
 descriptors come over that socket: a channel, standard output, standard error, and the lock of the run. A line of JSON
@@ -17,7 +17,6 @@ import socket
 import sys
 import tempfile
 import threading
-import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -49,8 +48,7 @@ def _step_of(requests: socket.socket, ready: int | None = None) -> int | None:
         A step's channel in the step's process, and None in this one at its end.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the watching processes
-    # From Python 3.12 on, a fork beside threads warns; all threads here are OpenBLAS's, which ends them before a fork.
-    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    # The only threads here are OpenBLAS's, which it ends before a fork.
     while True:
         if ready is not None and ready in select.select([requests.fileno(), ready], [], [])[0]:
             if os.read(ready, 1):

@@ -22,7 +22,7 @@ from openpose.skeleton import Skeleton
 
 _FAR = 1e30  # beyond every distance and score
 _LARGE = 1e6  # beyond every value of a map
-_CENTRE = np.array([0, 1, 1], np.int32)  # from a cell's finer cells to the same among those around it, too
+_CENTRE = np.array([0, 1, 1], np.int32)  # from a place among the finer cells of a cell to that with those around it
 
 
 class Found(NamedTuple):
@@ -100,8 +100,8 @@ class GraphDecoder:
     def _peaks(self, heatmap: tf.Tensor) -> _Peaks:
         """The highest 3×3 local maxima of the upsampled heatmap of each part, refined below a cell.
 
-        It is upsampled only about cells where a peak may be: one without a cell of half its height beside it would
-        need negative values around it.
+        The heatmap is upsampled only about cells that have more than half of the threshold in or beside them. A peak
+        elsewhere would need negative values around it.
         """
         factor, above = self.parameters.upsampling, self.parameters.peak_threshold
         beside = tf.nn.max_pool2d(heatmap[None], 3, 1, "SAME")[0]
