@@ -82,16 +82,18 @@ def coco_download(
             categories = list(items(first.open, "categories", first.name))
             skeleton, notes = own_skeleton.find(first.open, first.name, categories, asked, parameters.category)
             asked_for = splits.Asked(skeleton, parameters.category, seed, categories, parameters.exif)
-            described, warnings = splits.index(work.folder, files, shares, content, asked_for, notes)
-            manifest = work.finish(
-                source=remote_files.public(source),  # without its password
-                files=_described_files(files, sums, signatures),
-                splits=described,
-                skeleton=skeleton,
-                notes=notes,
-                warnings=warnings or None,
-                report=str(work.folder / "report.html"),
-            )
+            with storage.atomic_folder(work.folder) as temporary:
+                described, warnings = splits.index(temporary, work.folder, files, shares, content, asked_for, notes)
+                manifest = work.finish(
+                    temporary,
+                    source=remote_files.public(source),  # without its password
+                    files=_described_files(files, sums, signatures),
+                    splits=described,
+                    skeleton=skeleton,
+                    notes=notes,
+                    warnings=warnings or None,
+                    report=str(work.folder / "report.html"),
+                )
             storage.write_json(folder / SUMS, storage.to_json(checksums))
             print(f"data in {work.folder}", flush=True)
         print(_summary(manifest), flush=True)

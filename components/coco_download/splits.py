@@ -48,6 +48,7 @@ class Asked:
 
 
 def index(
+    temporary: Path,
     folder: storage.StoragePath,
     files: Files,
     shares: Mapping[str, Mapping[str, float]],
@@ -58,7 +59,8 @@ def index(
     """Writes the indexes of all splits and the report to a folder.
 
     Args:
-        folder: of the output.
+        temporary: the folder.
+        folder: of the output, which it will become.
         files: of the data set.
         shares: for each annotation file, each split's share of its images.
         content: for each split what decides its fingerprint.
@@ -74,7 +76,7 @@ def index(
     described, indexed = dict[str, DataSplit](), dict[str, coco_index.IndexedSplit]()
     samples = dict[str, list[Sample]]()
     file_of = {split: file for file, parts in shares.items() for split in parts}
-    with storage.atomic_folder(folder) as temporary, ExitStack() as stack:
+    with ExitStack() as stack:
         stores = {file: stack.enter_context(PictureStore(files.pictures[file])) for file in shares}
         for file, of_file in shares.items():
             indexed |= _indexed(files, file, of_file, temporary, stores[file], asked)

@@ -43,16 +43,18 @@ def write(work: storage.StepOutput[ModelManifest], inputs: Inputs, chosen: dict[
         storage.write_text(temporary / "model_card.md", model_card.markdown(card))
         sums = {name: digest for figures in measured.values() for name, digest in figures.sha256.items()}
         sums |= {name: storage.sha256(temporary / name) for name in names}
+        manifest = work.finish(
+            temporary,
+            graph=str(work.folder / "graph.pb"),
+            files={name: str(work.folder / format.file) for name, format in chosen.items()}
+            | {f"{name}_people": str(work.folder / format.people) for name, format in chosen.items() if format.people},
+            description=str(work.folder / "model_card.json"),
+            card=str(work.folder / "model_card.md"),
+            sha256=sums,
+            pixels=pixels,
+        )
     print(f"model in {work.folder}; its card is model_card.md", flush=True)
-    return work.finish(
-        graph=str(work.folder / "graph.pb"),
-        files={name: str(work.folder / format.file) for name, format in chosen.items()}
-        | {f"{name}_people": str(work.folder / format.people) for name, format in chosen.items() if format.people},
-        description=str(work.folder / "model_card.json"),
-        card=str(work.folder / "model_card.md"),
-        sha256=sums,
-        pixels=pixels,
-    )
+    return manifest
 
 
 def _write_formats(

@@ -24,6 +24,7 @@ from openpose.storage.files import parallel, remove, upload
 from openpose.storage.path import StoragePath, is_local
 from openpose.storage.user_errors import user_errors
 
+MANIFEST = "manifest.json"
 _SCRATCH = "openpose-scratch-"  # how the names of temporary folders begin
 _OLD = 24 * 3600  # seconds
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.")  # what temporary names have before the final name
@@ -50,7 +51,7 @@ def atomic_folder(place: StoragePath) -> Iterator[Path]:
     """Gives a temporary folder, which replaces `place` after the block, or is removed if the block fails.
 
     In a bucket the files appear one by one, and older files with other names stay: a reader that needs all of them
-    waits for a manifest.
+    waits for a manifest, which appears last.
 
     Raises:
         InputError: the disk is full, or the bucket refuses access.
@@ -61,7 +62,9 @@ def atomic_folder(place: StoragePath) -> Iterator[Path]:
             _replace_folder(temporary, place)
         else:
             names = [file.relative_to(temporary) for file in temporary.rglob("*") if file.is_file()]
-            parallel(lambda name: upload(temporary / name, place / name.as_posix()), names)
+            for is_last in (False, True):
+                part = [name for name in names if (name.name == MANIFEST) == is_last]
+                parallel(lambda name: upload(temporary / name, place / name.as_posix()), part)
 
 
 @contextmanager

@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar, Generic, TypeVar
 
-from openpose import retry
 from openpose.errors import InputError
-from openpose.storage.atomic import temporary_path, write_text
+from openpose.storage.atomic import MANIFEST, temporary_path, write_text
 from openpose.storage.documents import from_json, to_json
 from openpose.storage.files import read_bytes
 from openpose.storage.path import StoragePath, is_local, path, store
 from openpose.storage.user_errors import bucket_errors
 
 SCHEMA = 1
-MANIFEST = "manifest.json"
 
 AnyManifest = TypeVar("AnyManifest", bound="Manifest")
 Document = TypeVar("Document")
@@ -161,16 +159,15 @@ class StepOutput(Generic[AnyManifest]):
         manifest = open_manifest(self.manifest_path, self._manifest)
         return manifest if manifest.fingerprint == self.fingerprint else None
 
-    def finish(self, **content: Any) -> AnyManifest:
+    def finish(self, temporary: Path | None = None, **content: Any) -> AnyManifest:
         """Writes the manifest, which must be the step's last file, and returns it.
 
         Args:
+            temporary: folder of `atomic_folder` that will replace the output folder, so that both appear at once.
             content: the fields that this kind of manifest has in addition to those of all.
         """
         manifest = self._manifest(fingerprint=self.fingerprint, folder=str(self.folder), inputs=self.inputs, **content)
-        # Another process that does the same work may just be replacing the folder by its own.
-        write = retry.attempts(tries=10, errors=FileNotFoundError, pause=0.02)
-        write(write_json, self.manifest_path, manifest.as_document())
+        write_json((temporary or self.folder) / MANIFEST, manifest.as_document())
         return manifest
 
 

@@ -62,8 +62,9 @@ def steps(sample_records: dict[str, RecordsManifest], tmp_path_factory: pytest.T
         parameters=TrainParameters(model="mobilenet_thin", size=SIZE, width=0.2),
     )
     run = storage.StepOutput(root, RunManifest, inputs, "runs/")
+    nothing: dict[str, Any] = dict.fromkeys(("logs", "checkpoints", "report", "model_sha256"), "")
     run.finish(
-        **dict.fromkeys(("logs", "checkpoints", "report", "model_sha256"), ""),
+        **nothing,
         model=str(root / "model.keras"),
         losses={"loss": 1.5, "valid_loss": 2.5},
         history=[],

@@ -224,6 +224,25 @@ def test_failed_writes_leave_what_was_there(root: storage.StoragePath) -> None:
     assert list(storage.sizes(root)) == ["folder/a"]
 
 
+def test_manifest_appears_last(root: storage.StoragePath) -> None:
+    work = storage.StepOutput(root, Run, {}, "runs/")
+    seen: list[int] = []
+
+    def watch() -> None:
+        while work.cached() is None:
+            pass
+        seen.append(len(storage.sizes(work.folder)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with storage.atomic_folder(work.folder) as temporary:
+        work.finish(temporary)
+        for number in range(40):
+            (temporary / f"z{number}").write_text("whole")
+    watcher.join()
+    assert seen == [41]
+
+
 def test_newest_manifest(root: storage.StoragePath) -> None:
     for name in ("b", "c", "a"):
         storage.write_json(root / f"records/{name}/manifest.json", {"made": name})
@@ -271,8 +290,7 @@ def test_two_that_do_the_same_work_both_succeed(tmp_path: Path) -> None:
         "from tests.storage.test_storage import Run\n"
         "work = storage.StepOutput(Path(sys.argv[1]), Run, {}, 'runs/')\n"
         "for _ in range(200):\n"
-        "    with storage.atomic_folder(work.folder) as temporary: (temporary / 'a').write_text('whole')\n"
-        "    work.finish()"
+        "    with storage.atomic_folder(work.folder) as temporary: work.finish(temporary)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
