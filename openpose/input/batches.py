@@ -170,7 +170,7 @@ def validation(
         pictures: only these pictures of the split, by their place in it.
     """
     asked = range(manifest.counts["images"]) if pictures is None else pictures
-    steps = -(-len(asked) // batch_size)
+    steps = validation_steps(len(asked), batch_size)
     piece = steps * batch_size // share.workers
     first = asked.start + share.worker * piece
     mine = read.records(manifest, min(first, asked.stop), min(first + piece, asked.stop))
@@ -187,6 +187,11 @@ def validation(
         filling = tf.data.Dataset.from_tensors(nothing).repeat()
         dataset = samples.concatenate(filling).take(piece).batch(size)
     return dataset.prefetch(2)
+
+
+def validation_steps(pictures: int, batch_size: int) -> int:
+    """Number of batches of `validation`; the last one may be smaller."""
+    return -(-pictures // batch_size)
 
 
 def _rendered(batches: tf.data.Dataset, skeleton: Skeleton, parameters: InputParameters) -> tf.data.Dataset:

@@ -274,8 +274,8 @@ class _Loop:
         self._save()
 
     @cached_property
-    def _valid_batches(self) -> Iterable[Any]:
-        """The validation split's batches; made once, because that takes longer than a small validation."""
+    def _validations(self) -> Iterator[Iterable[Any]]:
+        """The batches of each validation; made once, because that takes longer than a small validation."""
         return self.trainer.validation_batches(self.valid_records)
 
     def _validate(self) -> dict[str, float] | None:
@@ -285,7 +285,7 @@ class _Loop:
         """
         total: dict[str, float] = dict.fromkeys(loss.NAMES, 0.0)
         self.first_valid = []
-        for batch in self._valid_batches:
+        for batch in next(self._validations):
             if self.trainer.any_worker(self.stopped()):
                 return None
             if sum(len(samples["id"]) for samples in self.first_valid) < VALIDATION_PICTURES:

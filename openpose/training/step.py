@@ -1,5 +1,6 @@
 """One training step and one validation step, on any number of devices."""
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,12 +111,21 @@ class Trainer:
         received = data_service.patient(made, remote) if remote else made
         return queue.taken(received, 1 if self.replicas == 1 else len(self.strategy.extended.worker_devices))
 
-    def validation_batches(self, records: RecordsManifest) -> Iterable[Any]:
-        """Global batches that contain each image of the split once, each time that they are iterated."""
+    def validation_batches(self, records: RecordsManifest) -> Iterator[Iterable[Any]]:
+        """For each validation the global batches, which contain each image of the split once.
+
+        One iterator makes them all, because TensorFlow takes a third of a second to start another.
+        """
         inputs, batch = self.parameters.whole_inputs(records), self.parameters.batch_size
-        made = self._distributed(lambda share: batches.validation(records, self.skeleton, inputs, batch, share))
+
+        def dataset(share: batches.WorkerShare) -> tf.data.Dataset:
+            return batches.validation(records, self.skeleton, inputs, batch, share).repeat()
+
+        made: Any = iter(self._distributed(dataset))
         self.valid_step.get_concrete_function(made.element_spec)  # the last batch may be smaller: one function for all
-        return made
+        steps = batches.validation_steps(records.counts["images"], batch)
+        while True:
+            yield itertools.islice(made, steps)
 
     def _distributed(self, dataset: Callable[[batches.WorkerShare], tf.data.Dataset]) -> Any:
         """A dataset of global batches."""
