@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tensorflow", "keras", "cv2", "tensorboard"])
+_context.set_forkserver_preload(["tests.preload"])
 
 
 class Program:
