@@ -35,7 +35,7 @@ from openpose.input import batches
 from openpose.input.parameters import InputParameters
 from openpose.records import cache, read
 from openpose.records.manifest import RecordsManifest
-from openpose.training import data_service
+from openpose.training import data_service, process
 
 BOUND_ALL, BOUND_HOST = 2.3, 0.5  # milliseconds of CPU per image beyond the bare loop's
 SIZE, BATCH = 368, 16
@@ -47,6 +47,7 @@ OPENPOSE = skeleton.get("openpose18")
 def main() -> int:
     """Prints the table; returns the exit code."""
     try:
+        process.settle()
         with tempfile.TemporaryDirectory(prefix="input-") as folder:
             manifest = make_records(Path(folder))
             rates = measure(manifest)

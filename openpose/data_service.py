@@ -62,7 +62,9 @@ class Worker:
         from tensorflow.data.experimental import service  # here because TensorFlow takes seconds to import
 
         from openpose.records import cache
+        from openpose.training import process
 
+        process.settle()
         if self.records:
             cache.copy(storage.open_manifest(self.records, RecordsManifest))
         if not retry.until(lambda: answers(self.dispatcher, seconds=5) or None, seconds=self.wait, pause=1.0):

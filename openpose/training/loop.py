@@ -23,7 +23,7 @@ from openpose.networks import loss
 from openpose.predict.predictor import Predictor
 from openpose.records.manifest import RecordsManifest
 from openpose.skeleton import Skeleton
-from openpose.training import devices, initial_weights, sigterm
+from openpose.training import devices, initial_weights, process, sigterm
 from openpose.training.checkpoints import Checkpoints
 from openpose.training.log import TrainLog
 from openpose.training.parameters import RunParameters, TrainParameters
@@ -76,6 +76,7 @@ def train(
         InputError: parameters, data and checkpoint do not fit together, or the loss became NaN or infinite.
         Interrupted: SIGTERM arrived; a checkpoint has been written.
     """
+    process.settle()
     strategy, run = strategy or tf.distribute.get_strategy(), run or RunParameters()
     with sigterm.deferred() as stop:
         training = _Training(
