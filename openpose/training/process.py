@@ -12,8 +12,8 @@ def settle() -> None:
     """Keeps freed memory for the next batch, and OpenCV in the thread that calls it.
 
     Each batch and step frees tensors of megabytes and allocates as many. malloc gives such blocks back to the system,
-    which clears each page before it gives it out again: up to a tenth of a step's time on a CPU. And pictures are made
-    by as many threads as there are cores, so that more in OpenCV only wait for each other.
+    which clears each page before it gives it out again: 4 to 8 % of a step's time on a CPU. And pictures are made by as
+    many threads as there are cores, so that more in OpenCV only wait for each other.
     """
     cv2.setNumThreads(1)
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
