@@ -22,7 +22,7 @@ from openpose.skeleton import Skeleton
 
 _FAR = 1e30  # beyond every distance and score
 _LARGE = 1e6  # beyond every value of a map
-_CENTRE = np.array([0, 1, 1], np.int32)  # from a place among the finer cells of a cell to that with those around it
+_CENTRE = np.array([1, 1, 0], np.int32)  # from a place among the finer cells of a cell to that with those around it
 
 
 class Found(NamedTuple):
@@ -107,17 +107,18 @@ class GraphDecoder:
         beside = tf.nn.max_pool2d(heatmap[None], 3, 1, "SAME")[0]
         cell = _listed(beside > above / 2)
         fine = _upsampled_about(heatmap, cell, factor)
-        where = _listed(_is_peak(fine, above) & _all_but_last(cell)[:, None, None])
+        where = _listed(tf.transpose(_is_peak(fine, above) & _all_but_last(cell), [2, 0, 1]))
+        where = tf.gather(where, [1, 2, 0], axis=1)  # in the order of the cells: y, x, number of the cell
         height = tf.where(_all_but_last(where), tf.gather_nd(fine, where + _CENTRE), 0.0)
-        part = tf.gather(cell[:, 2], where[:, 0])
+        part = tf.gather(cell[:, 2], where[:, 2])
         of_part = tf.where(tf.equal(part, tf.range(self.skeleton.num_parts)[:, None]), height, 0.0)  # [K, all peaks]
         most = tf.reduce_max(tf.reduce_sum(tf.cast(of_part > 0, tf.int32), -1))
         each = tf.clip_by_value(most, 1, self.parameters.max_peaks)
         score, order = tf.math.top_k(of_part, each)
         exists = tf.reshape((score > 0) & (score >= self.parameters.peak_share * score[:, :1]), [-1])
         where = tf.gather(where, tf.reshape(order, [-1]))
-        inside = tf.cast(where[:, 1:], tf.float32) + _vertex(fine, where + _CENTRE)
-        yx = tf.cast(tf.gather(cell[:, :2], where[:, 0]), tf.float32) + (inside + 0.5) / factor - 0.5
+        inside = tf.cast(where[:, :2], tf.float32) + _vertex(fine, where + _CENTRE)
+        yx = tf.cast(tf.gather(cell[:, :2], where[:, 2]), tf.float32) + (inside + 0.5) / factor - 0.5
         part = tf.range(self.skeleton.num_parts * each) // each
         return _Peaks(yx[:, ::-1], tf.where(exists, tf.reshape(score, [-1]), 0.0), exists, part, each)
 
@@ -277,17 +278,33 @@ def _upsampled_about(maps: tf.Tensor, cell: tf.Tensor, factor: int) -> tf.Tensor
         factor: of the finer cells in each direction.
 
     Returns:
-        float32 [M, factor + 2, factor + 2]: the finer cells in the cell and those around it; outside of the map -1e30.
+        float32 [factor + 2, factor + 2, M]: the finer cells in the cell and those around it; at most -1e30 outside of
+        the map. The cells are the last axis, because slices along the others are quick then.
     """
     weights, offset = _cubic_weights(factor)
-    size = tf.shape(maps)[:2]
-    row, column = (tf.clip_by_value(cell[:, axis, None] + offset, 0, size[axis] - 1) for axis in (0, 1))
-    index = (row[:, :, None] * size[1] + column[:, None]) * maps.shape[-1] + cell[:, 2, None, None]
-    coarse = tf.gather(tf.reshape(maps, [-1]), tf.reshape(index, [-1, len(offset) ** 2]))
-    fine = tf.reshape(tf.matmul(coarse, np.kron(weights, weights).T), [-1, factor + 2, factor + 2])
-    finer = (cell[:, axis, None] * factor + np.arange(-1, factor + 1, dtype=np.int32) for axis in (0, 1))
-    y, x = ((at >= 0) & (at < size[axis] * factor) for axis, at in enumerate(finer))
-    return tf.where(y[:, :, None] & x[:, None], fine, -_FAR)
+    size, channels = tf.shape(maps)[:2], maps.shape[-1]
+    before, after = -offset[0], offset[-1]
+    for axis in (0, 1):
+        inside = tf.clip_by_value(tf.range(-before, size[axis] + after), 0, size[axis] - 1)
+        maps = tf.gather(maps, inside, axis=axis)
+    row = (size[1] + before + after) * channels
+    around = tf.reshape((offset[:, None] + before) * row + (offset + before) * channels, [-1, 1])
+    y, x, number = tf.unstack(cell, axis=-1)
+    coarse = tf.gather(tf.reshape(maps, [-1]), around + (y * row + x * channels + number))
+    ends = [tf.equal(at, end) for at, last in ((y, size[0] - 1), (x, size[1] - 1)) for end in (0, last)]
+    known = tf.concat([coarse, tf.cast(tf.stack(ends), tf.float32)], 0)
+    both = np.concatenate([np.kron(weights, weights), _beyond_ends(factor + 2)], 1)
+    return tf.reshape(tf.matmul(both, known), [factor + 2, factor + 2, -1])
+
+
+def _beyond_ends(side: int) -> np.ndarray:
+    """What lies outside of a map that ends at a cell: -1e30 for its side × side finer cells beyond, [side², 4].
+
+    The columns: above the first row, below the last, left of the first column, right of the last.
+    """
+    rows, columns = np.indices((side, side)).reshape(2, -1)
+    beyond = [at == end for at in (rows, columns) for end in (0, side - 1)]
+    return -_FAR * np.stack(beyond, 1).astype(np.float32)
 
 
 def _cubic_weights(factor: int) -> tuple[np.ndarray, np.ndarray]:
@@ -311,11 +328,11 @@ def cubic_weights(share: Any) -> list[Any]:
 
 
 def _is_peak(fine: tf.Tensor, above: float) -> tf.Tensor:
-    """Which inner cells [M, n - 2, n - 2] of [M, n, n] are local maxima; of equal neighbours the first is one."""
-    inner = fine[:, 1:-1, 1:-1]
+    """Which inner cells [n - 2, n - 2, M] of [n, n, M] are local maxima; of equal neighbours the first is one."""
+    inner = fine[1:-1, 1:-1]
     peak, size = inner > above, fine.shape[1] - 2
     for y, x in np.ndindex(3, 3):
-        neighbour = fine[:, y : y + size, x : x + size]
+        neighbour = fine[y : y + size, x : x + size]
         if (y, x) < (1, 1):
             peak &= inner > neighbour
         elif (y, x) > (1, 1):
@@ -326,7 +343,7 @@ def _is_peak(fine: tf.Tensor, above: float) -> tf.Tensor:
 def _vertex(fine: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
     """The vertices of the parabolas through maxima and their neighbours along y and x, within ±0.5: float32 [M, 2]."""
     here, offsets = tf.gather_nd(fine, where), []
-    for step in (np.array([0, 1, 0], np.int32), np.array([0, 0, 1], np.int32)):
+    for step in np.array([[1, 0, 0], [0, 1, 0]], np.int32):
         before, after = (tf.gather_nd(fine, where + sign * step) for sign in (-1, 1))
         curvature = 2 * here - before - after
         offset = tf.clip_by_value((after - before) / tf.maximum(2 * curvature, 1e-12), -0.5, 0.5)
@@ -338,17 +355,15 @@ def _vertex(fine: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
 def _bilinear(vectmap: tf.Tensor, x: tf.Tensor, y: tf.Tensor, limb: tf.Tensor, limbs: int) -> tf.Tensor:
     """The limbs' vectors [M, samples, 2] at points [M, samples], interpolated; points are clamped to the border."""
     h, w = tf.unstack(tf.shape(vectmap)[:2])
-    vectors = tf.reshape(vectmap, [-1, 2])
-
-    def vector(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
-        return _finite(tf.gather(vectors, (row * w + column) * limbs + limb[:, None]))
-
     x = tf.clip_by_value(x, 0.0, tf.cast(w - 1, tf.float32))
     y = tf.clip_by_value(y, 0.0, tf.cast(h - 1, tf.float32))
     x0, y0 = tf.cast(x, tf.int32), tf.cast(y, tf.int32)
     x_share, y_share = ((at - tf.cast(cell, tf.float32))[..., None] for at, cell in ((x, x0), (y, y0)))
-    x1, y1 = tf.minimum(x0 + 1, w - 1), tf.minimum(y0 + 1, h - 1)
-    upper, lower = (vector(row, x0) * (1 - x_share) + vector(row, x1) * x_share for row in (y0, y1))
+    left, right = ((column * limbs + limb[:, None]) for column in (x0, tf.minimum(x0 + 1, w - 1)))
+    above, below = (row * (w * limbs) for row in (y0, tf.minimum(y0 + 1, h - 1)))
+    index = tf.stack([above + left, above + right, below + left, below + right])
+    corners = _finite(tf.gather(tf.reshape(vectmap, [-1, 2]), index))
+    upper, lower = (corners[row] * (1 - x_share) + corners[row + 1] * x_share for row in (0, 2))
     return upper * (1 - y_share) + lower * y_share
 
 
