@@ -203,7 +203,7 @@ def train(
     the memory and the GPUs of the training are free at its end. The same call resumes a stopped training.
 
     Args:
-        data: folder, file or address of data of COCO's form, DeepLabCut, SLEAP or Ultralytics; or `coco2017`.
+        data: folder, file or address of data of COCO's form, DeepLabCut, SLEAP, Ultralytics or LabelMe; or `coco2017`.
         out: folder for all output.
         parameters: flags of the command with underscores, such as model="lightweight" and batch_size=8;
             `openpose run --help` lists them.

@@ -32,8 +32,8 @@ def coco_download(
 
     Args:
         source: coco2017 for COCO's own archives; a folder or zip archive in COCO's format, a DeepLabCut project, a
-            SLEAP file or an Ultralytics data.yaml; or an address (http://, https://, gs://, s3://, file://) of a zip
-            archive or below which the files have COCO's official names.
+            SLEAP file, an Ultralytics data.yaml or a folder of LabelMe; or an address (http://, https://, gs://, s3://,
+            file://) of a zip archive or below which the files have COCO's official names.
         root: Storage root: a folder that all steps see, gs://bucket/prefix or s3://bucket/prefix.
         parameters: of the data set.
 

@@ -19,10 +19,9 @@ from openpose.coco.download import Fetched
 from openpose.coco.json_stream import items
 from openpose.coco.pictures import PictureStore
 from openpose.coco.zip_archive import UNREAD, files_in, open_archive
+from openpose.datasets.labels import SPLITS, split_of, words_of
 from openpose.errors import InputError
 
-_SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}  # words for a split in names
-_OTHERS = {"test", "testing"}  # words for what is not read
 _LOOKED = 100  # images of a file, one of which must be in the folder of pictures
 _STORES = ("images", "data", "images/default")  # folders of pictures, without a word for the split
 
@@ -169,7 +168,9 @@ def recognise(folder: Path, names: Names) -> Files | None:
     found: dict[str, list[Path]] = {}
     inside = {place for pattern in ("*", "*/*", "annotations/*/*") for place in folder.glob(pattern)}
     for place in sorted(each for each in inside if each.suffix.lower() == ".json"):
-        split = None if storage.is_shadow(place.name) or not place.is_file() else _split_of(place, folder)
+        if storage.is_shadow(place.name) or not place.is_file():
+            continue
+        split = split_of(reversed((*place.parent.relative_to(folder).parts, place.stem)))
         if split is not None and _images(place):
             found.setdefault(split, []).append(place)
     if not found.setdefault("train", found.get("", [])):
@@ -185,22 +186,6 @@ def recognise(folder: Path, names: Names) -> Files | None:
     return Files({split: Annotations(chosen[split]) for split in wanted}, dict(stores), [])
 
 
-def _split_of(place: Path, folder: Path) -> str | None:
-    """The split of a JSON file by the words of its name and its folders; "" without one, None if it is not read."""
-    for name in reversed((*place.parent.relative_to(folder).parts, place.stem)):
-        words = _words(name)
-        if words & _OTHERS:
-            return None
-        for split, aliases in _SPLITS.items():
-            if words & set(aliases):
-                return split
-    return ""
-
-
-def _words(name: str) -> set[str]:
-    return set(re.findall("[a-z]+", name.lower()))
-
-
 def _images(place: Path) -> list[str]:
     """The file names of the first images of a COCO file; none if it is another kind of JSON."""
     names = []
@@ -213,7 +198,7 @@ def _images(place: Path) -> list[str]:
 
 def _only(places: list[Path], folder: Path, split: str) -> Path:
     """The only file, or the only one with keypoints by its name; CVAT writes others beside it."""
-    keypoints = [place for place in places if "keypoints" in _words(place.stem)]
+    keypoints = [place for place in places if "keypoints" in words_of(place.stem)]
     chosen = keypoints or places
     if len(chosen) > 1:
         names = ", ".join(place.relative_to(folder).as_posix() for place in chosen[:5])
@@ -242,7 +227,7 @@ def _store(annotations: Path, folder: Path, split: str) -> Path:
 
 def _stores(annotations: Path, folder: Path, split: str) -> Iterator[Path]:
     """Folders and archives that may hold the pictures of an annotation file, the likeliest first."""
-    words = [*_SPLITS[split], f"{split}2017"]
+    words = [*SPLITS[split], f"{split}2017"]
     inside = [*words, *(f"images/{word}" for word in words), *(f"{word}/images" for word in words), *_STORES, "."]
     for base in dict.fromkeys((annotations.parent, folder)):
         children = {

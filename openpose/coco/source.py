@@ -143,7 +143,7 @@ def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int
         if found is None and inner is not None:
             return _files_in(inner, names, root, val_share, seed)
         if found is None:
-            return layout.find(place, names, lambda name: (place / name).exists())
+            return _official(place, names)
         files = found
     elif place.suffix.lower() == ".json":
         raise InputError(
@@ -153,6 +153,17 @@ def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int
     else:
         raise InputError(f"{place}: not a file that a data set can be read from; `source` is {_SOURCES}")
     return files if "val" in files.annotations else holdout.hold_out(files, root, val_share, seed)
+
+
+def _official(folder: Path, names: Names) -> Files:
+    """The files by COCO's official names, of a folder that is in no other form; or an error that says what lacks."""
+    try:
+        return layout.find(folder, names, lambda name: (folder / name).exists())
+    except InputError as error:
+        raise InputError(
+            f"{error}. Nor is there another JSON file in COCO's form, or data of DeepLabCut, SLEAP, Ultralytics or "
+            "LabelMe; other tools can export COCO's form, often called COCO keypoints"
+        ) from error
 
 
 def _converted(project: Project, names: Names, root: Path) -> Files:

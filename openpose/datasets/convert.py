@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openpose import storage
-from openpose.datasets import deeplabcut, sleap, ultralytics
+from openpose.datasets import deeplabcut, labelme, sleap, ultralytics
 from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, some
 from openpose.records.picture import box_around
 
@@ -54,7 +54,8 @@ def recognise(place: Path) -> Project | None:
     Raises:
         InputError: it is damaged, or there are several.
     """
-    return deeplabcut.recognise(place) or sleap.recognise(place) or ultralytics.recognise(place)
+    tools = (deeplabcut, sleap, ultralytics, labelme)
+    return next((project for tool in tools if (project := tool.recognise(place)) is not None), None)
 
 
 def convert(project: Project, root: Path) -> Converted:

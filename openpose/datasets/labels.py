@@ -12,6 +12,10 @@ import yaml
 
 from openpose.errors import InputError
 
+#: Words for a split in names.
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
+_OTHERS = {"test", "testing"}  # words for what is not read
+
 
 @dataclass(frozen=True)
 class Category:
@@ -120,6 +124,30 @@ class Project:
     files: list[Path]
     pictures: list[Path]
     read: Callable[[Path], Labels]
+
+
+def split_of(names: Iterable[str]) -> str | None:
+    """The split that a file belongs to by the words of its name and its folders'.
+
+    Args:
+        names: the first that has a word for a split decides.
+
+    Returns:
+        `train` or `val`; "" without such a word; None for a split that is not read.
+    """
+    for name in names:
+        words = words_of(name)
+        if words & _OTHERS:
+            return None
+        for split, aliases in SPLITS.items():
+            if words & set(aliases):
+                return split
+    return ""
+
+
+def words_of(name: str) -> set[str]:
+    """The words in a name, in small letters."""
+    return set(re.findall("[a-z]+", name.lower()))
 
 
 def read_yaml(place: Path) -> dict[str, Any]:
