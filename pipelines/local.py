@@ -67,7 +67,7 @@ class Options:
     """Runs the whole pipeline on this machine."""
 
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
-    """Folder, file or address of data (COCO, DeepLabCut, SLEAP, Ultralytics, LabelMe), or coco2017; else drawn people."""
+    """Folder, file or address of data: COCO, DeepLabCut, SLEAP, Ultralytics, LabelMe; or coco2017; by default drawn."""
     out: Path = Path("out")
     """Folder for all output."""
     runner: Literal["in-place", "docker"] = "in-place"
