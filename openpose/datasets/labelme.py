@@ -1,8 +1,8 @@
 """Reads a data set of LabelMe, or of X-AnyLabeling, which writes the same form: a JSON file beside each picture.
 
-A point is a keypoint, whose label is its name. A rectangle, polygon or rotated box is an animal's box, whose label is
-its kind. Shapes with the same group id are one animal. Those without one belong to the box that they are in, or to the
-picture's only animal.
+A point is a keypoint, whose label is its name. A rectangle, polygon, mask or rotated box is an animal's box, whose
+label is its kind. Shapes with the same group id are one animal. Those without one belong to the box that they are in,
+or to the picture's only animal.
 """
 
 import json
@@ -19,7 +19,7 @@ from openpose.datasets import pictures
 from openpose.datasets.labels import Animal, Category, Frame, Labels, Project, lines_of, natural, some, split_of
 from openpose.errors import InputError
 
-_BOXES = ("rectangle", "polygon", "rotation")
+_BOXES = ("rectangle", "polygon", "mask", "oriented_rectangle", "rotation")  # the last is X-AnyLabeling's
 _HIDDEN = ("hidden", "occluded")  # flags of a point
 _HEAD = 4096  # bytes in which a file's form shows
 _NAMES = "labels.txt"  # LabelMe's own list of labels
