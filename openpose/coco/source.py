@@ -156,7 +156,11 @@ def _files_in(place: Path, names: Names, root: Path, val_share: float, seed: int
 
 
 def _official(folder: Path, names: Names) -> Files:
-    """The files by COCO's official names, of a folder that is in no other form; or an error that says what lacks."""
+    """The files by COCO's official names, of a folder that is in no other form.
+
+    Raises:
+        InputError: one is missing; the message names the other forms, too.
+    """
     try:
         return layout.find(folder, names, lambda name: (folder / name).exists())
     except InputError as error:

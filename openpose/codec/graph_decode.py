@@ -108,7 +108,7 @@ class GraphDecoder:
         cell = _listed(beside > above / 2)
         fine = _upsampled_about(heatmap, cell, factor)
         where = _listed(tf.transpose(_is_peak(fine, above) & _all_but_last(cell), [2, 0, 1]))
-        where = tf.gather(where, [1, 2, 0], axis=1)  # in the order of the cells: y, x, number of the cell
+        where = tf.gather(where, [1, 2, 0], axis=1)  # y, x and the cell's number, as in `fine`; still cell by cell
         height = tf.where(_all_but_last(where), tf.gather_nd(fine, where + _CENTRE), 0.0)
         part = tf.gather(cell[:, 2], where[:, 2])
         of_part = tf.where(tf.equal(part, tf.range(self.skeleton.num_parts)[:, None]), height, 0.0)  # [K, all peaks]
@@ -298,9 +298,13 @@ def _upsampled_about(maps: tf.Tensor, cell: tf.Tensor, factor: int) -> tf.Tensor
 
 
 def _beyond_ends(side: int) -> np.ndarray:
-    """What lies outside of a map that ends at a cell: -1e30 for its side × side finer cells beyond, [side², 4].
+    """Weights that make finer cells beyond the end of a map -1e30: float32 [side², 4].
 
-    The columns: above the first row, below the last, left of the first column, right of the last.
+    Args:
+        side: of the square of finer cells in and around a cell.
+
+    Returns:
+        A column for each end: above the map, below, left and right of it.
     """
     rows, columns = np.indices((side, side)).reshape(2, -1)
     beyond = [at == end for at in (rows, columns) for end in (0, side - 1)]

@@ -7,6 +7,7 @@ or to the picture's only animal.
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from openpose.errors import InputError
 _BOXES = ("rectangle", "polygon", "mask", "oriented_rectangle", "rotation")  # the last is X-AnyLabeling's
 _HIDDEN = ("hidden", "occluded")  # flags of a point
 _HEAD = 4096  # bytes in which a file's form shows
+_COCO = re.compile(rb'\s*\{\s*"(info|licenses|images|annotations|categories)"')  # how a file in COCO's form begins
+_COCO_DEPTH = 2  # names from the data set's folder to such a file
 _NAMES = "labels.txt"  # LabelMe's own list of labels
 _UNNAMED = "animal"  # the kind of animals where no box says it
 
@@ -62,7 +65,9 @@ def recognise(place: Path) -> Project | None:
     names = sorted((name for name in storage.sizes(place) if name.lower().endswith(".json")), key=natural)
     heads = {place / name: _head(place / name) for name in names if not storage.is_shadow(Path(name).name)}
     found = [file for file, head in heads.items() if b'"shapes"' in head]
-    if not found or any(b'"images"' in head or b'"annotations"' in head for head in heads.values()):
+    # Deeper, there may be what an earlier run made of this data set.
+    near = (head for file, head in heads.items() if len(file.relative_to(place).parts) <= _COCO_DEPTH)
+    if not found or any(map(_COCO.match, near)):
         return None
     images = [image for file in found if (image := _image(file, _document(file), place)) is not None]
     listed = [place / _NAMES] if (place / _NAMES).is_file() else []
@@ -96,7 +101,8 @@ def read(folder: Path, files: list[Path]) -> Labels:
         frames.setdefault(split or "train", []).append(frame)
     if "train" not in frames:
         raise InputError(f"{folder}: all of its JSON files are in folders of other splits; name one of them train")
-    others = sum(pictures.is_picture(folder / name) and folder / name not in taken for name in storage.sizes(folder))
+    beside = (place for home in {image.parent for image in taken} for place in home.iterdir())
+    others = sum(pictures.is_picture(place) and place not in taken for place in beside)
     notes = [f"{others:,} pictures have no JSON file and are not used"] if others else []
     return Labels(list(categories.values()), frames, dict.fromkeys(frames, folder), left_out, notes)
 
@@ -141,7 +147,7 @@ def _sheet(file: Path, folder: Path, left_out: Counter[str]) -> _Sheet:
 
 def _groups(file: Path, document: dict[str, Any], left_out: Counter[str]) -> list[_Group]:
     """The animals in a file, in the order of their first shapes."""
-    groups, loose = dict[Any, _Group](), list[tuple[str, Any]]()
+    groups, loose = dict[Any, _Group](), list[tuple[str, str, np.ndarray, dict[str, Any]]]()
     for number, shape in enumerate(document["shapes"]):
         where = f"{file}: shapes[{number}]"
         kind, name, corners = _shape(shape, where)
@@ -150,7 +156,7 @@ def _groups(file: Path, document: dict[str, Any], left_out: Counter[str]) -> lis
             continue
         key = shape.get("group_id")
         if kind == "point" and key is None:
-            loose.append((where, (name, corners, shape)))
+            loose.append((where, name, corners, shape))
             continue
         group = groups.setdefault(("alone", number) if key is None else ("group", str(key)), _Group())
         if kind == "point":
@@ -160,7 +166,7 @@ def _groups(file: Path, document: dict[str, Any], left_out: Counter[str]) -> lis
         else:
             (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
             group.box = name, (left, top, right - left, bottom - top)
-    for where, (name, corners, shape) in loose:
+    for where, name, corners, shape in loose:
         _add_point(_owner(groups, corners[0], where), name, corners, shape, where)
     return list(groups.values())
 

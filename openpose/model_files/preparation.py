@@ -69,7 +69,7 @@ def _resized(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _rows(pictures: tf.Tensor, after: tf.Tensor, shrinks: tf.Tensor) -> tf.Tensor:
-    """Another number of rows, float32 [N, after, W]: each new one is a weighted sum of `taps` old ones, [N, H, W]."""
+    """Another number of rows, [N, after, W], each a weighted sum of `taps` old ones; all are float32, [N, H, W]."""
     n, before, width = tf.unstack(tf.shape(pictures))
     ratio = tf.cast(before, tf.float32) / tf.cast(after, tf.float32)
     whole = before // after

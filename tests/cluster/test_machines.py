@@ -38,6 +38,7 @@ def history(said: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+@pytest.mark.timeout(4 * 3600)  # as much for each training as other tests have
 def test_two_machines_train_what_one_trains_and_one_with_a_data_worker(api: Api) -> None:
     # What rounding changes grows with each step. In float64 the tests of the training compare 20 steps and the weights.
     how: dict[str, Any] = {"epochs": 3, "optimizer": "sgd", "learning_rate": "0.000003", "min_ap": runs.REJECTED_AP}

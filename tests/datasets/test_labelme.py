@@ -115,6 +115,13 @@ def test_what_was_converted_to_coco_is_meant(tmp_path: Path) -> None:
     assert convert.recognise(tmp_path) is None
 
 
+def test_again_with_the_storage_root_in_the_folder(tmp_path: Path) -> None:
+    for number in range(5):
+        sheet(tmp_path / f"a{number}", [point("tip", number, 2)])
+    first, again = (source.bring(str(tmp_path), tmp_path / "out", BOTH) for _ in range(2))
+    assert again == first
+
+
 def test_a_folder_in_no_known_form_says_which_are_known(tmp_path: Path) -> None:
     picture(tmp_path / "set/a.png")
     (tmp_path / "set/a.xml").write_text("<annotations/>")
